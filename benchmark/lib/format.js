@@ -1,0 +1,19 @@
+// Numbers as text, the same in the table and in the chart.
+
+/** Three significant digits, unit attached: "0.0621 ms", "10,400 /s". */
+export function formatValue(value, unit) {
+  return `${formatNumber(value)} ${unit}`;
+}
+
+export function formatRatio(ratio) {
+  return `${formatNumber(ratio)}x`;
+}
+
+function formatNumber(value) {
+  const digits =
+    value >= 100 ? 0 : Math.max(0, 2 - Math.floor(Math.log10(value || 1)));
+  return value.toLocaleString("en-US", {
+    minimumFractionDigits: Math.min(digits, 4),
+    maximumFractionDigits: Math.min(digits, 4),
+  });
+}

@@ -1,0 +1,99 @@
+// The report as an aligned text table.
+
+import { formatRatio, formatValue } from "./format.js";
+
+const SUBJECTS = ["ours", "pyeryx", "python3"];
+
+export function renderTable(report) {
+  const header = [
+    "what",
+    "target",
+    ...SUBJECTS.map((id) => heading(id, report.subjects[id])),
+    "vs pyeryx",
+    "met",
+  ];
+  const lines = report.rows.flatMap((row) => rowLines(row, report.subjects));
+  return [...align([header, ...lines]), "", ...notes(report)].join("\n");
+}
+
+function heading(id, subject) {
+  return subject.version ? `${id} ${subject.version}` : id;
+}
+
+function rowLines(row, subjects) {
+  const cells = SUBJECTS.map((id) => cell(row, id, subjects[id]));
+  const advantage =
+    row.advantage === undefined ? "" : formatRatio(row.advantage);
+  const main = [row.name, row.target, ...cells, advantage, verdict(row.met)];
+  return [main, ...partLines(row)];
+}
+
+function cell(row, id, subject) {
+  const measurement = row.results[id];
+  if (row.error || measurement?.error) return "failed";
+  if (measurement)
+    return measurement.text ?? formatValue(measurement.value, row.unit);
+  return subject.absent ?? "-";
+}
+
+/** One indented line per named part, with the subjects that have it. */
+function partLines({ results, unit }) {
+  const names = new Set(
+    SUBJECTS.flatMap((id) => Object.keys(results[id]?.parts ?? {})),
+  );
+  return [...names].map((name) => {
+    const values = SUBJECTS.map((id) => results[id]?.parts?.[name]);
+    return [
+      `    ${name}`,
+      "",
+      ...values.map((value) =>
+        value === undefined ? "" : formatValue(value, unit),
+      ),
+      "",
+      "",
+    ];
+  });
+}
+
+function verdict(met) {
+  if (met === undefined) return "?";
+  return met ? "yes" : "NO";
+}
+
+function align(lines) {
+  const widths = lines[0].map((_, column) =>
+    Math.max(...lines.map((line) => line[column].length)),
+  );
+  const padded = lines.map((line) =>
+    line
+      .map((text, column) => pad(text, widths[column], column))
+      .join("  ")
+      .trimEnd(),
+  );
+  return [
+    padded[0],
+    widths.map((width) => "-".repeat(width)).join("  "),
+    ...padded.slice(1),
+  ];
+}
+
+/** Names and targets to the left, figures to the right. */
+function pad(text, width, column) {
+  return column < 2 ? text.padEnd(width) : text.padStart(width);
+}
+
+function notes({ machine, quick, rows, subjects: { ours } }) {
+  const errors = rows.flatMap((row) => [
+    ...(row.error ? [`${row.id}: ${row.error}`] : []),
+    ...SUBJECTS.filter((id) => row.results[id]?.error).map(
+      (id) => `${row.id}, ${id}: ${row.results[id].error}`,
+    ),
+  ]);
+  const load = `load ${machine.loadAtStart} at the start, ${machine.loadAtEnd} at the end`;
+  return [
+    `${machine.cores} cores, ${machine.cpu}, ${machine.platform}, Node ${machine.node}, ${load}`,
+    ...(ours.error ? [`ours is not loaded: ${ours.error}`] : []),
+    ...(quick ? ["--quick: too few samples to quote"] : []),
+    ...errors,
+  ];
+}

@@ -1,0 +1,40 @@
+// Start-up: a new process each time, clock read inside it before the import and after the result.
+
+import { fileURLToPath } from "node:url";
+
+import { runJson } from "../lib/process.js";
+import { atMost } from "../lib/targets.js";
+import { summarise } from "../lib/timing.js";
+
+const CHILD = fileURLToPath(
+  new URL("../children/first-execute.js", import.meta.url),
+);
+
+export const name = "first Sandbox + execute in a new process, p50";
+export const target = atMost(10, "ms");
+
+export function measure(context) {
+  const count = context.quick ? 3 : 15;
+  return context.each({
+    ours: () =>
+      starts(count, () =>
+        runJson(process.execPath, [CHILD, context.packageUrl.href]),
+      ),
+    pyeryx: (peer) => starts(count, () => peer.script("first_execute")),
+  });
+}
+
+/** One process after another, for at most 20 s. */
+async function starts(count, start) {
+  const answers = [];
+  const deadline = performance.now() + 20_000;
+  while (answers.length < count && performance.now() < deadline)
+    answers.push(await start());
+  const withoutImport = summarise(
+    answers.map((answer) => answer.withoutImportMs),
+  );
+  return {
+    ...summarise(answers.map((answer) => answer.totalMs)),
+    parts: { "without the import": withoutImport.value },
+  };
+}

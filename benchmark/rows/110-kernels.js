@@ -1,0 +1,55 @@
+// Speed of Python itself: ten programs, best of five each, timed inside Python.
+
+import { KERNEL_NAMES, kernelSource } from "../lib/kernels.js";
+import { atMostOfPyeryx } from "../lib/targets.js";
+import { geometricMean } from "../lib/timing.js";
+
+/** A limit is set, so interrupts are on, as they are by default. */
+const TIMEOUT_MS = 90_000;
+
+export const name = "Python speed, 10 kernels, geometric mean";
+export const target = atMostOfPyeryx(0.7, "ms");
+
+/** Kernel by kernel, all subjects in turn, so that a machine that slows down slows all of them. */
+export async function measure(context) {
+  const answers = [];
+  for (const kernel of KERNEL_NAMES) {
+    const source = await kernelSource(kernel, context.quick ? 1 : 5);
+    answers.push({ kernel, results: await measureKernel(context, source) });
+  }
+  const subjects = Object.keys(answers[0].results);
+  return Object.fromEntries(subjects.map((id) => [id, combine(answers, id)]));
+}
+
+function measureKernel(context, source) {
+  return context.each({
+    ours: async ({ Sandbox }) => {
+      const sandbox = new Sandbox({
+        resourceLimits: { executionTimeoutMs: TIMEOUT_MS },
+      });
+      return JSON.parse((await sandbox.execute(source)).stdout);
+    },
+    pyeryx: (peer) => peer.script("kernel", { source, timeoutMs: TIMEOUT_MS }),
+    python3: (peer) => peer.kernel(source),
+  });
+}
+
+/** The mean exists only over all ten: a subject that failed one has no value. */
+function combine(answers, id) {
+  const failed = answers.find(({ results }) => results[id].error);
+  if (failed) return { error: `${failed.kernel}: ${failed.results[id].error}` };
+  const wrong = answers.find(({ results }) => !agrees(results, id));
+  if (wrong)
+    return { error: `${wrong.kernel}: computed ${wrong.results[id].check}` };
+  const parts = Object.fromEntries(
+    answers.map(({ kernel, results }) => [kernel, results[id].bestMs]),
+  );
+  return { value: geometricMean(Object.values(parts)), parts };
+}
+
+/** Same answer as native Python, if that was measured. */
+function agrees({ python3, ...others }, id) {
+  return (
+    id === "python3" || !python3?.check || others[id].check === python3.check
+  );
+}

@@ -1,0 +1,100 @@
+/* Start of the interpreter (image time only) and the entry points that the host calls. */
+#include "eryx.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Filled by the merge: libpython's static data lives here. Its size comes from libpython's dylink.0 section. */
+__attribute__((aligned(64), used, visibility("default"))) char libpython_data[ERYX_LIBPYTHON_DATA_SIZE];
+
+__attribute__((import_module("py2"), import_name("_initialize"))) void libpython_initialize(void);
+__attribute__((import_module("py2"), import_name("__wasm_apply_data_relocs"))) void libpython_relocate(void);
+
+/* Small requests are written here, so that a run needs no allocation for them. */
+enum { ERYX_REQUEST_BUFFER_SIZE = 16384 };
+static uint8_t request_buffer[ERYX_REQUEST_BUFFER_SIZE];
+
+static int configure(PyInitConfig *config) {
+    static char *search_paths[] = {"/usr/lib/python3.14", "/eryx"};
+    static char *argv[] = {""};
+    struct { const char *name; int64_t value; } ints[] = {
+        {"utf8_mode", 1},      {"use_environment", 0},  {"install_signal_handlers", 0}, {"write_bytecode", 0},
+        {"use_hash_seed", 1},  {"hash_seed", 0},        {"user_site_directory", 0},     {"site_import", 0},
+        {"safe_path", 1},      {"parse_argv", 0},       {"buffered_stdio", 1},          {"pathconfig_warnings", 0},
+    };
+    struct { const char *name, *value; } strings[] = {
+        {"home", "/usr"},         {"prefix", "/usr"},           {"exec_prefix", "/usr"}, {"base_prefix", "/usr"},
+        {"executable", ""},       {"base_executable", ""},      {"program_name", "python3"},
+        {"base_exec_prefix", "/usr"}, {"platlibdir", "lib"},    {"filesystem_encoding", "utf-8"},
+        {"stdio_encoding", "utf-8"},  {"stdio_errors", "surrogateescape"},
+    };
+    int failed = 0;
+    for (size_t i = 0; i < sizeof ints / sizeof *ints; i++) failed |= PyInitConfig_SetInt(config, ints[i].name, ints[i].value);
+    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) failed |= PyInitConfig_SetStr(config, strings[i].name, strings[i].value);
+    failed |= PyInitConfig_SetStrList(config, "module_search_paths", 2, search_paths);
+    failed |= PyInitConfig_SetStrList(config, "argv", 1, argv);
+    return failed;
+}
+
+static const char *boot_error;
+
+/* Boots CPython. Returns 0, or 1 with the reason at eryx_boot_error(). */
+ERYX_EXPORT("eryx_boot") int eryx_boot(void) {
+    libpython_relocate();
+    libpython_initialize();
+    PyImport_AppendInittab("_eryx", eryx_module_init);
+    PyInitConfig *config = PyInitConfig_Create();
+    if (configure(config) || Py_InitializeFromInitConfig(config)) {
+        PyInitConfig_GetError(config, &boot_error);
+        return 1;
+    }
+    PyInitConfig_Free(config);
+    return 0;
+}
+
+ERYX_EXPORT("eryx_boot_error") const char *eryx_boot_error(void) { return boot_error ? boot_error : ""; }
+
+/* Runs NUL-terminated source. Image time only: the builder prepares the image with it. 0 or -1, details on fd 2. */
+ERYX_EXPORT("eryx_exec") int eryx_exec(const char *source) { return PyRun_SimpleStringFlags(source, NULL); }
+
+ERYX_EXPORT("eryx_request_buffer") void *eryx_request_buffer(void) { return request_buffer; }
+ERYX_EXPORT("eryx_request_buffer_size") uint32_t eryx_request_buffer_size(void) { return sizeof request_buffer; }
+ERYX_EXPORT("eryx_alloc") void *eryx_alloc(uint32_t size) { return malloc(size); }
+ERYX_EXPORT("eryx_free") void eryx_free(void *pointer) { free(pointer); }
+
+/* What libc calls when the process ends is never run: a guest's memory is dropped, not shut down. */
+
+/* Calls a driver function that reports how the run goes on. It handles every Python exception itself: one that gets
+ * here is a defect of the driver, shown on fd 2, and ends the run as a trap. */
+static int64_t call_driver(PyObject *function, PyObject *argument) {
+    PyObject *status = argument ? PyObject_CallOneArg(function, argument) : PyObject_CallNoArgs(function);
+    if (!status) {
+        PyErr_Print();
+        abort();
+    }
+    int64_t next = PyLong_AsLongLong(status);
+    Py_DecRef(status);
+    return next;
+}
+
+static int64_t decode_and_call(PyObject *function, const uint8_t *data, uint32_t size) {
+    PyObject *request = eryx_decode(data, size);
+    if (data != request_buffer) free((void *)data);
+    if (!request) PyErr_Clear();
+    int64_t next = call_driver(function, request ? request : Py_GetConstantBorrowed(Py_CONSTANT_NONE));
+    if (request) Py_DecRef(request);
+    return next;
+}
+
+/* `data` is the request buffer, or memory from eryx_alloc, which is freed here. */
+ERYX_EXPORT("eryx_start") int64_t eryx_start(const uint8_t *data, uint32_t size) {
+    return decode_and_call(eryx_driver_start, data, size);
+}
+ERYX_EXPORT("eryx_resume") int64_t eryx_resume(const uint8_t *data, uint32_t size) {
+    return decode_and_call(eryx_driver_resume, data, size);
+}
+/* Ends the awaits of a run that is PENDING. A run that computes is interrupted through ERYX_SIGNAL instead. */
+ERYX_EXPORT("eryx_interrupt") int64_t eryx_interrupt(void) { return call_driver(eryx_driver_interrupt, NULL); }
+
+/* Trips ERYX_SIGNAL the ordinary way. Image time only: the builder learns from it which words of memory to set. */
+ERYX_EXPORT("eryx_trip_signal") int eryx_trip_signal(void) { return PyErr_SetInterruptEx(ERYX_SIGNAL); }

@@ -1,0 +1,76 @@
+"""Prepares the interpreter whose memory becomes the image. Runs once, when the runtime is built."""
+
+import gc
+import importlib
+import os
+import sys
+
+# Imported before the image is taken, so that importing them in a run costs nothing.
+MODULES = """
+abc argparse array ast asyncio base64 bisect calendar cmath codecs collections collections.abc concurrent.futures
+contextlib contextvars copy csv dataclasses datetime decimal difflib email email.message email.mime.multipart
+email.mime.text email.policy enum errno fractions functools gc glob gzip hashlib heapq hmac html html.parser
+http.client importlib importlib.metadata importlib.resources inspect io ipaddress itertools json keyword linecache
+locale logging math numbers operator os pathlib pickle platform pprint queue random re secrets shlex shutil signal
+sqlite3 stat statistics string struct subprocess sys tempfile textwrap threading time timeit token tokenize traceback
+types typing unicodedata unittest unittest.mock urllib.error urllib.parse urllib.request uuid warnings weakref
+xml.etree.ElementTree zipfile zlib zoneinfo
+""".split()
+
+# Free heap left in the image: runs that need no more than this do not grow their memory.
+_SPARE_BYTES = 4 << 20
+
+
+def prepare():
+    for name in MODULES:
+        importlib.import_module(name)
+    _warm_up()
+    _drop_traces()
+    gc.collect()
+    gc.freeze()
+
+
+def _warm_up():
+    """Makes lazily made things now: caches of codecs, regular expressions, the first traceback."""
+    import asyncio
+    import json
+    import re
+    import traceback
+    import zoneinfo
+
+    import _eryx_driver
+    import _eryx_loop
+
+    _eryx_loop.install()
+    _eryx_driver.install()
+    zoneinfo.ZoneInfo("UTC")
+    json.loads(json.dumps({"a": [1, 2.5, None, True, "x"]}))
+    re.compile(r"(\w+)\s*=\s*(.*)").match("a = b")
+    asyncio.run(asyncio.sleep(0))
+    for code in ("x = 1\nx", "raise ValueError('x')", "def f(:"):
+        try:
+            exec(_eryx_driver._compile(code.encode(), "<warm-up>"), {})
+        except Exception as error:
+            "".join(traceback.format_exception(error))
+    spare = [bytearray(1 << 16) for _ in range(_SPARE_BYTES >> 16)]
+    del spare
+
+
+def _drop_traces():
+    """Removes what only the preparation left behind."""
+    import __main__
+    import linecache
+    import re
+
+    linecache.clearcache()
+    re.purge()
+    os.environ.clear()
+    os.environ["HOME"] = "/home/sandbox"
+    os.chdir("/data")
+    sys.path[:] = [path for path in sys.path if not path.startswith("/eryx")]
+    sys.path.insert(0, "")
+    sys.path_importer_cache.pop("/eryx", None)
+    importlib.invalidate_caches()
+    sys.modules.pop("_eryx_image", None)
+    for name in [name for name in __main__.__dict__ if not name.startswith("__")]:
+        del __main__.__dict__[name]

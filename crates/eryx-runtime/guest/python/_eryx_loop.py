@@ -1,0 +1,189 @@
+"""asyncio on a loop that the host drives.
+
+The loop is asyncio's own, with another select step. As long as a callback is ready it runs; when only waits are left,
+the guest returns to the host with an empty stack and says when its next timer is due. `asyncio.run` in synchronous code
+gets a loop of its own whose select step waits inside a host call.
+"""
+
+import asyncio
+import heapq
+from asyncio import base_events, events, runners
+
+import _eryx
+
+_NO_TIMER = (1 << 63) - 1
+
+# The loop of the user's top-level code, if that awaits.
+_loop = None
+# The top-level task, if it was cancelled because nothing could ever wake it.
+_deadlocked = set()
+
+
+class _Selector:
+    """The select step. Nothing is ever ready by itself; a blocking loop waits in the host."""
+
+    def __init__(self, blocking):
+        self._blocking = blocking
+
+    def select(self, timeout):
+        if self._blocking and timeout != 0:
+            _eryx.wait(_NO_TIMER if timeout is None else int(timeout * 1e9) + 1)
+        return []
+
+    def get_map(self):
+        return {}
+
+    def close(self):
+        pass
+
+
+class Loop(base_events.BaseEventLoop):
+    """asyncio's loop without file descriptors."""
+
+    def __init__(self, blocking=True):
+        super().__init__()
+        self._selector = _Selector(blocking)
+        self._clock_resolution = 1e-6
+
+    def _process_events(self, event_list):
+        pass
+
+    def _write_to_self(self):
+        pass
+
+    def run_in_executor(self, executor, func, *args):
+        """Threads cannot start here: the function runs at once."""
+        self._check_closed()
+        future = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            future.set_exception(error)
+        return future
+
+
+class Policy(events._AbstractEventLoopPolicy if hasattr(events, "_AbstractEventLoopPolicy") else object):
+    """Hands out loops of ours."""
+
+    _current = None
+
+    def get_event_loop(self):
+        if self._current is None:
+            raise RuntimeError("There is no current event loop in thread 'MainThread'.")
+        return self._current
+
+    def set_event_loop(self, loop):
+        self._current = loop
+
+    def new_event_loop(self):
+        return Loop()
+
+
+async def _main(script):
+    """The user's top-level code, and what asyncio.run does after it."""
+    try:
+        return await script
+    finally:
+        await _cancel_leftovers()
+        await _loop.shutdown_asyncgens()
+
+
+async def _cancel_leftovers():
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    for task in left:
+        if not task.cancelled() and task.exception() is not None:
+            _loop.call_exception_handler(
+                {"message": "unhandled exception while a left-over task was cancelled", "exception": task.exception(), "task": task}
+            )
+
+
+def begin(script):
+    """A task for top-level code that awaits."""
+    global _loop
+    _loop = Loop(blocking=False)
+    return _loop.create_task(_main(script), name="main")
+
+
+def cancel_all():
+    """Asks every task to end."""
+    if _loop is not None:
+        for task in asyncio.all_tasks(_loop):
+            task.cancel()
+
+
+def advance(task):
+    """Runs until only waits are left: nanoseconds until the next timer, or None if `task` is done."""
+    loop = _loop
+    loop._run_forever_setup()
+    try:
+        while True:
+            try:
+                loop._run_once()
+            except (SystemExit, KeyboardInterrupt):
+                pass  # the task has it as its exception too, and is done
+            if not loop._ready or task.done():
+                break
+    finally:
+        loop._run_forever_cleanup()
+    if task.done():
+        return None
+    _drop_cancelled_timers(loop)
+    if loop._scheduled:
+        return max(0, int((loop._scheduled[0]._when - loop.time()) * 1e9))
+    _deadlocked.add(task)
+    task.cancel()
+    return 0
+
+
+def _drop_cancelled_timers(loop):
+    scheduled = loop._scheduled
+    while scheduled and scheduled[0]._cancelled:
+        loop._timer_cancelled_count -= 1
+        heapq.heappop(scheduled)._scheduled = False
+
+
+def outcome(task):
+    """The exception that ended `task`, or None. Its loop ends with it."""
+    global _loop
+    loop, _loop = _loop, None
+    loop.close()
+    error = asyncio.CancelledError() if task.cancelled() else task.exception()
+    if task in _deadlocked:
+        _deadlocked.clear()
+        if isinstance(error, asyncio.CancelledError):
+            return RuntimeError("deadlock: every task waits, and nothing is left that could wake one")
+    return error
+
+
+def _run(main, *, debug=None, loop_factory=None):
+    """asyncio.run, also inside code that a loop runs already: that loop rests meanwhile."""
+    outer = events._get_running_loop()
+    if outer is None:
+        return _stock_run(main, debug=debug, loop_factory=loop_factory)
+    task = asyncio.current_task(outer)
+    events._set_running_loop(None)
+    if task is not None:
+        asyncio.tasks._leave_task(outer, task)
+    try:
+        return _stock_run(main, debug=debug, loop_factory=loop_factory)
+    finally:
+        events._set_running_loop(outer)
+        if task is not None:
+            asyncio.tasks._enter_task(outer, task)
+
+
+_stock_run = runners.run
+
+
+def install():
+    """Makes asyncio use loops of ours. Image time only."""
+    events._set_event_loop_policy(Policy())
+    for module in (asyncio, runners):
+        module.run = _run
+    _run.__name__ = _run.__qualname__ = "run"
+    _run.__doc__ = _stock_run.__doc__

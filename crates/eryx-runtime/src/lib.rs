@@ -1,0 +1,37 @@
+//! Makes the guest: `CPython`, a C library and our C code as one static WebAssembly module.
+//!
+//! The stages, in the order they run: [`lock`] says what is used, [`inputs`] downloads and unpacks it ([`wheel`]),
+//! [`names`] decides which C functions the module exports, `compile` builds our C code with the C library, [`glue`]
+//! ties it to libpython, [`rewrite`] renames imports so that they meet, `merge` makes one module of the three,
+//! [`check`] looks at its imports and [`strip`] takes its initial memory out. [`link()`] runs these. Then the module
+//! is compiled, it compiles the standard library (`library`), and its memory is frozen with everything imported
+//! (`freeze`). [`build`] runs all of it.
+
+pub mod check;
+mod command;
+pub mod compile;
+pub mod constant;
+pub mod digest;
+mod freeze;
+pub mod glue;
+pub mod inputs;
+mod layout;
+mod library;
+mod link;
+pub mod lock;
+mod merge;
+pub mod module;
+pub mod names;
+pub mod object;
+mod progress;
+mod publish;
+pub mod rewrite;
+mod stamp;
+pub mod strip;
+pub mod wheel;
+
+pub use compile::{STACK_SIZE, STACK_TOLD};
+pub use layout::Layout;
+pub use link::{Linked, link};
+pub use progress::Progress;
+pub use publish::build;

@@ -1,0 +1,139 @@
+//! The whole build: from the lock file to the files that the host loads.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, anyhow};
+use eryx::manifest::{FORMAT, Manifest, file};
+
+use crate::inputs;
+use crate::lock::Lock;
+use crate::progress::Steps;
+use crate::stamp::{self, Key};
+use crate::strip;
+use crate::{Layout, Linked, Progress, digest, freeze, library, link};
+
+/// Version of CPython in the pinned wheel.
+const PYTHON: &str = "3.14.0";
+/// How hard `python.wasm.zst` is packed: it is read only when a variant is compiled.
+const ZSTD_LEVEL: i32 = 19;
+
+/// Builds the runtime into `layout.output`. Does nothing that was done before from the same inputs.
+///
+/// # Errors
+/// A stage fails; the error says which, and what to do if a tool is missing.
+pub fn build(layout: &Layout, progress: &mut dyn Progress) -> Result<()> {
+    let lock = Lock::read(&layout.lock_file())?;
+    let inputs = inputs::fetch(layout, &lock, progress)?;
+    let linked = link(layout, &inputs, progress)?;
+    let key = key(layout, &linked)?;
+    let stamp = layout.work.join("runtime.stamp");
+    let outputs = [
+        file::MODULE,
+        file::WASM,
+        file::IMAGE,
+        file::LIBRARY,
+        file::MANIFEST,
+    ]
+    .map(|name| layout.output.join(name));
+    if key.matches(&stamp, &outputs) {
+        progress.line("the runtime is up to date");
+        return Ok(());
+    }
+    fs::create_dir_all(&layout.output)
+        .with_context(|| format!("cannot make {}", layout.output.display()))?;
+    make(layout, &lock, &linked, progress)?;
+    key.write(&stamp, &outputs)
+}
+
+fn key(layout: &Layout, linked: &Linked) -> Result<Key> {
+    let mut key = Key::default();
+    key.add("wasmtime", wasmtime_version().as_bytes());
+    key.add("cpu", format!("{:?}", eryx::CPU_BASELINE).as_bytes());
+    key.add_files(&[linked.stripped.clone(), linked.image.clone()])?;
+    key.add_files(&[linked.stdlib_tar.clone(), linked.tzdata_wheel.clone()])?;
+    key.add_files(&stamp::files(&layout.guest().join("python"), &["py"])?)?;
+    key.add("engine.rs", include_bytes!("../../eryx/src/engine.rs"));
+    key.add("library.rs", include_bytes!("library.rs"));
+    key.add("freeze.rs", include_bytes!("freeze.rs"));
+    key.add("publish.rs", include_bytes!("publish.rs"));
+    Ok(key)
+}
+
+fn make(layout: &Layout, lock: &Lock, linked: &Linked, progress: &mut dyn Progress) -> Result<()> {
+    let mut steps = Steps::new(progress, 4);
+    let output = |name: &str| layout.output.join(name);
+    let stripped = strip::strip(&fs::read(&linked.wasm)?)?;
+    steps.run("compiling to machine code", || {
+        let code = eryx::builder::compile(&stripped.wasm).map_err(|error| anyhow!(error))?;
+        fs::write(output(file::MODULE), code)?;
+        Ok(fs::write(
+            output(file::WASM),
+            zstd::encode_all(stripped.wasm.as_slice(), ZSTD_LEVEL)?,
+        )?)
+    })?;
+    let module = output(file::MODULE);
+    let library = steps.run("compiling the standard library", || {
+        let archive = library::make(&module, &stripped, &linked.stdlib_tar, &linked.tzdata_wheel)?;
+        fs::write(output(file::LIBRARY), &archive)?;
+        Ok(archive)
+    })?;
+    let frozen = steps.run("taking the image", || {
+        let frozen = freeze::freeze(&module, &stripped, library, &layout.guest().join("python"))?;
+        write_sparse(&output(file::IMAGE), &frozen.memory)?;
+        Ok(frozen)
+    })?;
+    steps.run("writing the manifest", || {
+        let manifest = manifest(lock, frozen.manifest, &layout.output)?;
+        Ok(fs::write(
+            output(file::MANIFEST),
+            serde_json::to_vec_pretty(&manifest)?,
+        )?)
+    })
+}
+
+/// Pages of zeros are holes: they take no room on disk and none in memory.
+fn write_sparse(path: &Path, memory: &[u8]) -> Result<()> {
+    use std::os::unix::fs::FileExt as _;
+    let file = fs::File::create(path)?;
+    file.set_len(memory.len() as u64)?;
+    for (index, page) in memory.chunks(4096).enumerate() {
+        if page.iter().any(|&byte| byte != 0) {
+            file.write_all_at(page, index as u64 * 4096)?;
+        }
+    }
+    Ok(())
+}
+
+fn manifest(lock: &Lock, image: eryx::manifest::ImageManifest, output: &Path) -> Result<Manifest> {
+    let names = [file::MODULE, file::WASM, file::IMAGE, file::LIBRARY];
+    let outputs = names
+        .into_iter()
+        .map(|name| Ok((name.to_owned(), digest::of_file(&output.join(name))?)))
+        .collect::<Result<BTreeMap<_, _>>>()?;
+    // Machine code differs from platform to platform; what a snapshot depends on does not.
+    let identity: Vec<&str> = [file::WASM, file::IMAGE, file::LIBRARY]
+        .map(|name| outputs[name].as_str())
+        .into();
+    let inputs = lock
+        .inputs
+        .iter()
+        .flat_map(|input| &input.files)
+        .map(|file| (file.name.clone(), file.sha256.clone()))
+        .collect();
+    Ok(Manifest {
+        format: FORMAT,
+        python: PYTHON.to_owned(),
+        wasmtime: wasmtime_version().to_owned(),
+        cpu: eryx::CPU_BASELINE.0.to_owned(),
+        runtime: digest::of_bytes(identity.join(" ").as_bytes()),
+        inputs,
+        outputs,
+        image,
+    })
+}
+
+fn wasmtime_version() -> &'static str {
+    eryx::builder::WASMTIME_VERSION
+}

@@ -1,0 +1,49 @@
+//! What a file-system call can answer instead of a result.
+
+/// Why a call was refused. Every variant has one POSIX error number; nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// `ENOENT`: no such entry, or the node is gone.
+    #[error("no such file or directory")]
+    NotFound,
+    /// `EEXIST`: the name is taken.
+    #[error("file exists")]
+    AlreadyExists,
+    /// `ENOTDIR`: a directory is needed here.
+    #[error("not a directory")]
+    NotADirectory,
+    /// `EISDIR`: a directory cannot be used here.
+    #[error("is a directory")]
+    IsADirectory,
+    /// `ENOTEMPTY`: the directory still has entries.
+    #[error("directory not empty")]
+    NotEmpty,
+    /// `ENOSPC`: the quota has no room for it.
+    #[error("no space left in the file system")]
+    NoSpace,
+    /// `EROFS`: the file system cannot be changed.
+    #[error("read-only file system")]
+    ReadOnly,
+    /// `ELOOP`: more symbolic links than [`crate::MAX_LINKS`] on the way.
+    #[error("too many levels of symbolic links")]
+    TooManyLinks,
+    /// `ENAMETOOLONG`: over [`crate::MAX_PATH`], [`crate::MAX_NAME`] or [`crate::MAX_DEPTH`].
+    #[error("file name too long")]
+    NameTooLong,
+    /// `EINVAL`: a NUL or `/` in a name, a directory moved into itself, a link read that is none.
+    #[error("invalid argument")]
+    InvalidInput,
+    /// `EXDEV`: the two places are on different mounts.
+    #[error("cross-device link")]
+    CrossDevice,
+    /// `EPERM`: a mount point, or a hard link to a directory.
+    #[error("operation not permitted")]
+    NotPermitted,
+    /// `EFBIG`: beyond [`crate::MAX_FILE`].
+    #[error("file too large")]
+    FileTooLarge,
+}
+
+/// The result of a file-system call.
+pub type Result<T> = std::result::Result<T, Error>;

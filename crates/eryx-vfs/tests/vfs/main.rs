@@ -1,0 +1,15 @@
+//! The behaviour of the file systems and of the namespace, one file per feature.
+
+mod archive;
+mod archive_damage;
+mod directories;
+mod files;
+mod fork;
+mod links;
+mod model;
+mod model_naive;
+mod mounts;
+mod paths;
+mod quota;
+mod rename;
+mod support;

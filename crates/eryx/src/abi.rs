@@ -1,0 +1,51 @@
+//! Names and numbers shared with the guest. The C side is `crates/eryx-runtime/guest/eryx.h`.
+
+/// Import module of everything that is ours; files, clocks and the like are `wasi_snapshot_preview1`.
+pub(crate) const MODULE: &str = "eryx";
+
+/// `eryx_start` and `eryx_resume`: the run has ended.
+const DONE: i64 = -1;
+/// `eryx_start` and `eryx_resume`: the run waits, and no timer is among what it waits for.
+const NO_TIMER: i64 = i64::MAX;
+
+/// How a run goes on after a call into the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// It has ended.
+    Done,
+    /// It waits with an empty wasm stack; its next timer is due in so many nanoseconds.
+    Pending(Option<u64>),
+}
+
+impl Status {
+    /// Reads the number that the guest returned. A negative time, which only a hostile guest reports, is "due now".
+    pub(crate) fn from_guest(raw: i64) -> Self {
+        match raw {
+            DONE => Self::Done,
+            NO_TIMER => Self::Pending(None),
+            nanoseconds => Self::Pending(Some(u64::try_from(nanoseconds).unwrap_or(0))),
+        }
+    }
+}
+
+/// What a value given to `eryx.deliver` is. The Python side is `KIND_*` in `_eryx_driver.py`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// The result variable.
+    Result,
+    /// The last expression's value.
+    Value,
+    /// The dict that says how the run ended.
+    Outcome,
+}
+
+impl Delivery {
+    pub(crate) fn from_guest(raw: i32) -> Option<Self> {
+        Some(match raw {
+            0 => Self::Result,
+            1 => Self::Value,
+            2 => Self::Outcome,
+            _ => return None,
+        })
+    }
+}

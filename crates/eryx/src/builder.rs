@@ -1,0 +1,154 @@
+//! For the runtime builder: compiling the module, and starting an interpreter once to take its image.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use eryx_vfs::Namespace;
+use wasmtime::{Instance, Linker, Memory, Store, Val, WasmParams, WasmResults};
+
+use crate::engine::{self, Code, Metering};
+use crate::guest_memory::GuestMemory;
+use crate::host::{self, Host, RunState};
+use crate::image::Image;
+use crate::instance::now;
+use crate::interrupt::Interrupt;
+use crate::manifest::{ImageManifest, InterruptWord};
+use crate::output::Output;
+use crate::slot::{Slot, with_slot};
+use crate::{CancelHandle, ExecutionOutput};
+
+/// Errors of the builder are for its user's eyes only, as text.
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Version of wasmtime that compiles and loads modules.
+pub const WASMTIME_VERSION: &str = env!("ERYX_WASMTIME_VERSION");
+
+/// Machine code of `wasm` for this platform's CPU baseline.
+///
+/// # Errors
+/// The module is not valid.
+pub fn compile(wasm: &[u8]) -> Result<Vec<u8>> {
+    Ok(engine::compile(wasm, Metering::Off)?)
+}
+
+/// An interpreter that is being prepared.
+pub struct Boot {
+    store: Store<Host>,
+    instance: Instance,
+    memory: Memory,
+    globals: Vec<String>,
+}
+
+/// A prepared interpreter, frozen.
+pub struct Frozen {
+    /// All of its linear memory.
+    pub memory: Vec<u8>,
+    /// What the host must know of it; the list of modules is the caller's.
+    pub manifest: ImageManifest,
+}
+
+impl Boot {
+    /// Starts an interpreter on `module` (compiled code), `memory` (the module's initial memory) and the initial values
+    /// of its mutable globals.
+    ///
+    /// # Errors
+    /// The module does not load, or CPython does not start.
+    pub fn new(module: &Path, memory: &[u8], globals: &[(String, i32)], files: Namespace) -> Result<Self> {
+        let code = Code::load(module, Metering::Off)?;
+        let mut linker = Linker::new(&code.engine);
+        host::link(&mut linker)?;
+        let values = globals.iter().map(|(_, value)| *value).collect();
+        let slot = Arc::new(Slot::new(Arc::new(Image::from_memory(memory, values)?))?);
+        let mut store = Store::new(&code.engine, Host::new(unlimited(files), Arc::default()));
+        store.set_epoch_deadline(u64::MAX / 2);
+        let instance = with_slot(slot, || now(linker.instantiate_async(&mut store, &code.module)))??;
+        let memory = instance.get_memory(&mut store, "memory").ok_or("the module exports no memory")?;
+        store.data_mut().memory = Some(memory);
+        for (name, value) in globals {
+            let global = instance.get_global(&mut store, name).ok_or("the module lacks a global")?;
+            global.set(&mut store, Val::I32(*value))?;
+        }
+        let mut boot = Self { store, instance, memory, globals: globals.iter().map(|(name, _)| name.clone()).collect() };
+        boot.call::<(), ()>("_initialize", ())?;
+        if boot.call::<(), i32>("eryx_boot", ())? != 0 {
+            let at = boot.call::<(), u32>("eryx_boot_error", ())?;
+            let text = boot.bytes().c_string(at, 1000).map_err(|_| "CPython did not start")?;
+            return Err(format!("CPython did not start: {text}").into());
+        }
+        Ok(boot)
+    }
+
+    /// Runs Python source in `__main__`. Returns what was printed.
+    ///
+    /// # Errors
+    /// The code raised: the text is what it printed on stderr.
+    pub fn exec(&mut self, source: &str) -> Result<ExecutionOutput> {
+        let text = [source.as_bytes(), b"\0"].concat();
+        let at = self.call::<u32, u32>("eryx_alloc", u32::try_from(text.len())?)?;
+        self.bytes().write(at, &text).map_err(|_| "no memory for the source")?;
+        let ran = self.call::<u32, i32>("eryx_exec", at);
+        let output = self.store.data_mut().output.finish();
+        if !matches!(ran, Ok(0)) {
+            let reason = ran.err().map(|error| format!("{error:?}")).unwrap_or_default();
+            return Err(format!("{reason}{}", String::from_utf8_lossy(&output.stderr)).into());
+        }
+        self.call::<u32, ()>("eryx_free", at)?;
+        Ok(output)
+    }
+
+    /// Ends the preparation.
+    ///
+    /// # Errors
+    /// The interrupt signal does not work as expected.
+    pub fn freeze(mut self) -> Result<Frozen> {
+        let request_buffer = (self.call("eryx_request_buffer", ())?, self.call("eryx_request_buffer_size", ())?);
+        let mut globals = Vec::new();
+        for name in self.globals.clone() {
+            let global = self.instance.get_global(&mut self.store, &name).ok_or("the module lacks a global")?;
+            globals.push((name, global.get(&mut self.store).i32().ok_or("a mutable global is not an i32")?));
+        }
+        let memory = self.memory.data(&self.store).to_vec();
+        self.call::<(), i32>("eryx_trip_signal", ())?;
+        let stack = globals.iter().map(|(_, value)| *value).max().unwrap_or(0);
+        let interrupt = changed_words(&memory, self.memory.data(&self.store), usize::try_from(stack)?);
+        if !(1..=4).contains(&interrupt.len()) {
+            return Err(format!("tripping the signal changed {} words of memory, not three", interrupt.len()).into());
+        }
+        let size = memory.len() as u64;
+        let manifest = ImageManifest { size, globals, interrupt, request_buffer, modules: Vec::new() };
+        Ok(Frozen { memory, manifest })
+    }
+
+    fn bytes(&mut self) -> GuestMemory<'_> {
+        GuestMemory::new(self.memory.data_mut(&mut self.store))
+    }
+
+    fn call<P: WasmParams + Sync, R: WasmResults + Sync>(&mut self, name: &str, arguments: P) -> Result<R> {
+        let function = self.instance.get_typed_func::<P, R>(&mut self.store, name)?;
+        Ok(now(function.call_async(&mut self.store, arguments))??)
+    }
+}
+
+fn unlimited(files: Namespace) -> RunState {
+    RunState {
+        files,
+        stdin: Arc::default(),
+        output: Output::new(None, None),
+        interrupt: Interrupt::new(None, CancelHandle::new()),
+        max_memory: usize::MAX,
+        frozen: true,
+    }
+}
+
+/// Words that got additional bits. Those below `stack` are the calls' own scratch memory.
+fn changed_words(before: &[u8], after: &[u8], stack: usize) -> Vec<InterruptWord> {
+    let words = |bytes: &[u8]| -> Vec<u32> { bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect() };
+    let (before, after) = (words(before), words(after));
+    (stack / 4..before.len().min(after.len()))
+        .filter(|&index| before[index] != after[index])
+        .map(|index| InterruptWord {
+            address: u32::try_from(index * 4).expect("memory is at most 4 GiB"),
+            bits: after[index] & !before[index],
+        })
+        .collect()
+}

@@ -1,0 +1,151 @@
+//! Options of a sandbox and of one execution.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{CancelHandle, Error, OutputSink, ResourceLimits, Value};
+
+/// Source code beyond so many bytes is refused.
+pub const MAX_CODE_BYTES: usize = 16 << 20;
+/// Names of files and variables beyond so many bytes are refused.
+const MAX_NAME_BYTES: usize = 4096;
+
+/// What all executions of a sandbox share.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct SandboxOptions {
+    /// Limits of each execution.
+    pub limits: ResourceLimits,
+    /// Added to `os.environ`, which otherwise holds `HOME` only.
+    pub env: Vec<(String, String)>,
+    /// The variable whose value is returned. Default `result`.
+    pub result_variable: Option<String>,
+}
+
+/// What belongs to one execution.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct ExecutionOptions {
+    /// In place of the sandbox's [`ResourceLimits::execution_timeout`]; `Some(None)` is no timeout.
+    pub timeout: Option<Option<Duration>>,
+    /// Variables that are set before the code runs.
+    pub inputs: Vec<(String, Value)>,
+    /// What `sys.stdin` reads. Default: nothing.
+    pub stdin: Vec<u8>,
+    /// Shown in tracebacks. Default `<sandbox>`.
+    pub filename: Option<String>,
+    /// Receives output while the code runs.
+    pub sink: Option<Arc<dyn OutputSink>>,
+    /// Cancels this execution.
+    pub cancel: CancelHandle,
+}
+
+impl fmt::Debug for ExecutionOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExecutionOptions")
+            .field("timeout", &self.timeout)
+            .field("inputs", &self.inputs)
+            .field("filename", &self.filename)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Checked [`SandboxOptions`].
+#[derive(Debug)]
+pub(crate) struct SandboxConfig {
+    pub(crate) limits: ResourceLimits,
+    pub(crate) env: Vec<(String, Value)>,
+    pub(crate) result_variable: String,
+}
+
+impl TryFrom<SandboxOptions> for SandboxConfig {
+    type Error = Error;
+
+    fn try_from(options: SandboxOptions) -> Result<Self, Error> {
+        let result_variable = options.result_variable.unwrap_or_else(|| "result".to_owned());
+        check_identifier("resultVariable", &result_variable)?;
+        for (name, value) in &options.env {
+            check_variable(name, value)?;
+        }
+        let env = options.env.into_iter().map(|(name, value)| (name, value.into())).collect();
+        Ok(Self { limits: options.limits, env, result_variable })
+    }
+}
+
+/// Refuses names that Python could not use as variables.
+fn check_identifier(what: &str, name: &str) -> Result<(), Error> {
+    let mut characters = name.chars();
+    let starts = characters.next().is_some_and(|first| first == '_' || unicode_ident::is_xid_start(first));
+    if starts && characters.all(unicode_ident::is_xid_continue) && name.len() <= MAX_NAME_BYTES {
+        return Ok(());
+    }
+    Err(Error::InvalidArgument(format!("{what}: {} is not a Python identifier", quoted(name))))
+}
+
+fn check_variable(name: &str, value: &str) -> Result<(), Error> {
+    if name.is_empty() || name.contains(['=', '\0']) || name.len() > MAX_NAME_BYTES {
+        let name = quoted(name);
+        return Err(Error::InvalidArgument(format!("env: {name} is not a name of an environment variable")));
+    }
+    if value.contains('\0') {
+        return Err(Error::InvalidArgument(format!("env.{name}: the value contains a NUL character")));
+    }
+    Ok(())
+}
+
+/// `text` as an error shows it: quoted, escaped, and cut.
+fn quoted(text: &str) -> String {
+    let cut: String = text.chars().take(100).collect();
+    if cut.len() < text.len() { format!("{cut:?}...") } else { format!("{cut:?}") }
+}
+
+impl ExecutionOptions {
+    /// Refuses what cannot be run, before anything starts.
+    pub(crate) fn check(&self, code: &str) -> Result<(), Error> {
+        if code.len() > MAX_CODE_BYTES {
+            let size = code.len();
+            return Err(Error::InvalidArgument(format!("code: {size} bytes are more than the {MAX_CODE_BYTES} allowed")));
+        }
+        for (name, _) in &self.inputs {
+            check_identifier("inputs", name)?;
+        }
+        match &self.filename {
+            Some(name) if name.contains('\0') || name.len() > MAX_NAME_BYTES => {
+                Err(Error::InvalidArgument(format!("filename: {} is too long or contains a NUL character", quoted(name))))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers() {
+        for good in ["x", "_", "_1", "größe", "变量", "class"] {
+            assert_eq!(check_identifier("inputs", good), Ok(()), "{good}");
+        }
+        for bad in ["", "1x", "a b", "a-b", "a.b", "x\0", "x\n"] {
+            let message = format!("inputs: {bad:?} is not a Python identifier");
+            assert_eq!(check_identifier("inputs", bad), Err(Error::InvalidArgument(message)));
+        }
+    }
+
+    #[test]
+    fn code_size_is_capped() {
+        let options = ExecutionOptions::default();
+        assert_eq!(options.check(&" ".repeat(MAX_CODE_BYTES)), Ok(()));
+        assert!(matches!(options.check(&" ".repeat(MAX_CODE_BYTES + 1)), Err(Error::InvalidArgument(_))));
+    }
+
+    #[test]
+    fn environment_names_and_values() {
+        assert_eq!(check_variable("A", "b=c"), Ok(()));
+        for (name, value) in [("", "x"), ("a=b", "x"), ("a\0", "x"), ("a", "\0")] {
+            assert!(check_variable(name, value).is_err(), "{name:?} {value:?}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Everything that can go wrong, by consequence.
+
+use std::time::Duration;
+
+use crate::{ExecutionOutput, Limit};
+
+/// Why an execution, or the set-up of one, did not succeed.
+///
+/// No message names a host path, a wasm frame or a Rust type.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The Python code raised, or called `sys.exit` with a code that is not 0. Nothing but this run is affected.
+    #[error("{}", .0.message)]
+    Python(PythonError),
+    /// The run took longer than its limit. `hard`: it had to be cut off and no `finally` block ran.
+    #[error("execution timed out after {} ms", .limit.as_millis())]
+    Timeout {
+        /// The limit that passed.
+        limit: Duration,
+        /// Whether the interpreter was cut off in the middle of something.
+        hard: bool,
+    },
+    /// The caller cancelled the run.
+    #[error("execution was cancelled")]
+    Cancelled {
+        /// Whether the interpreter was cut off in the middle of something.
+        hard: bool,
+    },
+    /// The run went over a limit that ends it. The interpreter was cut off.
+    #[error("{}", resource_limit_message(*.0))]
+    ResourceLimit(Limit),
+    /// Nothing was started: the options cannot be met on this machine or with this runtime.
+    #[error("{0}")]
+    Initialization(String),
+    /// An argument that cannot be used; nothing was started.
+    #[error("{0}")]
+    InvalidArgument(String),
+    /// The sandbox was closed.
+    #[error("the sandbox is closed")]
+    Closed,
+    /// A defect of this library.
+    #[error("internal error: {0}. Please report this as a bug, with the code that ran and the `versions` of the package")]
+    Internal(String),
+}
+
+fn resource_limit_message(limit: Limit) -> String {
+    format!("execution went over the limit {}", limit.option_name())
+}
+
+/// A Python exception that nothing caught.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PythonError {
+    /// The class, qualified by its module unless that is `builtins` or `__main__`: `ValueError`, `json.JSONDecodeError`.
+    pub python_type: String,
+    /// `ValueError: oops`, as the last line of a traceback.
+    pub message: String,
+    /// The whole traceback as Python prints it, with the user's frames only.
+    pub traceback: String,
+    /// The frames of the exception itself, outermost first.
+    pub frames: Vec<PythonFrame>,
+    /// The code of `sys.exit(n)` or `os._exit(n)`.
+    pub exit_code: Option<i32>,
+    /// The interpreter itself was ended: by `os._exit`, or by a fault that it could not survive.
+    pub interpreter_lost: bool,
+}
+
+/// One line of a traceback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PythonFrame {
+    /// As in `co_filename`.
+    pub filename: String,
+    /// From 1.
+    pub line: u32,
+    /// `<module>` at the top level.
+    pub function: String,
+}
+
+/// An [`Error`] and what the run had printed before it.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{error}")]
+pub struct ExecutionError {
+    /// What went wrong.
+    #[source]
+    pub error: Error,
+    /// Printed until then. Empty if nothing was started.
+    pub output: Box<ExecutionOutput>,
+}
+
+impl From<Error> for ExecutionError {
+    fn from(error: Error) -> Self {
+        Self { error, output: Box::default() }
+    }
+}

@@ -1,0 +1,170 @@
+//! What a guest can reach: one file per family of imports.
+
+pub(crate) mod files;
+pub(crate) mod system;
+mod deliver;
+mod errno;
+
+/// Import module of the functions that libc calls.
+const WASI: &str = "wasi_snapshot_preview1";
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use eryx_vfs::Namespace;
+use wasmtime::{Caller, Linker, Memory, ResourceLimiter};
+
+pub(crate) use deliver::Delivered;
+pub(crate) use errno::Errno;
+use files::Files;
+
+use crate::guest_memory::GuestMemory;
+use crate::interrupt::{Interrupt, Verdict};
+use crate::manifest::InterruptWord;
+use crate::output::Output;
+
+/// Elements a guest's table may have. The runtime has about 6,000 of its own.
+const MAX_TABLE_ELEMENTS: usize = 1 << 20;
+
+/// The state of one run, as the imports see it.
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) memory: Option<Memory>,
+    pub(crate) files: Files,
+    pub(crate) output: Output,
+    pub(crate) delivered: Delivered,
+    pub(crate) interrupt: Interrupt,
+    pub(crate) limits: Growth,
+    /// The monotonic clock counts from here.
+    pub(crate) started: Instant,
+    pub(crate) frozen: bool,
+    interrupt_words: Arc<[InterruptWord]>,
+    /// The guest has just come back from a yield and has a whole time slice before it.
+    slice_is_fresh: bool,
+}
+
+/// Limits of what the guest can make grow inside wasmtime.
+#[derive(Debug)]
+pub(crate) struct Growth {
+    pub(crate) max_memory: usize,
+    /// A growth was refused: if the guest then fails in a way it could not handle, this is why.
+    pub(crate) memory_refused: bool,
+}
+
+impl ResourceLimiter for Growth {
+    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let allowed = desired <= self.max_memory;
+        self.memory_refused |= !allowed;
+        Ok(allowed)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= MAX_TABLE_ELEMENTS)
+    }
+}
+
+/// What one run brings with it.
+pub(crate) struct RunState {
+    pub(crate) files: Namespace,
+    pub(crate) stdin: Arc<[u8]>,
+    pub(crate) output: Output,
+    pub(crate) interrupt: Interrupt,
+    pub(crate) max_memory: usize,
+    /// Clocks stand still and random numbers are zeros. For making images: the same inputs give the same bytes.
+    pub(crate) frozen: bool,
+}
+
+/// The guest was cut off: [`Interrupt::stop`] says why.
+#[derive(Debug, thiserror::Error)]
+#[error("the run was cut off")]
+pub(crate) struct CutOff;
+
+impl Host {
+    pub(crate) fn new(run: RunState, interrupt_words: Arc<[InterruptWord]>) -> Self {
+        Self {
+            memory: None,
+            files: Files::new(run.files, run.stdin),
+            output: run.output,
+            delivered: Delivered::default(),
+            interrupt: run.interrupt,
+            limits: Growth { max_memory: run.max_memory, memory_refused: false },
+            started: Instant::now(),
+            frozen: run.frozen,
+            interrupt_words,
+            slice_is_fresh: false,
+        }
+    }
+
+    /// Replaces everything that belongs to a run.
+    pub(crate) fn begin(&mut self, run: RunState) {
+        let memory = self.memory;
+        *self = Self::new(run, Arc::clone(&self.interrupt_words));
+        self.memory = memory;
+    }
+}
+
+/// The bytes and the state of the guest that called.
+fn parts<'a>(caller: &'a mut Caller<'_, Host>) -> (GuestMemory<'a>, &'a mut Host) {
+    let memory = caller.data().memory.expect("set before any guest code runs");
+    let (bytes, host) = memory.data_and_store_mut(caller);
+    (GuestMemory::new(bytes), host)
+}
+
+/// Applies the interrupt state to a guest in the middle of a run. `true`: it was asked to end just now.
+pub(crate) fn apply_interrupt(mut store: impl wasmtime::AsContextMut<Data = Host>) -> wasmtime::Result<bool> {
+    let mut context = store.as_context_mut();
+    match context.data_mut().interrupt.check() {
+        Verdict::Continue => Ok(false),
+        Verdict::Cut => Err(CutOff.into()),
+        Verdict::Ask => {
+            let memory = context.data().memory.expect("set before any guest code runs");
+            let (bytes, host) = memory.data_and_store_mut(&mut context);
+            trip_signal(bytes, &host.interrupt_words);
+            Ok(true)
+        }
+    }
+}
+
+/// Sets the words that `PyErr_SetInterruptEx` sets, as the builder learned them.
+fn trip_signal(bytes: &mut [u8], words: &[InterruptWord]) {
+    let mut memory = GuestMemory::new(bytes);
+    for word in words {
+        // An address outside cannot be: the manifest is checked when it is loaded. The guest would only not be asked.
+        if let Ok(old) = memory.u32(word.address) {
+            let _ = memory.write(word.address, &(old | word.bits).to_le_bytes());
+        }
+    }
+}
+
+/// The clock tick found the guest computing: end it, let another run go first, or go on.
+pub(crate) fn on_epoch(mut store: wasmtime::StoreContextMut<'_, Host>) -> wasmtime::Result<wasmtime::UpdateDeadline> {
+    apply_interrupt(&mut store)?;
+    let host = store.data_mut();
+    host.slice_is_fresh = !host.slice_is_fresh;
+    Ok(if host.slice_is_fresh {
+        // Met again at once after the yield, because then the time may be over.
+        wasmtime::UpdateDeadline::Yield(0)
+    } else {
+        wasmtime::UpdateDeadline::Continue(1)
+    })
+}
+
+/// Waits on behalf of the guest, holding no thread. `false`: the wait was cut short because the run is to end.
+async fn wait(caller: &mut Caller<'_, Host>, until: Option<Instant>) -> wasmtime::Result<bool> {
+    loop {
+        if apply_interrupt(&mut *caller)? {
+            return Ok(false);
+        }
+        if until.is_some_and(|until| Instant::now() >= until) {
+            return Ok(true);
+        }
+        caller.data().interrupt.sleep(until).await;
+    }
+}
+
+/// Defines every import.
+pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    files::link(linker)?;
+    system::link(linker)?;
+    deliver::link(linker)
+}

@@ -1,0 +1,177 @@
+//! WASI files over the guest's own namespace: the table of open descriptors. No call here reaches the host's files.
+
+mod descriptors;
+mod directory;
+mod paths;
+mod streams;
+
+use std::sync::Arc;
+
+use eryx_vfs::{Kind, Location, Metadata, Namespace};
+use wasmtime::Linker;
+
+use super::{Errno, Host};
+
+/// Defines one import whose body works on the guest's memory and its files.
+macro_rules! import {
+    ($linker:expr, $name:literal, |$memory:ident, $files:ident, $($argument:ident: $kind:ty),*| $body:expr) => {
+        $linker.func_wrap(
+            crate::host::WASI,
+            $name,
+            |mut caller: wasmtime::Caller<'_, Host>, $($argument: $kind),*| {
+                let (mut memory, host) = crate::host::parts(&mut caller);
+                let body = |$memory: &mut crate::guest_memory::GuestMemory<'_>,
+                            $files: &mut crate::host::files::Files|
+                 -> Result<(), Errno> { $body };
+                crate::host::errno::number(body(&mut memory, &mut host.files))
+            },
+        )?;
+    };
+}
+use import;
+
+/// Open descriptors of one guest, the three standard ones and the root included.
+pub(crate) const MAX_OPEN: usize = 1024;
+
+/// The descriptor of `/`, from which libc resolves every path.
+const ROOT_FD: u32 = 3;
+
+/// Open descriptors and what they lead to.
+#[derive(Debug)]
+pub(crate) struct Files {
+    namespace: Namespace,
+    open: Vec<Option<Descriptor>>,
+    stdin: Arc<[u8]>,
+    stdin_at: usize,
+}
+
+/// One open descriptor.
+#[derive(Clone, Debug)]
+enum Descriptor {
+    Stdin,
+    Output(crate::Stream),
+    Node(OpenNode),
+}
+
+/// An open file or directory.
+#[derive(Clone, Debug)]
+struct OpenNode {
+    at: Location,
+    offset: u64,
+    flags: u16,
+    readable: bool,
+    writable: bool,
+}
+
+const FLAG_APPEND: u16 = 1;
+
+impl Files {
+    pub(crate) fn new(namespace: Namespace, stdin: Arc<[u8]>) -> Self {
+        let root = OpenNode { at: namespace.root(), offset: 0, flags: 0, readable: true, writable: true };
+        namespace.fs(root.at).opened(root.at.node);
+        let open = vec![
+            Some(Descriptor::Stdin),
+            Some(Descriptor::Output(crate::Stream::Stdout)),
+            Some(Descriptor::Output(crate::Stream::Stderr)),
+            Some(Descriptor::Node(root)),
+        ];
+        Self { namespace, open, stdin, stdin_at: 0 }
+    }
+
+    fn get(&self, fd: u32) -> Result<&Descriptor, Errno> {
+        self.open.get(fd as usize).and_then(Option::as_ref).ok_or(Errno::Badf)
+    }
+
+    fn node(&self, fd: u32) -> Result<&OpenNode, Errno> {
+        match self.get(fd)? {
+            Descriptor::Node(node) => Ok(node),
+            Descriptor::Stdin | Descriptor::Output(_) => Err(Errno::Spipe),
+        }
+    }
+
+    fn node_mut(&mut self, fd: u32) -> Result<&mut OpenNode, Errno> {
+        match self.open.get_mut(fd as usize).and_then(Option::as_mut) {
+            Some(Descriptor::Node(node)) => Ok(node),
+            Some(_) => Err(Errno::Spipe),
+            None => Err(Errno::Badf),
+        }
+    }
+
+    /// Where paths given with descriptor `fd` start.
+    fn start(&self, fd: u32) -> Result<Location, Errno> {
+        match self.get(fd)? {
+            Descriptor::Node(node) => Ok(node.at),
+            Descriptor::Stdin | Descriptor::Output(_) => Err(Errno::Notdir),
+        }
+    }
+
+    fn metadata(&self, at: Location) -> Result<Metadata, Errno> {
+        Ok(self.namespace.fs(at).metadata(at.node)?)
+    }
+
+    /// Gives `node` the lowest free number.
+    fn insert(&mut self, node: OpenNode) -> Result<u32, Errno> {
+        let free = self.open.iter().position(Option::is_none).unwrap_or(self.open.len());
+        if free >= MAX_OPEN {
+            return Err(Errno::Mfile);
+        }
+        self.namespace.fs(node.at).opened(node.at.node);
+        if free == self.open.len() {
+            self.open.push(None);
+        }
+        self.open[free] = Some(Descriptor::Node(node));
+        u32::try_from(free).map_err(|_| Errno::Mfile)
+    }
+
+    fn close(&mut self, fd: u32) -> Result<(), Errno> {
+        let descriptor = self.open.get_mut(fd as usize).and_then(Option::take).ok_or(Errno::Badf)?;
+        self.released(&descriptor);
+        Ok(())
+    }
+
+    fn released(&self, descriptor: &Descriptor) {
+        if let Descriptor::Node(node) = descriptor {
+            self.namespace.fs(node.at).closed(node.at.node);
+        }
+    }
+
+    /// `to` becomes what `from` is; `from` is closed.
+    fn renumber(&mut self, from: u32, to: u32) -> Result<(), Errno> {
+        self.get(from)?;
+        self.get(to)?;
+        if from != to {
+            let moved = self.open[from as usize].take();
+            if let Some(replaced) = std::mem::replace(&mut self.open[to as usize], moved) {
+                self.released(&replaced);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        for descriptor in self.open.iter().flatten() {
+            self.released(descriptor);
+        }
+    }
+}
+
+/// WASI's `filetype`.
+fn filetype(kind: Kind) -> u8 {
+    match kind {
+        Kind::Directory => 3,
+        Kind::File => 4,
+        Kind::Symlink => 7,
+    }
+}
+
+/// `CHARACTER_DEVICE`, which the standard streams are.
+const FILETYPE_STREAM: u8 = 2;
+
+pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    streams::link(linker)?;
+    descriptors::link(linker)?;
+    directory::link(linker)?;
+    paths::link(linker)
+}

@@ -1,0 +1,257 @@
+//! One live guest. The only file that calls its exports.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use wasmtime::{Global, InstancePre, Memory, Store, Trap, TypedFunc, Val};
+
+use crate::abi::Status;
+use crate::error::PythonError;
+use crate::guest_memory::GuestMemory;
+use crate::host::system::Exit;
+use crate::host::{CutOff, Host, RunState, apply_interrupt, on_epoch};
+use crate::image::Image;
+use crate::interrupt::Stop;
+use crate::manifest::ImageManifest;
+use crate::slot::{RestoreStrategy, Slot, with_slot};
+use crate::{Error, Limit};
+
+/// A guest in its slot, at rest between calls.
+pub(crate) struct Instance {
+    store: Store<Host>,
+    slot: Arc<Slot>,
+    memory: Memory,
+    globals: Vec<Global>,
+    start: TypedFunc<(u32, u32), i64>,
+    resume: TypedFunc<(u32, u32), i64>,
+    interrupt: TypedFunc<(), i64>,
+    alloc: TypedFunc<u32, u32>,
+    request_buffer: (u32, u32),
+    metered: bool,
+}
+
+/// How a run left the interpreter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Condition {
+    /// At rest: its memory is what Python made of it.
+    Sound,
+    /// Cut off somewhere: nothing in its memory can be relied on.
+    Lost,
+}
+
+/// The end of one call of [`Instance::run`].
+pub(crate) struct Ended {
+    pub(crate) condition: Condition,
+    /// `Ok`: the guest said that it is done. What it delivered tells the rest.
+    pub(crate) result: Result<(), Error>,
+    pub(crate) fuel_consumed: Option<u64>,
+}
+
+impl Instance {
+    /// Makes an instance whose memory is `slot`. The run's state is a placeholder until [`Instance::begin`].
+    pub(crate) fn new(
+        module: &InstancePre<Host>,
+        slot: Arc<Slot>,
+        host: Host,
+        manifest: &ImageManifest,
+        metered: bool,
+    ) -> wasmtime::Result<Self> {
+        let mut store = Store::new(module.module().engine(), host);
+        store.limiter(|host| &mut host.limits);
+        store.epoch_deadline_callback(on_epoch);
+        store.set_epoch_deadline(1);
+        if metered {
+            store.set_fuel(u64::MAX)?;
+        }
+        let instance = with_slot(Arc::clone(&slot), || now(module.instantiate_async(&mut store)))??;
+        let memory = instance.get_memory(&mut store, "memory").ok_or_else(|| missing("memory"))?;
+        store.data_mut().memory = Some(memory);
+        let globals = manifest
+            .globals
+            .iter()
+            .map(|(name, _)| instance.get_global(&mut store, name).ok_or_else(|| missing(name)))
+            .collect::<Result<_, _>>()?;
+        let mut made = Self {
+            start: instance.get_typed_func(&mut store, "eryx_start")?,
+            resume: instance.get_typed_func(&mut store, "eryx_resume")?,
+            interrupt: instance.get_typed_func(&mut store, "eryx_interrupt")?,
+            alloc: instance.get_typed_func(&mut store, "eryx_alloc")?,
+            request_buffer: manifest.request_buffer,
+            store,
+            slot,
+            memory,
+            globals,
+            metered,
+        };
+        made.set_globals()?;
+        Ok(made)
+    }
+
+    fn set_globals(&mut self) -> wasmtime::Result<()> {
+        let image: Arc<Image> = Arc::clone(self.slot.image());
+        for (global, value) in self.globals.iter().zip(image.globals()) {
+            global.set(&mut self.store, Val::I32(*value))?;
+        }
+        Ok(())
+    }
+
+    /// The run that this guest is for.
+    pub(crate) fn host(&mut self) -> &mut Host {
+        self.store.data_mut()
+    }
+
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.slot.accessible() as u64
+    }
+
+    /// Runs one request to its end.
+    pub(crate) async fn run(&mut self, state: RunState, request: &[u8], fuel: Option<u64>) -> Ended {
+        self.store.data_mut().begin(state);
+        // Looked at with the first step, so that a run that is cancelled already, or has no time, ends.
+        self.store.set_epoch_deadline(1);
+        let budget = fuel.unwrap_or(u64::MAX);
+        if self.metered {
+            self.store.set_fuel(budget).expect("the engine of a metered instance counts fuel");
+        }
+        let result = self.drive(request).await;
+        let fuel_consumed = fuel.and_then(|budget| Some(budget - self.store.get_fuel().ok()?));
+        match result {
+            Ok(()) => Ended { condition: Condition::Sound, result: Ok(()), fuel_consumed },
+            Err(error) => Ended { condition: Condition::Lost, result: Err(self.classify(&error)), fuel_consumed },
+        }
+    }
+
+    async fn drive(&mut self, request: &[u8]) -> wasmtime::Result<()> {
+        let (at, size) = self.place(request).await?;
+        let mut status = Status::from_guest(self.start.call_async(&mut self.store, (at, size)).await?);
+        while let Status::Pending(timer) = status {
+            let until = timer.and_then(|timer| Instant::now().checked_add(Duration::from_nanos(timer)));
+            let raw = if self.wait(until).await? {
+                let (at, size) = self.place(b"n").await?;
+                self.resume.call_async(&mut self.store, (at, size)).await?
+            } else {
+                self.interrupt.call_async(&mut self.store, ()).await?
+            };
+            status = Status::from_guest(raw);
+        }
+        Ok(())
+    }
+
+    /// Waits with an empty wasm stack. `false`: the run was asked to end, and Python must be told.
+    async fn wait(&mut self, until: Option<Instant>) -> wasmtime::Result<bool> {
+        loop {
+            if apply_interrupt(&mut self.store)? {
+                return Ok(false);
+            }
+            if until.is_some_and(|until| Instant::now() >= until) {
+                return Ok(true);
+            }
+            self.store.data().interrupt.sleep(until).await;
+        }
+    }
+
+    /// Puts `data` where the guest finds it.
+    async fn place(&mut self, data: &[u8]) -> wasmtime::Result<(u32, u32)> {
+        let size = u32::try_from(data.len())?;
+        let (mut at, room) = self.request_buffer;
+        if size > room {
+            at = self.alloc.call_async(&mut self.store, size).await?;
+            if at == 0 {
+                self.store.data_mut().limits.memory_refused = true;
+                return Err(wasmtime::Error::msg("no memory for the request"));
+            }
+        }
+        GuestMemory::new(self.memory.data_mut(&mut self.store))
+            .write(at, data)
+            .map_err(|_| wasmtime::Error::msg("the guest's allocator returned an address outside of its memory"))?;
+        Ok((at, size))
+    }
+
+    /// What a call that did not return means.
+    fn classify(&self, error: &wasmtime::Error) -> Error {
+        let host = self.store.data();
+        if error.is::<CutOff>() {
+            return stopped(host.interrupt.stop(), true);
+        }
+        if let Some(Exit(code)) = error.downcast_ref::<Exit>() {
+            return Error::Python(exited(*code));
+        }
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::OutOfFuel) => Error::ResourceLimit(Limit::Fuel),
+            _ if host.limits.memory_refused => Error::ResourceLimit(Limit::Memory),
+            Some(trap) => Error::Python(crashed(*trap)),
+            None => Error::Internal(format!("{error:#}")),
+        }
+    }
+
+    /// Puts everything back as it was before the run. `None`: the slot is clean, but it needs a new instance.
+    pub(crate) fn recycle(mut self, condition: Condition, strategy: RestoreStrategy) -> std::io::Result<Recycled> {
+        let slot = Arc::clone(&self.slot);
+        let grown = slot.accessible() > slot.image().size();
+        if condition == Condition::Lost || grown {
+            // wasmtime knows the grown size, and a trap may have left anything behind: both need a new instance.
+            drop(self);
+            match condition {
+                Condition::Lost => slot.remap()?,
+                Condition::Sound => drop(slot.restore(strategy)?),
+            }
+            return Ok(Recycled::Slot(slot));
+        }
+        slot.restore(strategy)?;
+        self.set_globals().map_err(std::io::Error::other)?;
+        Ok(Recycled::Instance(Box::new(self)))
+    }
+}
+
+/// What is left of an instance for the next run.
+pub(crate) enum Recycled {
+    Instance(Box<Instance>),
+    Slot(Arc<Slot>),
+}
+
+/// The error of a run that was ended from outside.
+pub(crate) fn stopped(stop: Option<Stop>, hard: bool) -> Error {
+    match stop {
+        Some(Stop::Cancelled) => Error::Cancelled { hard },
+        // The limit is filled in by the caller, who knows it.
+        _ => Error::Timeout { limit: Duration::ZERO, hard },
+    }
+}
+
+fn exited(code: i32) -> PythonError {
+    let message = format!("SystemExit: {code}");
+    PythonError {
+        python_type: "SystemExit".into(),
+        traceback: message.clone(),
+        message,
+        exit_code: Some(code),
+        interpreter_lost: true,
+        ..PythonError::default()
+    }
+}
+
+fn crashed(trap: Trap) -> PythonError {
+    let message = format!("SystemError: the interpreter crashed ({trap})");
+    PythonError {
+        python_type: "SystemError".into(),
+        traceback: message.clone(),
+        message,
+        interpreter_lost: true,
+        ..PythonError::default()
+    }
+}
+
+fn missing(name: &str) -> wasmtime::Error {
+    wasmtime::Error::msg(format!("the Python module has no export {name}"))
+}
+
+/// Runs a future that never waits.
+pub(crate) fn now<T>(future: impl Future<Output = T>) -> wasmtime::Result<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Ok(value),
+        Poll::Pending => Err(wasmtime::Error::msg("a step that never waits waited")),
+    }
+}

@@ -1,0 +1,128 @@
+//! The end of a run from outside: deadline and cancellation, in two stages.
+//!
+//! First Python is asked: a flag in its memory makes it raise `SandboxInterrupt` at the next bytecode, so `finally`
+//! blocks run. If it is still running [`GRACE`] later, it is cut off with a trap.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+/// How long Python may take to end after it was asked.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// Cancels one run. Clones cancel the same run.
+#[derive(Clone, Debug, Default)]
+pub struct CancelHandle(Arc<CancelState>);
+
+#[derive(Debug, Default)]
+struct CancelState {
+    cancelled: AtomicBool,
+    changed: Notify,
+}
+
+impl CancelHandle {
+    /// A handle for a run that is yet to start.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks the run to end. Does nothing if it has ended already.
+    pub fn cancel(&self) {
+        self.0.cancelled.store(true, Ordering::Release);
+        self.0.changed.notify_one();
+    }
+
+    /// Whether [`CancelHandle::cancel`] was called.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.cancelled.load(Ordering::Acquire)
+    }
+}
+
+/// Why a run is ended from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    Timeout,
+    Cancelled,
+}
+
+/// What to do with a running guest now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Continue,
+    /// Ask Python to end. Given once.
+    Ask,
+    /// Cut it off.
+    Cut,
+}
+
+/// The state of one run's end.
+#[derive(Debug)]
+pub(crate) struct Interrupt {
+    deadline: Option<Instant>,
+    cancel: CancelHandle,
+    asked: Option<(Stop, Instant)>,
+}
+
+impl Interrupt {
+    pub(crate) fn new(timeout: Option<Duration>, cancel: CancelHandle) -> Self {
+        // A timeout beyond what Instant can hold is no timeout.
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        Self { deadline, cancel, asked: None }
+    }
+
+    /// Why the run was asked to end, if it was.
+    pub(crate) fn stop(&self) -> Option<Stop> {
+        self.asked.map(|(stop, _)| stop)
+    }
+
+    pub(crate) fn check(&mut self) -> Verdict {
+        let cancelled = self.cancel.is_cancelled();
+        if !cancelled && self.deadline.is_none() {
+            return Verdict::Continue;
+        }
+        let now = Instant::now();
+        if let Some((_, at)) = self.asked {
+            return if now >= at + GRACE { Verdict::Cut } else { Verdict::Continue };
+        }
+        let stop = match self.deadline {
+            _ if cancelled => Stop::Cancelled,
+            Some(deadline) if now >= deadline => Stop::Timeout,
+            _ => return Verdict::Continue,
+        };
+        self.asked = Some((stop, now));
+        Verdict::Ask
+    }
+
+    /// When the next stage is due, if time alone brings it.
+    fn next_stage(&self) -> Option<Instant> {
+        match self.asked {
+            Some((_, at)) => Some(at + GRACE),
+            None => self.deadline,
+        }
+    }
+
+    /// Sleeps until `until`, or for ever. Earlier if the next stage is due; [`Interrupt::check`] tells.
+    pub(crate) async fn sleep(&self, until: Option<Instant>) {
+        let end = match (until, self.next_stage()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        let timer = async {
+            match end {
+                Some(end) => tokio::time::sleep_until(end.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        if self.asked.is_some() {
+            return timer.await;
+        }
+        tokio::select! {
+            () = timer => {}
+            () = self.cancel.0.changed.notified() => {}
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Untrusted Python, in process: CPython 3.14 as one WebAssembly module, with limits, captured output and files of its
+//! own.
+//!
+//! A [`Sandbox`] runs every piece of code in a fresh interpreter. Fresh costs tens of microseconds, because the
+//! interpreter is a memory image that is mapped, not started. Nothing the code does reaches the host: files are
+//! virtual, output is captured, time, memory and output are limited, and at the end every page that was written is put
+//! back.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use eryx::{ExecutionOptions, Runtime, Sandbox, SandboxOptions};
+//!
+//! let runtime = Runtime::load(std::path::Path::new("target/eryx-runtime"))?;
+//! let sandbox = Sandbox::new(&runtime, SandboxOptions::default())?;
+//! let result = sandbox.execute("print('hello')\n1 + 1", ExecutionOptions::default()).await?;
+//! assert_eq!(result.output.stdout, b"hello\n");
+//! assert_eq!(result.value, Some(2.into()));
+//! # Ok(())
+//! # }
+//! ```
+
+mod abi;
+pub mod builder;
+mod cache;
+mod config;
+mod engine;
+mod error;
+mod guest_memory;
+mod host;
+mod image;
+mod instance;
+mod interrupt;
+mod limits;
+pub mod manifest;
+mod outcome;
+mod output;
+mod pool;
+mod request;
+mod runtime;
+mod sandbox;
+mod slot;
+mod value;
+mod wire;
+mod workers;
+
+pub use config::{ExecutionOptions, MAX_CODE_BYTES, SandboxOptions};
+pub use engine::CPU_BASELINE;
+pub use error::{Error, ExecutionError, PythonError, PythonFrame};
+pub use interrupt::CancelHandle;
+pub use limits::{Limit, ResourceLimits};
+pub use num_bigint::BigInt;
+pub use outcome::ExecutionResult;
+pub use output::{ExecutionOutput, OutputSink, Stream};
+pub use runtime::Runtime;
+pub use sandbox::{Outcome, Sandbox};
+pub use slot::RestoreStrategy;
+pub use value::Value;

@@ -1,0 +1,64 @@
+//! What one execution may use.
+
+use std::time::Duration;
+
+/// Limits of one execution. `None` means none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResourceLimits {
+    /// Wall clock, waits included. Default 30 s. Over it: [`Error::Timeout`](crate::Error::Timeout).
+    pub execution_timeout: Option<Duration>,
+    /// Bytes of linear memory, interpreter included. Default 128 MiB; `None` is wasm's own 4 GiB. Over it Python raises
+    /// `MemoryError`. Below what the interpreter itself takes: [`Error::Initialization`](crate::Error::Initialization).
+    pub max_memory_bytes: Option<u64>,
+    /// Bytes of stdout and stderr kept, together. Default 10 MiB. The rest is dropped and flagged.
+    pub max_output_bytes: Option<u64>,
+    /// Bytes of files: contents, names and directories. Default 64 MiB. Over it Python raises `OSError` `ENOSPC`.
+    pub max_vfs_bytes: Option<u64>,
+    /// Wasm instructions. Default none. Setting it selects code that counts, compiled at first use. Over it:
+    /// [`Error::ResourceLimit`](crate::Error::ResourceLimit).
+    pub max_fuel: Option<u64>,
+}
+
+impl ResourceLimits {
+    /// No limit at all. For code that is trusted.
+    pub const UNLIMITED: Self = Self {
+        execution_timeout: None,
+        max_memory_bytes: None,
+        max_output_bytes: None,
+        max_vfs_bytes: None,
+        max_fuel: None,
+    };
+}
+
+impl Default for ResourceLimits {
+    fn default() -> Self {
+        Self {
+            execution_timeout: Some(Duration::from_secs(30)),
+            max_memory_bytes: Some(128 << 20),
+            max_output_bytes: Some(10 << 20),
+            max_vfs_bytes: Some(64 << 20),
+            max_fuel: None,
+        }
+    }
+}
+
+/// A limit, as an error names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Limit {
+    /// [`ResourceLimits::max_memory_bytes`].
+    Memory,
+    /// [`ResourceLimits::max_fuel`].
+    Fuel,
+}
+
+impl Limit {
+    /// The name of the option in the JavaScript contract.
+    #[must_use]
+    pub fn option_name(self) -> &'static str {
+        match self {
+            Self::Memory => "maxMemoryBytes",
+            Self::Fuel => "maxFuel",
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! `manifest.json`: what the runtime builder made and what of it the host must know.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// Raised when a reader of an older manifest would misunderstand a newer one.
+pub const FORMAT: u32 = 1;
+
+/// Names of the runtime's files.
+pub mod file {
+    /// The module, compiled for this platform.
+    pub const MODULE: &str = "python.cwasm";
+    /// The module as WebAssembly, without data, zstd. Variants are compiled from it.
+    pub const WASM: &str = "python.wasm.zst";
+    /// The memory image of a started interpreter.
+    pub const IMAGE: &str = "python.img";
+    /// The standard library, a tar archive.
+    pub const LIBRARY: &str = "stdlib.tar";
+    /// This description.
+    pub const MANIFEST: &str = "manifest.json";
+}
+
+/// The whole file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Version of CPython: `3.14.0`.
+    pub python: String,
+    /// Version of wasmtime that compiled the module.
+    pub wasmtime: String,
+    /// The CPU baseline that the module is compiled for: `x86-64-v3`.
+    pub cpu: String,
+    /// Hash over all outputs: the identity of this runtime, which snapshots name.
+    pub runtime: String,
+    /// sha256 of every input, by name.
+    pub inputs: BTreeMap<String, String>,
+    /// sha256 of every output, by file name.
+    pub outputs: BTreeMap<String, String>,
+    /// What is in the image.
+    pub image: ImageManifest,
+}
+
+/// What the host must know of the image.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ImageManifest {
+    /// Bytes of linear memory.
+    pub size: u64,
+    /// The module's mutable globals, by export name, and their values.
+    pub globals: Vec<(String, i32)>,
+    /// What to set in memory so that Python raises `SandboxInterrupt`.
+    pub interrupt: Vec<InterruptWord>,
+    /// Where small requests are written.
+    pub request_buffer: (u32, u32),
+    /// Modules that are imported already.
+    pub modules: Vec<String>,
+}
+
+/// A word of memory and the bits that are set in it to trip the interrupt signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterruptWord {
+    /// Its address.
+    pub address: u32,
+    /// The bits to set.
+    pub bits: u32,
+}
+
+impl Manifest {
+    /// Reads and checks the manifest in `directory`.
+    ///
+    /// # Errors
+    /// [`Error::Initialization`] if it is missing, damaged, or made by another version.
+    pub fn load(directory: &Path) -> Result<Self, Error> {
+        let text = std::fs::read(directory.join(file::MANIFEST))
+            .map_err(|error| Error::Initialization(format!("the Python runtime cannot be read: {}", error.kind())))?;
+        let manifest: Self = serde_json::from_slice(&text)
+            .map_err(|error| Error::Initialization(format!("the Python runtime's manifest is damaged: {error}")))?;
+        if manifest.format != FORMAT {
+            return Err(Error::Initialization(format!(
+                "the Python runtime has format {}, this version reads format {FORMAT}",
+                manifest.format
+            )));
+        }
+        manifest.check_image()?;
+        Ok(manifest)
+    }
+
+    fn check_image(&self) -> Result<(), Error> {
+        let image = &self.image;
+        let inside = |at: u32, size: u32| u64::from(at) + u64::from(size) <= image.size;
+        let good = inside(image.request_buffer.0, image.request_buffer.1)
+            && image.interrupt.iter().all(|word| inside(word.address, 4))
+            && u32::try_from(image.size).is_ok();
+        if good { Ok(()) } else { Err(Error::Initialization("the Python runtime's manifest contradicts itself".into())) }
+    }
+}

@@ -1,0 +1,93 @@
+//! How a run ended, put together from what the guest said and what the host saw.
+
+use std::time::Duration;
+
+use crate::error::{PythonError, PythonFrame};
+use crate::host::Delivered;
+use crate::wire::WireError;
+use crate::{Error, ExecutionOutput, Value};
+
+/// A run that succeeded.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ExecutionResult {
+    /// What it printed.
+    pub output: ExecutionOutput,
+    /// The value of the result variable, if the code set it.
+    pub result: Option<Value>,
+    /// Why the result variable could not cross.
+    pub result_error: Option<String>,
+    /// The last statement's value, if that is an expression, not `None`, and can cross.
+    pub value: Option<Value>,
+    /// `repr` of the last statement's value, cut at 10,000 characters.
+    pub value_repr: Option<String>,
+    /// From the start of the run to its end.
+    pub duration: Duration,
+    /// Bytes of linear memory at the end. It never shrinks during a run.
+    pub peak_memory_bytes: u64,
+    /// Wasm instructions, if they were counted.
+    pub fuel_consumed: Option<u64>,
+}
+
+/// What the guest said about its end.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Report {
+    pub(crate) failure: Option<PythonError>,
+    /// Python ended because it was asked to.
+    pub(crate) interrupted: bool,
+    pub(crate) result: Option<Value>,
+    pub(crate) result_error: Option<String>,
+    pub(crate) value: Option<Value>,
+    pub(crate) value_repr: Option<String>,
+}
+
+impl Report {
+    pub(crate) fn new(delivered: Delivered) -> Result<Self, Error> {
+        let mut report = Self::default();
+        match delivered.outcome {
+            None => {}
+            Some(Ok(Value::Map(entries))) => report.read(entries),
+            // Only a guest that tampers with its driver says anything else.
+            Some(_) => return Err(Error::Internal("the guest reported its end in an unknown way".into())),
+        }
+        match delivered.result {
+            Some(Ok(value)) => report.result = Some(value),
+            Some(Err(error)) => report.result_error = Some(refused(error)),
+            None => {}
+        }
+        report.value = delivered.value.and_then(Result::ok);
+        Ok(report)
+    }
+
+    fn read(&mut self, entries: Vec<(String, Value)>) {
+        let mut failure = PythonError::default();
+        for (key, value) in entries {
+            match (key.as_str(), value) {
+                ("interrupted", Value::Bool(yes)) => self.interrupted = yes,
+                ("result_error", Value::String(text)) => self.result_error = Some(text),
+                ("value_repr", Value::String(text)) => self.value_repr = Some(text),
+                ("type", Value::String(text)) => failure.python_type = text,
+                ("message", Value::String(text)) => failure.message = text,
+                ("traceback", Value::String(text)) => failure.traceback = text,
+                ("frames", Value::List(list)) => failure.frames = list.into_iter().filter_map(frame).collect(),
+                ("exit_code", Value::Int(code)) => failure.exit_code = i32::try_from(code).ok().or(Some(-1)),
+                _ => {}
+            }
+        }
+        if !failure.python_type.is_empty() {
+            self.failure = Some(failure);
+        }
+    }
+}
+
+fn frame(value: Value) -> Option<PythonFrame> {
+    let Value::List(parts) = value else { return None };
+    let [Value::String(filename), Value::Int(line), Value::String(function)] = <[Value; 3]>::try_from(parts).ok()? else {
+        return None;
+    };
+    Some(PythonFrame { filename, line: u32::try_from(line).unwrap_or(0), function })
+}
+
+fn refused(error: WireError) -> String {
+    format!("the value is {error}")
+}

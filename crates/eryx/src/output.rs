@@ -1,0 +1,143 @@
+//! Captured stdout and stderr.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Which of the two streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// File descriptor 1.
+    Stdout,
+    /// File descriptor 2.
+    Stderr,
+}
+
+/// Receives output while the code runs, decoded, in order, from the thread that runs it.
+///
+/// [`ready`](OutputSink::ready) is awaited before each write of the guest, and so holds the guest back.
+pub trait OutputSink: Send + Sync {
+    /// One piece of text. Called with at least one character.
+    fn write(&self, stream: Stream, text: &str);
+    /// Whether this stream is wanted at all.
+    fn wants(&self, stream: Stream) -> bool;
+    /// Resolves when the sink has room.
+    fn ready(&self) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+/// What a run printed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExecutionOutput {
+    /// Exactly the bytes written to file descriptor 1.
+    pub stdout: Vec<u8>,
+    /// Exactly the bytes written to file descriptor 2.
+    pub stderr: Vec<u8>,
+    /// Whether something was dropped because of `max_output_bytes`.
+    pub truncated: bool,
+}
+
+/// Collects and forwards output under a limit.
+pub(crate) struct Output {
+    collected: ExecutionOutput,
+    remaining: u64,
+    sink: Option<Arc<dyn OutputSink>>,
+    /// Bytes of a character whose end has not arrived, per stream.
+    partial: [Vec<u8>; 2],
+}
+
+impl Output {
+    pub(crate) fn new(limit: Option<u64>, sink: Option<Arc<dyn OutputSink>>) -> Self {
+        Self {
+            collected: ExecutionOutput::default(),
+            remaining: limit.unwrap_or(u64::MAX),
+            sink,
+            partial: [Vec::new(), Vec::new()],
+        }
+    }
+
+    pub(crate) fn sink(&self) -> Option<Arc<dyn OutputSink>> {
+        self.sink.clone()
+    }
+
+    /// Takes what the limit lets in. The rest counts as written: a guest that prints too much goes on.
+    pub(crate) fn write(&mut self, stream: Stream, data: &[u8]) {
+        let room = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(data.len());
+        let kept = &data[..room];
+        self.remaining -= room as u64;
+        self.collected.truncated |= room < data.len();
+        match stream {
+            Stream::Stdout => self.collected.stdout.extend_from_slice(kept),
+            Stream::Stderr => self.collected.stderr.extend_from_slice(kept),
+        }
+        self.forward(stream, kept);
+    }
+
+    fn forward(&mut self, stream: Stream, data: &[u8]) {
+        let Some(sink) = self.sink.as_ref().filter(|sink| sink.wants(stream)) else { return };
+        let partial = &mut self.partial[stream as usize];
+        partial.extend_from_slice(data);
+        let complete = partial.len() - incomplete_suffix(partial);
+        if complete > 0 {
+            sink.write(stream, &String::from_utf8_lossy(&partial[..complete]));
+            partial.drain(..complete);
+        }
+    }
+
+    /// Ends the run's output: forwards what was held back and hands out what was collected.
+    pub(crate) fn finish(&mut self) -> ExecutionOutput {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let rest = std::mem::take(&mut self.partial[stream as usize]);
+            if let Some(sink) = self.sink.as_ref().filter(|_| !rest.is_empty()) {
+                sink.write(stream, &String::from_utf8_lossy(&rest));
+            }
+        }
+        self.sink = None;
+        std::mem::take(&mut self.collected)
+    }
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Output").field("remaining", &self.remaining).finish_non_exhaustive()
+    }
+}
+
+/// How many bytes at the end may be the beginning of a character: 0 to 3.
+fn incomplete_suffix(bytes: &[u8]) -> usize {
+    let lead = bytes.iter().rev().take(3).position(|byte| byte & 0xC0 == 0xC0);
+    let length = lead.map_or(0, |back| back + 1);
+    if length > 0 && length < utf8_length(bytes[bytes.len() - length]) { length } else { 0 }
+}
+
+fn utf8_length(lead: u8) -> usize {
+    match lead {
+        0xC0..=0xDF => 2,
+        0xE0..=0xEF => 3,
+        0xF0..=0xF7 => 4,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suffix_of_a_split_character() {
+        let text = "aé€😀".as_bytes();
+        assert_eq!(incomplete_suffix(text), 0);
+        for cut in 1..4 {
+            assert_eq!(incomplete_suffix(&text[..text.len() - cut]), 4 - cut, "cut {cut}");
+        }
+        assert_eq!(incomplete_suffix(b"\xff\xff\xff\xff"), 0);
+        assert_eq!(incomplete_suffix(b"ab\x80\x80\x80"), 0);
+    }
+
+    #[test]
+    fn limit_is_shared_and_flagged() {
+        let mut output = Output::new(Some(5), None);
+        output.write(Stream::Stdout, b"abc");
+        output.write(Stream::Stderr, b"defg");
+        let collected = output.finish();
+        assert_eq!((&collected.stdout[..], &collected.stderr[..], collected.truncated), (&b"abc"[..], &b"de"[..], true));
+    }
+}

@@ -1,0 +1,96 @@
+//! Guests that are ready to run: hot slots with an instance in them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use eryx_vfs::{MemoryFs, Namespace};
+use wasmtime::{InstancePre, Linker};
+
+use crate::engine::Code;
+use crate::host::{self, Host, RunState};
+use crate::image::Image;
+use crate::instance::{Condition, Instance, Recycled};
+use crate::interrupt::Interrupt;
+use crate::manifest::ImageManifest;
+use crate::output::Output;
+use crate::slot::{GUARD, RESERVATION, RestoreStrategy, Slot};
+use crate::{CancelHandle, Error};
+
+/// Idle guests that are kept. Each holds the pages that runs usually write, about a megabyte.
+const MAX_IDLE: usize = 32;
+
+/// Makes and recycles the guests of one image and one kind of code.
+pub(crate) struct Pool {
+    module: InstancePre<Host>,
+    image: Arc<Image>,
+    manifest: Arc<ImageManifest>,
+    strategy: RestoreStrategy,
+    metered: bool,
+    idle: Mutex<Vec<Box<Instance>>>,
+}
+
+impl Pool {
+    pub(crate) fn new(
+        code: &Code,
+        image: Arc<Image>,
+        manifest: Arc<ImageManifest>,
+        strategy: RestoreStrategy,
+        metered: bool,
+    ) -> wasmtime::Result<Self> {
+        let mut linker = Linker::new(&code.engine);
+        host::link(&mut linker)?;
+        let module = linker.instantiate_pre(&code.module)?;
+        Ok(Self { module, image, manifest, strategy, metered, idle: Mutex::default() })
+    }
+
+    /// A guest in the image's state.
+    pub(crate) fn take(&self) -> Result<Box<Instance>, Error> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match idle {
+            Some(instance) => Ok(instance),
+            None => self.instantiate(Arc::new(Slot::new(Arc::clone(&self.image)).map_err(|error| no_room(&error))?)),
+        }
+    }
+
+    fn instantiate(&self, slot: Arc<Slot>) -> Result<Box<Instance>, Error> {
+        let host = Host::new(nothing(), self.manifest.interrupt.as_slice().into());
+        Instance::new(&self.module, slot, host, &self.manifest, self.metered)
+            .map(Box::new)
+            .map_err(|error| Error::Initialization(format!("the Python runtime cannot be started: {error:#}")))
+    }
+
+    /// Cleans a guest up after its run and keeps it, if there is room.
+    pub(crate) fn give_back(&self, instance: Box<Instance>, condition: Condition) {
+        // A slot that cannot be cleaned is dropped, mapping and all.
+        let clean = match instance.recycle(condition, self.strategy) {
+            Ok(Recycled::Instance(instance)) => Some(instance),
+            Ok(Recycled::Slot(slot)) => self.instantiate(slot).ok(),
+            Err(_) => None,
+        };
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < MAX_IDLE {
+            idle.extend(clean);
+        }
+    }
+}
+
+fn no_room(error: &std::io::Error) -> Error {
+    let mebibytes = (RESERVATION + GUARD) >> 20;
+    Error::Initialization(format!(
+        "no address space for a sandbox: each running one reserves {mebibytes} MiB of it ({}). \
+         Raise the limit on virtual memory (ulimit -v), or run fewer at a time",
+        error.kind()
+    ))
+}
+
+/// The state of a guest that runs nothing.
+pub(crate) fn nothing() -> RunState {
+    RunState {
+        files: Namespace::new(Arc::new(MemoryFs::new(0))),
+        stdin: Arc::default(),
+        output: Output::new(Some(0), None),
+        interrupt: Interrupt::new(None::<Duration>, CancelHandle::new()),
+        max_memory: usize::MAX,
+        frozen: false,
+    }
+}

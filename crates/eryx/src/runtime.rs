@@ -1,0 +1,172 @@
+//! The Python runtime: its files, loaded once, and the guests made from them.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use eryx_vfs::{ArchiveFs, MemoryFs, Namespace};
+
+use crate::cache::CodeCache;
+use crate::engine::{Code, Metering};
+use crate::image::Image;
+use crate::manifest::{ImageManifest, Manifest, file};
+use crate::pool::Pool;
+use crate::{Error, RestoreStrategy, engine};
+
+/// Where the standard library is mounted in a guest.
+pub(crate) const LIBRARY_PATH: &str = "/usr/lib/python3.14";
+/// The directories that every guest has besides the library.
+const DIRECTORIES: [&str; 6] = ["/data", "/tmp", "/home", "/home/sandbox", "/usr", "/usr/lib"];
+
+/// A loaded runtime. Clones share it; all sandboxes of a process should.
+#[derive(Clone)]
+pub struct Runtime(Arc<Inner>);
+
+struct Inner {
+    manifest: Manifest,
+    image_manifest: Arc<ImageManifest>,
+    image: Arc<Image>,
+    strategy: RestoreStrategy,
+    pool: Pool,
+    /// Made when someone first asks for fuel.
+    metered_pool: OnceLock<Pool>,
+    making_metered: Mutex<()>,
+    wasm: std::path::PathBuf,
+    /// What a guest's `/` looks like at its start.
+    files: Template,
+}
+
+/// A tree that is forked for every run.
+struct Template {
+    root: Arc<MemoryFs>,
+    library: Arc<ArchiveFs>,
+}
+
+impl Template {
+    fn new(library: ArchiveFs) -> Result<Self, eryx_vfs::Error> {
+        let root = Arc::new(MemoryFs::new(u64::MAX));
+        let namespace = Namespace::new(Arc::clone(&root) as _);
+        for path in DIRECTORIES.into_iter().chain([LIBRARY_PATH]) {
+            namespace.create_dir(namespace.root(), path)?;
+        }
+        Ok(Self { root, library: Arc::new(library) })
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("runtime", &self.0.manifest.runtime).finish_non_exhaustive()
+    }
+}
+
+impl Runtime {
+    /// Loads the files in `directory`, which the runtime builder made. They must not change while the process lives.
+    ///
+    /// # Errors
+    /// [`Error::Initialization`] if they are missing or damaged, or were made for another version or CPU.
+    pub fn load(directory: &Path) -> Result<Self, Error> {
+        Self::load_with(directory, RestoreStrategy::detect())
+    }
+
+    /// As [`Runtime::load`], with a given way to clean slots. For tests of that.
+    ///
+    /// # Errors
+    /// As [`Runtime::load`].
+    pub fn load_with(directory: &Path, strategy: RestoreStrategy) -> Result<Self, Error> {
+        let manifest = Manifest::load(directory)?;
+        let code = Code::load(&directory.join(file::MODULE), Metering::Off)?;
+        let image_manifest = Arc::new(manifest.image.clone());
+        let image = open_image(directory, &image_manifest)?;
+        let pool = Pool::new(&code, Arc::clone(&image), Arc::clone(&image_manifest), strategy, false)
+            .map_err(|error| Error::Initialization(format!("{error:#}")))?;
+        Ok(Self(Arc::new(Inner {
+            files: open_library(directory)?,
+            wasm: directory.join(file::WASM),
+            manifest,
+            image_manifest,
+            image,
+            strategy,
+            pool,
+            metered_pool: OnceLock::new(),
+            making_metered: Mutex::default(),
+        })))
+    }
+
+    /// What the runtime's builder wrote about it.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.0.manifest
+    }
+
+    /// The smallest memory limit that a sandbox can have: what the interpreter itself takes.
+    #[must_use]
+    pub fn memory_floor(&self) -> u64 {
+        self.0.image.size() as u64
+    }
+
+    /// Where guests of one kind of code come from. Compiles that code if it has to.
+    pub(crate) fn pool(&self, metering: Metering) -> Result<&Pool, Error> {
+        if metering == Metering::Off {
+            return Ok(&self.0.pool);
+        }
+        if let Some(pool) = self.0.metered_pool.get() {
+            return Ok(pool);
+        }
+        let _making = self.0.making_metered.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = self.0.metered_pool.get() {
+            return Ok(pool);
+        }
+        let pool = self.make_metered_pool()?;
+        Ok(self.0.metered_pool.get_or_init(|| pool))
+    }
+
+    fn make_metered_pool(&self) -> Result<Pool, Error> {
+        let inner = &self.0;
+        let code = metered_code(&inner.manifest, &inner.wasm)?;
+        Pool::new(&code, Arc::clone(&inner.image), Arc::clone(&inner.image_manifest), inner.strategy, true)
+            .map_err(|error| Error::Internal(format!("{error:#}")))
+    }
+
+    /// The files of a new guest.
+    pub(crate) fn namespace(&self, max_bytes: u64) -> Namespace {
+        let root = self.0.files.root.fork();
+        root.set_max_bytes(max_bytes.saturating_add(root.used_bytes()));
+        let mut namespace = Namespace::new(Arc::new(root));
+        namespace
+            .mount(LIBRARY_PATH, Arc::clone(&self.0.files.library) as _)
+            .expect("the template has a directory there");
+        namespace
+    }
+}
+
+fn open_image(directory: &Path, manifest: &ImageManifest) -> Result<Arc<Image>, Error> {
+    let size = usize::try_from(manifest.size).map_err(|_| Error::Initialization("the memory image is too large".into()))?;
+    let globals = manifest.globals.iter().map(|(_, value)| *value).collect();
+    Image::open(&directory.join(file::IMAGE), size, globals)
+        .map(Arc::new)
+        .map_err(|error| Error::Initialization(format!("the memory image cannot be mapped: {error}")))
+}
+
+fn open_library(directory: &Path) -> Result<Template, Error> {
+    let damaged = |error: &dyn std::fmt::Display| Error::Initialization(format!("the standard library: {error}"));
+    let map = crate::image::MappedFile::open(&directory.join(file::LIBRARY)).map_err(|error| damaged(&error))?;
+    let archive = ArchiveFs::from_tar(Arc::new(map)).map_err(|error| damaged(&error))?;
+    Template::new(archive).map_err(|error| damaged(&error))
+}
+
+/// The code that counts: from the cache, or compiled now, which takes about as long as ten seconds of one core.
+fn metered_code(manifest: &Manifest, wasm: &Path) -> Result<Code, Error> {
+    let cache = CodeCache::open();
+    let name = format!("{}-{}-fuel.cwasm", manifest.runtime, manifest.wasmtime);
+    if let Some(code) = cache.as_ref().and_then(|cache| Code::load(&cache.get(&name)?, Metering::Fuel).ok()) {
+        return Ok(code);
+    }
+    let packed = std::fs::read(wasm)
+        .map_err(|error| Error::Initialization(format!("the Python module cannot be read: {}", error.kind())))?;
+    let wasm = zstd::decode_all(packed.as_slice())
+        .map_err(|_| Error::Initialization("the Python module is damaged".into()))?;
+    let compiled = engine::compile(&wasm, Metering::Fuel).map_err(|error| Error::Internal(format!("{error:#}")))?;
+    match cache.and_then(|cache| cache.put(&name, &compiled)) {
+        Some(path) => Code::load(&path, Metering::Fuel),
+        None => Code::compile(&wasm, Metering::Fuel),
+    }
+}

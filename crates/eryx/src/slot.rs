@@ -1,0 +1,245 @@
+//! Slots: address ranges in which a guest's linear memory lives, one run after the other.
+//!
+//! A slot keeps its mapping when a run ends. The pages that the run wrote are found and copied back from the image, so
+//! the next run meets the image again without a single page fault. This is the isolation boundary between tenants.
+
+mod dirty;
+
+use std::io;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
+
+pub use dirty::RestoreStrategy;
+
+use crate::image::{Image, PAGE, mapped};
+
+/// Address space of one linear memory: all that a 32-bit index reaches.
+pub(crate) const RESERVATION: usize = 4 << 30;
+/// Behind it, for the static offsets of loads and stores.
+pub(crate) const GUARD: usize = 32 << 20;
+/// A written page beyond so many goes back to the kernel instead of being copied back: a run that touched a lot must
+/// not leave its pages resident in an idle slot.
+const HOT_PAGES: usize = 1024;
+
+/// One reserved address range and what is mapped at its start.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    start: NonNull<u8>,
+    /// Bytes that the guest may use: the image's size and what it grew by.
+    accessible: AtomicUsize,
+    image: Arc<Image>,
+}
+
+// SAFETY: the range belongs to this value alone. Its bytes are touched by the guest, through the one instance that
+// wasmtime makes of it, and by `restore` and `remap`, which the caller runs only while no guest code does.
+unsafe impl Send for Slot {}
+// SAFETY: as for Send; `accessible` is atomic.
+unsafe impl Sync for Slot {}
+
+impl Slot {
+    /// Reserves a range and maps `image` at its start, copy-on-write.
+    pub(crate) fn new(image: Arc<Image>) -> io::Result<Self> {
+        // SAFETY: a new mapping at an address that the kernel chooses touches no existing memory.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                RESERVATION + GUARD,
+                libc::PROT_NONE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+                -1,
+                0,
+            )
+        };
+        let slot = Self { start: mapped(start)?, accessible: AtomicUsize::new(0), image };
+        slot.map_image()?;
+        Ok(slot)
+    }
+
+    pub(crate) fn image(&self) -> &Arc<Image> {
+        &self.image
+    }
+
+    /// Bytes that the guest may use now.
+    pub(crate) fn accessible(&self) -> usize {
+        self.accessible.load(Ordering::Relaxed)
+    }
+
+    fn map_image(&self) -> io::Result<()> {
+        let size = self.image.size();
+        // SAFETY: the range is inside our reservation, which no Rust reference points into. Private: writes stay here.
+        let start = unsafe {
+            libc::mmap(
+                self.start.as_ptr().cast(),
+                size,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_FIXED | libc::MAP_NORESERVE,
+                self.image.fd(),
+                0,
+            )
+        };
+        mapped(start)?;
+        self.accessible.store(size, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Makes `size` bytes accessible; the new ones are zero.
+    fn grow(&self, size: usize) -> io::Result<()> {
+        let old = self.accessible();
+        if size > RESERVATION || size < old || size % PAGE != 0 {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        // SAFETY: inside our reservation and behind everything accessible; the pages there were never written since
+        // they were last mapped afresh, so they read as zeros.
+        let failed = unsafe {
+            libc::mprotect(self.start.as_ptr().add(old).cast(), size - old, libc::PROT_READ | libc::PROT_WRITE)
+        };
+        if failed != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        self.accessible.store(size, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Puts the image back: every byte as after `new`. Returns how many pages were copied or dropped.
+    ///
+    /// Only for a run that ended in an orderly way, while no guest code runs in the slot; after a trap, [`Slot::remap`].
+    pub(crate) fn restore(&self, strategy: RestoreStrategy) -> io::Result<usize> {
+        self.drop_grown()?;
+        let written = match dirty::written_pages(strategy, self.start, self.image.size())? {
+            dirty::Written::Ranges(ranges) => ranges,
+            dirty::Written::Unknown => {
+                self.map_image()?;
+                return Ok(self.image.size() / PAGE);
+            }
+            dirty::Written::Everything => {
+                self.copy_back(0, self.image.size());
+                return Ok(self.image.size() / PAGE);
+            }
+        };
+        let mut pages = 0;
+        for (from, to) in written {
+            let hot = HOT_PAGES.saturating_sub(pages).min((to - from) / PAGE) * PAGE;
+            self.copy_back(from, from + hot);
+            self.forget(from + hot, to)?;
+            pages += (to - from) / PAGE;
+        }
+        Ok(pages)
+    }
+
+    /// Maps everything afresh, trusting nothing about what the run did.
+    pub(crate) fn remap(&self) -> io::Result<()> {
+        self.drop_grown()?;
+        self.map_image()
+    }
+
+    /// Takes the memory that the guest grew away again.
+    fn drop_grown(&self) -> io::Result<()> {
+        let size = self.image.size();
+        let grown = self.accessible() - size;
+        if grown == 0 {
+            return Ok(());
+        }
+        // SAFETY: inside our reservation, behind the image; no guest code runs. Fresh anonymous pages replace it.
+        let start = unsafe {
+            libc::mmap(
+                self.start.as_ptr().add(size).cast(),
+                grown,
+                libc::PROT_NONE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED,
+                -1,
+                0,
+            )
+        };
+        mapped(start)?;
+        self.accessible.store(size, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn copy_back(&self, from: usize, to: usize) {
+        let source = &self.image.bytes()[from..to];
+        // SAFETY: `to` is at most the image's size (the slice above checked it), that many bytes are mapped writable,
+        // no guest code runs, and image and slot are different mappings.
+        unsafe { std::ptr::copy_nonoverlapping(source.as_ptr(), self.start.as_ptr().add(from), source.len()) };
+    }
+
+    /// Gives private pages back to the kernel; the next access reads the image again.
+    fn forget(&self, from: usize, to: usize) -> io::Result<()> {
+        if from == to {
+            return Ok(());
+        }
+        // SAFETY: page-aligned and inside the image's private mapping; no guest code runs. MADV_DONTNEED on a private
+        // file mapping drops the copies of pages.
+        let failed = unsafe { libc::madvise(self.start.as_ptr().add(from).cast(), to - from, libc::MADV_DONTNEED) };
+        if failed != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        // SAFETY: exactly the range that `new` reserved. wasmtime's handle holds an `Arc` of this slot, so no instance
+        // uses it any more.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), RESERVATION + GUARD) };
+    }
+}
+
+thread_local! {
+    /// The slot for the memory that the instantiation running on this thread asks for.
+    static NEXT: std::cell::RefCell<Option<Arc<Slot>>> = const { std::cell::RefCell::new(None) };
+}
+
+/// Runs `instantiate` with `slot` as the memory of the instance that it makes.
+pub(crate) fn with_slot<T>(slot: Arc<Slot>, instantiate: impl FnOnce() -> T) -> T {
+    NEXT.set(Some(slot));
+    let made = instantiate();
+    NEXT.set(None);
+    made
+}
+
+/// Gives wasmtime the slot of [`with_slot`].
+pub(crate) struct SlotMemories;
+
+// SAFETY: the memory handed out reserves `RESERVATION` bytes and at least `GUARD` inaccessible ones behind them, which
+// is checked against what wasmtime asks for, never moves, and is exclusive to the instance that is being made.
+unsafe impl MemoryCreator for SlotMemories {
+    fn new_memory(
+        &self,
+        _: MemoryType,
+        minimum: usize,
+        _: Option<usize>,
+        reserved: Option<usize>,
+        guard: usize,
+    ) -> Result<Box<dyn LinearMemory>, String> {
+        let slot = NEXT.take().ok_or("a memory outside of a slot")?;
+        if minimum > slot.accessible() || reserved.is_none_or(|bytes| bytes > RESERVATION) || guard > GUARD {
+            return Err("the module's memory does not fit a slot".into());
+        }
+        Ok(Box::new(SlotMemory(slot)))
+    }
+}
+
+struct SlotMemory(Arc<Slot>);
+
+// SAFETY: base and size are those of the slot, which stays where it is and mapped as long as this handle holds it.
+unsafe impl LinearMemory for SlotMemory {
+    fn byte_size(&self) -> usize {
+        self.0.accessible()
+    }
+
+    fn byte_capacity(&self) -> usize {
+        RESERVATION
+    }
+
+    fn grow_to(&mut self, size: usize) -> wasmtime::Result<()> {
+        Ok(self.0.grow(size)?)
+    }
+
+    fn as_ptr(&self) -> *mut u8 {
+        self.0.start.as_ptr()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+use super::*;
+
+fn image(pages: usize) -> Arc<Image> {
+    let memory: Vec<u8> = (0..pages * PAGE).map(|at| u8::try_from(at / PAGE % 251).expect("small")).collect();
+    Arc::new(Image::from_memory(&memory, vec![7]).expect("an image"))
+}
+
+fn bytes(slot: &Slot) -> &mut [u8] {
+    // SAFETY: `accessible` bytes are mapped, and each test touches its own slot from one thread, one slice at a time.
+    unsafe { std::slice::from_raw_parts_mut(slot.start.as_ptr(), slot.accessible()) }
+}
+
+const STRATEGIES: [RestoreStrategy; 4] =
+    [RestoreStrategy::PagemapScan, RestoreStrategy::Pagemap, RestoreStrategy::Remap, RestoreStrategy::Copy];
+
+#[test]
+fn every_strategy_puts_every_page_back() {
+    for strategy in STRATEGIES {
+        let image = image(64);
+        let slot = Slot::new(Arc::clone(&image)).expect("a slot");
+        for round in 0..3 {
+            for page in [0, 1, 2, 31, 63] {
+                bytes(&slot)[page * PAGE + round] = 0xEE;
+            }
+            slot.restore(strategy).expect("restores");
+            assert!(bytes(&slot) == image.bytes(), "{strategy:?}, round {round}");
+        }
+    }
+}
+
+#[test]
+fn more_pages_than_stay_hot() {
+    let image = image(HOT_PAGES + 100);
+    for strategy in STRATEGIES {
+        let slot = Slot::new(Arc::clone(&image)).expect("a slot");
+        bytes(&slot).fill(0xEE);
+        slot.restore(strategy).expect("restores");
+        assert!(bytes(&slot) == image.bytes(), "{strategy:?}");
+    }
+}
+
+#[test]
+fn grown_memory_is_zero_again() {
+    for strategy in STRATEGIES {
+        let image = image(4);
+        let slot = Slot::new(Arc::clone(&image)).expect("a slot");
+        for _ in 0..2 {
+            slot.grow(8 * PAGE).expect("grows");
+            assert!(bytes(&slot)[4 * PAGE..].iter().all(|&byte| byte == 0), "{strategy:?}");
+            bytes(&slot)[4 * PAGE..].fill(0xEE);
+            slot.restore(strategy).expect("restores");
+            assert_eq!(slot.accessible(), 4 * PAGE);
+        }
+    }
+}
+
+#[test]
+fn remapping_forgets_everything() {
+    let image = image(8);
+    let slot = Slot::new(Arc::clone(&image)).expect("a slot");
+    slot.grow(16 * PAGE).expect("grows");
+    bytes(&slot).fill(0xEE);
+    slot.remap().expect("remaps");
+    assert!(bytes(&slot) == image.bytes());
+}
+
+#[test]
+fn the_image_is_never_written() {
+    let image = image(4);
+    let (first, second) = (Slot::new(Arc::clone(&image)).expect("a slot"), Slot::new(Arc::clone(&image)).expect("a slot"));
+    bytes(&first).fill(0xEE);
+    assert!(bytes(&second) == image.bytes());
+    assert!(!image.bytes().contains(&0xEE));
+}
+
+#[test]
+fn growth_is_bounded_by_the_reservation() {
+    let slot = Slot::new(image(1)).expect("a slot");
+    assert!(slot.grow(RESERVATION + PAGE).is_err());
+    assert!(slot.grow(0).is_err());
+    assert_eq!(slot.accessible(), PAGE);
+}

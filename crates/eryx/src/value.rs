@@ -1,0 +1,60 @@
+//! What crosses between the host and Python.
+
+use num_bigint::BigInt;
+
+/// A value that crosses, in both directions, without losing anything.
+///
+/// | Python | here |
+/// | --- | --- |
+/// | `None` | [`Value::Null`] |
+/// | `bool`, `str`, `float` | [`Value::Bool`], [`Value::String`], [`Value::Float`] |
+/// | `int` | [`Value::Int`] if it fits 64 bits, else [`Value::BigInt`] |
+/// | `bytes`, `bytearray` | [`Value::Bytes`] |
+/// | `list`, `tuple`, `set`, `frozenset` | [`Value::List`]; into Python always a `list` |
+/// | `dict` with `str` keys | [`Value::Map`], in its own order |
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Value {
+    /// `None`.
+    Null,
+    /// `bool`.
+    Bool(bool),
+    /// `int` that fits 64 bits.
+    Int(i64),
+    /// Any other `int`.
+    BigInt(BigInt),
+    /// `float`, NaN and the infinities included.
+    Float(f64),
+    /// `str` without lone surrogates.
+    String(String),
+    /// `bytes`.
+    Bytes(Vec<u8>),
+    /// `list`.
+    List(Vec<Value>),
+    /// `dict`, in insertion order. A key that occurs twice: the last one counts.
+    Map(Vec<(String, Value)>),
+}
+
+macro_rules! from {
+    ($($from:ty => $variant:ident),* $(,)?) => {$(
+        impl From<$from> for Value {
+            fn from(value: $from) -> Self {
+                Self::$variant(value.into())
+            }
+        }
+    )*};
+}
+from! { bool => Bool, i32 => Int, u32 => Int, i64 => Int, BigInt => BigInt, f64 => Float, &str => String, String => String,
+Vec<u8> => Bytes, &[u8] => Bytes, Vec<Value> => List, Vec<(String, Value)> => Map }
+
+impl From<()> for Value {
+    fn from((): ()) -> Self {
+        Self::Null
+    }
+}
+
+impl<T: Into<Self>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
