@@ -1,0 +1,135 @@
+//! The Node-API addon of `@bsull/eryx`. It converts; behaviour is in the core and in `js/`.
+//!
+//! Everything asynchronous goes through one function per JavaScript environment, `dispatch(kind, id, payload)`: output
+//! and the end of a run, in order. So one wake-up of the event loop settles every run that has ended meanwhile.
+
+#![deny(unsafe_code)]
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "arguments of exports are what Node-API converts"
+)]
+
+mod dispatch;
+mod options;
+mod to_js;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use eryx::{CancelHandle, Runtime, Sandbox};
+use napi::bindgen_prelude::*;
+use napi_derive::napi;
+
+use crate::dispatch::{Dispatch, Event, Sink};
+use crate::options::{NativeExecutionOptions, NativeSandboxOptions};
+use crate::to_js::ErrorObject;
+
+/// The loaded runtime, and where this environment's events go.
+#[napi]
+pub struct NativeRuntime {
+    runtime: Runtime,
+    dispatch: Arc<Dispatch>,
+}
+
+#[napi]
+impl NativeRuntime {
+    /// Loads the runtime in `directory`. The process keeps it: later calls with the same directory share it.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(directory: String, dispatch: Function<'_, dispatch::Arguments, ()>) -> Result<Self> {
+        let runtime = options::shared_runtime(Path::new(&directory))
+            .map_err(|error| to_js::thrown(&error))?;
+        Ok(Self {
+            runtime,
+            dispatch: Arc::new(dispatch::build(dispatch)?),
+        })
+    }
+
+    /// Version of Python, of wasmtime, and the runtime's identity.
+    #[napi(catch_unwind)]
+    pub fn versions(&self) -> Vec<String> {
+        let manifest = self.runtime.manifest();
+        vec![
+            manifest.python.clone(),
+            manifest.wasmtime.clone(),
+            manifest.runtime.clone(),
+        ]
+    }
+}
+
+/// A sandbox.
+#[napi]
+pub struct NativeSandbox {
+    sandbox: Sandbox,
+    dispatch: Arc<Dispatch>,
+}
+
+#[napi]
+impl NativeSandbox {
+    /// Options come checked from `js/options.js`.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(runtime: &NativeRuntime, options: NativeSandboxOptions) -> Result<Self> {
+        let sandbox = Sandbox::new(&runtime.runtime, options.into_core())
+            .map_err(|error| to_js::thrown(&error))?;
+        Ok(Self {
+            sandbox,
+            dispatch: Arc::clone(&runtime.dispatch),
+        })
+    }
+
+    /// Starts `code`. The end comes as an event with `id`. Returns an error if nothing was started.
+    #[napi(catch_unwind)]
+    pub fn execute(
+        &self,
+        id: u32,
+        code: String,
+        options: NativeExecutionOptions,
+        run: &NativeRun,
+    ) -> Result<Option<ErrorObject>> {
+        let mut core = options.to_core(run.0.clone())?;
+        let streams = options::Streams::from_bits(options.streams);
+        if streams.any() {
+            core.sink = Some(Arc::new(Sink::new(Arc::clone(&self.dispatch), id, streams)));
+        }
+        let dispatch = Arc::clone(&self.dispatch);
+        let started = self.sandbox.spawn(code, core, move |outcome| {
+            dispatch.send(Event::Done(id, Box::new(outcome)))
+        });
+        Ok(started.err().map(ErrorObject::from))
+    }
+
+    /// Refuses executions from now on and cancels those that run.
+    #[napi(catch_unwind)]
+    pub fn close(&self) {
+        self.sandbox.close();
+    }
+}
+
+impl Drop for NativeSandbox {
+    /// The environment ends, or nobody can reach the sandbox any more: runs of it have nobody to report to only in the
+    /// first case, so they are left to end by themselves.
+    fn drop(&mut self) {
+        if self.dispatch.is_closed() {
+            self.sandbox.close();
+        }
+    }
+}
+
+/// One run, to cancel it.
+#[napi]
+pub struct NativeRun(CancelHandle);
+
+#[napi]
+impl NativeRun {
+    /// A run that is yet to start.
+    #[expect(clippy::new_without_default, reason = "a JavaScript constructor")]
+    #[napi(constructor, catch_unwind)]
+    pub fn new() -> Self {
+        Self(CancelHandle::new())
+    }
+
+    /// Asks it to end.
+    #[napi(catch_unwind)]
+    pub fn cancel(&self) {
+        self.0.cancel();
+    }
+}

@@ -34,7 +34,7 @@ pub(crate) fn freeze(
     boot.exec(prepare)
         .map_err(|error| anyhow!("the image cannot be prepared: {error}"))?;
     let modules = boot
-        .exec("import sys\nprint(' '.join(sorted(name for name in sys.modules if not name.startswith('_'))))\ndel sys")
+        .exec("import sys\nprint(' '.join(sorted(name for name in sys.modules if not name.startswith('_'))), flush=True)\ndel sys")
         .map_err(|error| anyhow!(error))?;
     let mut frozen = boot.freeze().map_err(|error| anyhow!(error))?;
     let modules = String::from_utf8(modules.stdout)?;

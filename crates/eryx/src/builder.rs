@@ -53,7 +53,12 @@ impl Boot {
     ///
     /// # Errors
     /// The module does not load, or CPython does not start.
-    pub fn new(module: &Path, memory: &[u8], globals: &[(String, i32)], files: Namespace) -> Result<Self> {
+    pub fn new(
+        module: &Path,
+        memory: &[u8],
+        globals: &[(String, i32)],
+        files: Namespace,
+    ) -> Result<Self> {
         let code = Code::load(module, Metering::Off)?;
         let mut linker = Linker::new(&code.engine);
         host::link(&mut linker)?;
@@ -61,18 +66,32 @@ impl Boot {
         let slot = Arc::new(Slot::new(Arc::new(Image::from_memory(memory, values)?))?);
         let mut store = Store::new(&code.engine, Host::new(unlimited(files), Arc::default()));
         store.set_epoch_deadline(u64::MAX / 2);
-        let instance = with_slot(slot, || now(linker.instantiate_async(&mut store, &code.module)))??;
-        let memory = instance.get_memory(&mut store, "memory").ok_or("the module exports no memory")?;
+        let instance = with_slot(slot, || {
+            now(linker.instantiate_async(&mut store, &code.module))
+        })??;
+        let memory = instance
+            .get_memory(&mut store, "memory")
+            .ok_or("the module exports no memory")?;
         store.data_mut().memory = Some(memory);
         for (name, value) in globals {
-            let global = instance.get_global(&mut store, name).ok_or("the module lacks a global")?;
+            let global = instance
+                .get_global(&mut store, name)
+                .ok_or("the module lacks a global")?;
             global.set(&mut store, Val::I32(*value))?;
         }
-        let mut boot = Self { store, instance, memory, globals: globals.iter().map(|(name, _)| name.clone()).collect() };
+        let mut boot = Self {
+            store,
+            instance,
+            memory,
+            globals: globals.iter().map(|(name, _)| name.clone()).collect(),
+        };
         boot.call::<(), ()>("_initialize", ())?;
         if boot.call::<(), i32>("eryx_boot", ())? != 0 {
             let at = boot.call::<(), u32>("eryx_boot_error", ())?;
-            let text = boot.bytes().c_string(at, 1000).map_err(|_| "CPython did not start")?;
+            let text = boot
+                .bytes()
+                .c_string(at, 1000)
+                .map_err(|_| "CPython did not start")?;
             return Err(format!("CPython did not start: {text}").into());
         }
         Ok(boot)
@@ -85,11 +104,16 @@ impl Boot {
     pub fn exec(&mut self, source: &str) -> Result<ExecutionOutput> {
         let text = [source.as_bytes(), b"\0"].concat();
         let at = self.call::<u32, u32>("eryx_alloc", u32::try_from(text.len())?)?;
-        self.bytes().write(at, &text).map_err(|_| "no memory for the source")?;
+        self.bytes()
+            .write(at, &text)
+            .map_err(|_| "no memory for the source")?;
         let ran = self.call::<u32, i32>("eryx_exec", at);
         let output = self.store.data_mut().output.finish();
         if !matches!(ran, Ok(0)) {
-            let reason = ran.err().map(|error| format!("{error:?}")).unwrap_or_default();
+            let reason = ran
+                .err()
+                .map(|error| format!("{error:?}"))
+                .unwrap_or_default();
             return Err(format!("{reason}{}", String::from_utf8_lossy(&output.stderr)).into());
         }
         self.call::<u32, ()>("eryx_free", at)?;
@@ -101,21 +125,47 @@ impl Boot {
     /// # Errors
     /// The interrupt signal does not work as expected.
     pub fn freeze(mut self) -> Result<Frozen> {
-        let request_buffer = (self.call("eryx_request_buffer", ())?, self.call("eryx_request_buffer_size", ())?);
+        let request_buffer = (
+            self.call("eryx_request_buffer", ())?,
+            self.call("eryx_request_buffer_size", ())?,
+        );
         let mut globals = Vec::new();
         for name in self.globals.clone() {
-            let global = self.instance.get_global(&mut self.store, &name).ok_or("the module lacks a global")?;
-            globals.push((name, global.get(&mut self.store).i32().ok_or("a mutable global is not an i32")?));
+            let global = self
+                .instance
+                .get_global(&mut self.store, &name)
+                .ok_or("the module lacks a global")?;
+            globals.push((
+                name,
+                global
+                    .get(&mut self.store)
+                    .i32()
+                    .ok_or("a mutable global is not an i32")?,
+            ));
         }
         let memory = self.memory.data(&self.store).to_vec();
         self.call::<(), i32>("eryx_trip_signal", ())?;
         let stack = globals.iter().map(|(_, value)| *value).max().unwrap_or(0);
-        let interrupt = changed_words(&memory, self.memory.data(&self.store), usize::try_from(stack)?);
+        let interrupt = changed_words(
+            &memory,
+            self.memory.data(&self.store),
+            usize::try_from(stack)?,
+        );
         if !(1..=4).contains(&interrupt.len()) {
-            return Err(format!("tripping the signal changed {} words of memory, not three", interrupt.len()).into());
+            return Err(format!(
+                "tripping the signal changed {} words of memory, not three",
+                interrupt.len()
+            )
+            .into());
         }
         let size = memory.len() as u64;
-        let manifest = ImageManifest { size, globals, interrupt, request_buffer, modules: Vec::new() };
+        let manifest = ImageManifest {
+            size,
+            globals,
+            interrupt,
+            request_buffer,
+            modules: Vec::new(),
+        };
         Ok(Frozen { memory, manifest })
     }
 
@@ -123,8 +173,14 @@ impl Boot {
         GuestMemory::new(self.memory.data_mut(&mut self.store))
     }
 
-    fn call<P: WasmParams + Sync, R: WasmResults + Sync>(&mut self, name: &str, arguments: P) -> Result<R> {
-        let function = self.instance.get_typed_func::<P, R>(&mut self.store, name)?;
+    fn call<P: WasmParams + Sync, R: WasmResults + Sync>(
+        &mut self,
+        name: &str,
+        arguments: P,
+    ) -> Result<R> {
+        let function = self
+            .instance
+            .get_typed_func::<P, R>(&mut self.store, name)?;
         Ok(now(function.call_async(&mut self.store, arguments))??)
     }
 }
@@ -142,7 +198,14 @@ fn unlimited(files: Namespace) -> RunState {
 
 /// Words that got additional bits. Those below `stack` are the calls' own scratch memory.
 fn changed_words(before: &[u8], after: &[u8], stack: usize) -> Vec<InterruptWord> {
-    let words = |bytes: &[u8]| -> Vec<u32> { bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect() };
+    let words = |bytes: &[u8]| -> Vec<u32> {
+        bytes
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|word| u32::from_le_bytes(*word))
+            .collect()
+    };
     let (before, after) = (words(before), words(after));
     (stack / 4..before.len().min(after.len()))
         .filter(|&index| before[index] != after[index])

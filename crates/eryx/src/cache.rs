@@ -16,7 +16,11 @@ pub(crate) struct CodeCache(PathBuf);
 impl CodeCache {
     /// `ERYX_CACHE_DIR`, or `eryx` in `XDG_CACHE_HOME`, or in `~/.cache`. `None` if there is none that can be trusted.
     pub(crate) fn open() -> Option<Self> {
-        let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let from = |name: &str| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
         let directory = from("ERYX_CACHE_DIR")
             .or_else(|| Some(from("XDG_CACHE_HOME")?.join("eryx")))
             .or_else(|| Some(from("HOME")?.join(".cache/eryx")))?;
@@ -24,7 +28,11 @@ impl CodeCache {
     }
 
     fn at(directory: PathBuf) -> Option<Self> {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory).ok()?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&directory)
+            .ok()?;
         is_ours(&directory).then_some(Self(directory))
     }
 
@@ -45,8 +53,13 @@ impl CodeCache {
     fn write(&self, name: &str, content: &[u8]) -> Option<PathBuf> {
         let path = self.0.join(name);
         let partial = self.0.join(format!("{name}.{}", std::process::id()));
-        let mut file =
-            std::fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&partial).ok()?;
+        let mut file = std::fs::File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&partial)
+            .ok()?;
         file.write_all(content).ok()?;
         std::fs::rename(&partial, &path).ok()?;
         Some(path)
@@ -62,7 +75,10 @@ fn is_ours(path: &Path) -> bool {
 }
 
 fn hash(content: &[u8]) -> String {
-    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(content)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -70,7 +86,8 @@ mod tests {
     use super::*;
 
     fn directory(name: &str) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("eryx-cache-test-{name}-{}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("eryx-cache-test-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         path
     }

@@ -63,33 +63,52 @@ impl TryFrom<SandboxOptions> for SandboxConfig {
     type Error = Error;
 
     fn try_from(options: SandboxOptions) -> Result<Self, Error> {
-        let result_variable = options.result_variable.unwrap_or_else(|| "result".to_owned());
+        let result_variable = options
+            .result_variable
+            .unwrap_or_else(|| "result".to_owned());
         check_identifier("resultVariable", &result_variable)?;
         for (name, value) in &options.env {
             check_variable(name, value)?;
         }
-        let env = options.env.into_iter().map(|(name, value)| (name, value.into())).collect();
-        Ok(Self { limits: options.limits, env, result_variable })
+        let env = options
+            .env
+            .into_iter()
+            .map(|(name, value)| (name, value.into()))
+            .collect();
+        Ok(Self {
+            limits: options.limits,
+            env,
+            result_variable,
+        })
     }
 }
 
 /// Refuses names that Python could not use as variables.
 fn check_identifier(what: &str, name: &str) -> Result<(), Error> {
     let mut characters = name.chars();
-    let starts = characters.next().is_some_and(|first| first == '_' || unicode_ident::is_xid_start(first));
+    let starts = characters
+        .next()
+        .is_some_and(|first| first == '_' || unicode_ident::is_xid_start(first));
     if starts && characters.all(unicode_ident::is_xid_continue) && name.len() <= MAX_NAME_BYTES {
         return Ok(());
     }
-    Err(Error::InvalidArgument(format!("{what}: {} is not a Python identifier", quoted(name))))
+    Err(Error::InvalidArgument(format!(
+        "{what}: {} is not a Python identifier",
+        quoted(name)
+    )))
 }
 
 fn check_variable(name: &str, value: &str) -> Result<(), Error> {
     if name.is_empty() || name.contains(['=', '\0']) || name.len() > MAX_NAME_BYTES {
         let name = quoted(name);
-        return Err(Error::InvalidArgument(format!("env: {name} is not a name of an environment variable")));
+        return Err(Error::InvalidArgument(format!(
+            "env: {name} is not a name of an environment variable"
+        )));
     }
     if value.contains('\0') {
-        return Err(Error::InvalidArgument(format!("env.{name}: the value contains a NUL character")));
+        return Err(Error::InvalidArgument(format!(
+            "env.{name}: the value contains a NUL character"
+        )));
     }
     Ok(())
 }
@@ -97,7 +116,11 @@ fn check_variable(name: &str, value: &str) -> Result<(), Error> {
 /// `text` as an error shows it: quoted, escaped, and cut.
 fn quoted(text: &str) -> String {
     let cut: String = text.chars().take(100).collect();
-    if cut.len() < text.len() { format!("{cut:?}...") } else { format!("{cut:?}") }
+    if cut.len() < text.len() {
+        format!("{cut:?}...")
+    } else {
+        format!("{cut:?}")
+    }
 }
 
 impl ExecutionOptions {
@@ -105,14 +128,19 @@ impl ExecutionOptions {
     pub(crate) fn check(&self, code: &str) -> Result<(), Error> {
         if code.len() > MAX_CODE_BYTES {
             let size = code.len();
-            return Err(Error::InvalidArgument(format!("code: {size} bytes are more than the {MAX_CODE_BYTES} allowed")));
+            return Err(Error::InvalidArgument(format!(
+                "code: {size} bytes are more than the {MAX_CODE_BYTES} allowed"
+            )));
         }
         for (name, _) in &self.inputs {
             check_identifier("inputs", name)?;
         }
         match &self.filename {
             Some(name) if name.contains('\0') || name.len() > MAX_NAME_BYTES => {
-                Err(Error::InvalidArgument(format!("filename: {} is too long or contains a NUL character", quoted(name))))
+                Err(Error::InvalidArgument(format!(
+                    "filename: {} is too long or contains a NUL character",
+                    quoted(name)
+                )))
             }
             _ => Ok(()),
         }
@@ -130,7 +158,10 @@ mod tests {
         }
         for bad in ["", "1x", "a b", "a-b", "a.b", "x\0", "x\n"] {
             let message = format!("inputs: {bad:?} is not a Python identifier");
-            assert_eq!(check_identifier("inputs", bad), Err(Error::InvalidArgument(message)));
+            assert_eq!(
+                check_identifier("inputs", bad),
+                Err(Error::InvalidArgument(message))
+            );
         }
     }
 
@@ -138,7 +169,10 @@ mod tests {
     fn code_size_is_capped() {
         let options = ExecutionOptions::default();
         assert_eq!(options.check(&" ".repeat(MAX_CODE_BYTES)), Ok(()));
-        assert!(matches!(options.check(&" ".repeat(MAX_CODE_BYTES + 1)), Err(Error::InvalidArgument(_))));
+        assert!(matches!(
+            options.check(&" ".repeat(MAX_CODE_BYTES + 1)),
+            Err(Error::InvalidArgument(_))
+        ));
     }
 
     #[test]

@@ -26,8 +26,19 @@ pub(crate) enum Metering {
 #[cfg(target_arch = "x86_64")]
 pub const CPU_BASELINE: (&str, &[&str]) = (
     "x86-64-v3",
-    &["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt", "has_avx", "has_avx2", "has_bmi1", "has_bmi2",
-        "has_fma", "has_lzcnt"],
+    &[
+        "has_sse3",
+        "has_ssse3",
+        "has_sse41",
+        "has_sse42",
+        "has_popcnt",
+        "has_avx",
+        "has_avx2",
+        "has_bmi1",
+        "has_bmi2",
+        "has_fma",
+        "has_lzcnt",
+    ],
 );
 /// The CPU baseline that modules are compiled for, and the Cranelift flags that it stands for.
 #[cfg(not(target_arch = "x86_64"))]
@@ -36,7 +47,9 @@ pub const CPU_BASELINE: (&str, &[&str]) = ("armv8-a", &[]);
 fn config(metering: Metering) -> Config {
     let mut config = Config::new();
     // Naming the target turns off the detection of this machine's features.
-    config.target(env!("ERYX_TARGET")).expect("the target that this crate is compiled for");
+    config
+        .target(env!("ERYX_TARGET"))
+        .expect("the target that this crate is compiled for");
     for flag in CPU_BASELINE.1 {
         // SAFETY: the flag only selects instructions. wasmtime refuses to load code with a feature that the machine
         // lacks, so such instructions never run there.
@@ -70,7 +83,8 @@ pub(crate) struct Code {
 }
 
 pub(crate) fn new_engine(metering: Metering) -> Result<wasmtime::Engine, Error> {
-    let engine = wasmtime::Engine::new(&config(metering)).map_err(|error| Error::Initialization(format!("{error:#}")))?;
+    let engine = wasmtime::Engine::new(&config(metering))
+        .map_err(|error| Error::Initialization(format!("{error:#}")))?;
     ticker().register(&engine);
     Ok(engine)
 }
@@ -88,15 +102,19 @@ impl Code {
         let engine = new_engine(metering)?;
         // SAFETY: callers pass the package's own file, or one from the cache after its owner, mode and hash were
         // checked. wasmtime checks its version and the compile settings.
-        let module = unsafe { Module::deserialize_file(&engine, path) }
-            .map_err(|error| Error::Initialization(format!("the compiled Python runtime cannot be loaded: {error:#}")))?;
+        let module = unsafe { Module::deserialize_file(&engine, path) }.map_err(|error| {
+            Error::Initialization(format!(
+                "the compiled Python runtime cannot be loaded: {error:#}"
+            ))
+        })?;
         Ok(Self { engine, module })
     }
 
     /// Compiles and keeps the code in memory only.
     pub(crate) fn compile(wasm: &[u8], metering: Metering) -> Result<Self, Error> {
         let engine = new_engine(metering)?;
-        let module = Module::new(&engine, wasm).map_err(|error| Error::Internal(format!("{error:#}")))?;
+        let module =
+            Module::new(&engine, wasm).map_err(|error| Error::Internal(format!("{error:#}")))?;
         Ok(Self { engine, module })
     }
 }
@@ -148,7 +166,10 @@ pub(crate) fn ticker() -> &'static Ticker {
 
 impl Ticker {
     fn register(&self, engine: &wasmtime::Engine) {
-        let mut engines = self.engines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut engines = self
+            .engines
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         engines.retain(|weak| weak.upgrade().is_some());
         engines.push(engine.weak());
     }
@@ -157,7 +178,10 @@ impl Ticker {
     pub(crate) fn start(&'static self) -> Active {
         self.active.fetch_add(1, Ordering::SeqCst);
         if self.sleeping.load(Ordering::SeqCst) {
-            *self.asleep.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = false;
+            *self
+                .asleep
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner) = false;
             self.wake.notify_one();
         }
         Active(self)
@@ -168,7 +192,11 @@ impl Ticker {
         loop {
             std::thread::sleep(self.period());
             self.tick();
-            idle = if self.active.load(Ordering::SeqCst) == 0 { idle + 1 } else { 0 };
+            idle = if self.active.load(Ordering::SeqCst) == 0 {
+                idle + 1
+            } else {
+                0
+            };
             if idle > IDLE_TICKS {
                 self.sleep();
                 idle = 0;
@@ -178,24 +206,36 @@ impl Ticker {
 
     /// Shorter the more guests share a core, so that each gets its turn, and meets its deadline, soon.
     fn period(&self) -> Duration {
-        let per_core = self.active.load(Ordering::Relaxed).div_ceil(crate::workers::count());
+        let per_core = self
+            .active
+            .load(Ordering::Relaxed)
+            .div_ceil(crate::workers::count());
         (TICK / u32::try_from(per_core.max(1)).unwrap_or(u32::MAX)).max(SHORTEST_TICK)
     }
 
     fn tick(&self) {
-        let engines = self.engines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let engines = self
+            .engines
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         for engine in engines.iter().filter_map(wasmtime::EngineWeak::upgrade) {
             engine.increment_epoch();
         }
     }
 
     fn sleep(&self) {
-        let mut asleep = self.asleep.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut asleep = self
+            .asleep
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         *asleep = true;
         self.sleeping.store(true, Ordering::SeqCst);
         // A guest that started before it could see the flag must not be left without a clock.
         while *asleep && self.active.load(Ordering::SeqCst) == 0 {
-            asleep = self.wake.wait(asleep).unwrap_or_else(std::sync::PoisonError::into_inner);
+            asleep = self
+                .wake
+                .wait(asleep)
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
         }
         self.sleeping.store(false, Ordering::SeqCst);
     }

@@ -40,7 +40,9 @@ pub enum Error {
     #[error("the sandbox is closed")]
     Closed,
     /// A defect of this library.
-    #[error("internal error: {0}. Please report this as a bug, with the code that ran and the `versions` of the package")]
+    #[error(
+        "internal error: {0}. Please report this as a bug, with the code that ran and the `versions` of the package"
+    )]
     Internal(String),
 }
 
@@ -90,6 +92,9 @@ pub struct ExecutionError {
 
 impl From<Error> for ExecutionError {
     fn from(error: Error) -> Self {
-        Self { error, output: Box::default() }
+        Self {
+            error,
+            output: Box::default(),
+        }
     }
 }

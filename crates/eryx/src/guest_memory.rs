@@ -31,7 +31,11 @@ impl<'a> GuestMemory<'a> {
     }
 
     pub(crate) fn array<const N: usize>(&self, at: u32) -> Result<[u8; N], Fault> {
-        self.0.get(at as usize..).and_then(|tail| tail.first_chunk()).copied().ok_or(Fault)
+        self.0
+            .get(at as usize..)
+            .and_then(|tail| tail.first_chunk())
+            .copied()
+            .ok_or(Fault)
     }
 
     pub(crate) fn u32(&self, at: u32) -> Result<u32, Fault> {
@@ -46,13 +50,20 @@ impl<'a> GuestMemory<'a> {
     /// Text up to a NUL, cut at `max` bytes, lossy. For messages only.
     pub(crate) fn c_string(&self, at: u32, max: usize) -> Result<String, Fault> {
         let tail = self.0.get(at as usize..).ok_or(Fault)?;
-        let size = tail.iter().take(max).position(|&byte| byte == 0).unwrap_or(max.min(tail.len()));
+        let size = tail
+            .iter()
+            .take(max)
+            .position(|&byte| byte == 0)
+            .unwrap_or(max.min(tail.len()));
         Ok(String::from_utf8_lossy(&tail[..size]).into_owned())
     }
 
     /// The `index`th (pointer, length) pair of an array of WASI `iovec`s.
     pub(crate) fn iovec(&self, array: u32, index: u32) -> Result<(u32, u32), Fault> {
-        let at = index.checked_mul(8).and_then(|offset| array.checked_add(offset)).ok_or(Fault)?;
+        let at = index
+            .checked_mul(8)
+            .and_then(|offset| array.checked_add(offset))
+            .ok_or(Fault)?;
         Ok((self.u32(at)?, self.u32(at.checked_add(4).ok_or(Fault)?)?))
     }
 }
@@ -67,7 +78,13 @@ mod tests {
         let mut memory = GuestMemory::new(&mut bytes);
         assert_eq!(memory.bytes(0, 16), Ok(&b"0123456789abcdef"[..]));
         assert_eq!(memory.bytes(16, 0), Ok(&b""[..]));
-        for (at, size) in [(17, 0), (16, 1), (0, 17), (u32::MAX, u32::MAX), (1, u32::MAX)] {
+        for (at, size) in [
+            (17, 0),
+            (16, 1),
+            (0, 17),
+            (u32::MAX, u32::MAX),
+            (1, u32::MAX),
+        ] {
             assert_eq!(memory.bytes(at, size), Err(Fault), "{at}+{size}");
             assert_eq!(memory.bytes_mut(at, size), Err(Fault), "{at}+{size}");
         }

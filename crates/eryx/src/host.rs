@@ -1,9 +1,9 @@
 //! What a guest can reach: one file per family of imports.
 
-pub(crate) mod files;
-pub(crate) mod system;
 mod deliver;
 mod errno;
+pub(crate) mod files;
+pub(crate) mod system;
 
 /// Import module of the functions that libc calls.
 const WASI: &str = "wasi_snapshot_preview1";
@@ -52,13 +52,23 @@ pub(crate) struct Growth {
 }
 
 impl ResourceLimiter for Growth {
-    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        _: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let allowed = desired <= self.max_memory;
         self.memory_refused |= !allowed;
         Ok(allowed)
     }
 
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        _: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         Ok(desired <= MAX_TABLE_ELEMENTS)
     }
 }
@@ -87,7 +97,10 @@ impl Host {
             output: run.output,
             delivered: Delivered::default(),
             interrupt: run.interrupt,
-            limits: Growth { max_memory: run.max_memory, memory_refused: false },
+            limits: Growth {
+                max_memory: run.max_memory,
+                memory_refused: false,
+            },
             started: Instant::now(),
             frozen: run.frozen,
             interrupt_words,
@@ -105,19 +118,27 @@ impl Host {
 
 /// The bytes and the state of the guest that called.
 fn parts<'a>(caller: &'a mut Caller<'_, Host>) -> (GuestMemory<'a>, &'a mut Host) {
-    let memory = caller.data().memory.expect("set before any guest code runs");
+    let memory = caller
+        .data()
+        .memory
+        .expect("set before any guest code runs");
     let (bytes, host) = memory.data_and_store_mut(caller);
     (GuestMemory::new(bytes), host)
 }
 
 /// Applies the interrupt state to a guest in the middle of a run. `true`: it was asked to end just now.
-pub(crate) fn apply_interrupt(mut store: impl wasmtime::AsContextMut<Data = Host>) -> wasmtime::Result<bool> {
+pub(crate) fn apply_interrupt(
+    mut store: impl wasmtime::AsContextMut<Data = Host>,
+) -> wasmtime::Result<bool> {
     let mut context = store.as_context_mut();
     match context.data_mut().interrupt.check() {
         Verdict::Continue => Ok(false),
         Verdict::Cut => Err(CutOff.into()),
         Verdict::Ask => {
-            let memory = context.data().memory.expect("set before any guest code runs");
+            let memory = context
+                .data()
+                .memory
+                .expect("set before any guest code runs");
             let (bytes, host) = memory.data_and_store_mut(&mut context);
             trip_signal(bytes, &host.interrupt_words);
             Ok(true)
@@ -137,7 +158,9 @@ fn trip_signal(bytes: &mut [u8], words: &[InterruptWord]) {
 }
 
 /// The clock tick found the guest computing: end it, let another run go first, or go on.
-pub(crate) fn on_epoch(mut store: wasmtime::StoreContextMut<'_, Host>) -> wasmtime::Result<wasmtime::UpdateDeadline> {
+pub(crate) fn on_epoch(
+    mut store: wasmtime::StoreContextMut<'_, Host>,
+) -> wasmtime::Result<wasmtime::UpdateDeadline> {
     apply_interrupt(&mut store)?;
     let host = store.data_mut();
     host.slice_is_fresh = !host.slice_is_fresh;

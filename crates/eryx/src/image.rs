@@ -22,7 +22,10 @@ impl Image {
     pub(crate) fn open(path: &Path, size: usize, globals: Vec<i32>) -> io::Result<Self> {
         let file = File::open(path)?;
         if file.metadata()?.len() < size as u64 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the memory image is shorter than its manifest says"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the memory image is shorter than its manifest says",
+            ));
         }
         Self::from_file(file, size, globals)
     }
@@ -41,10 +44,17 @@ impl Image {
 
     fn from_file(file: File, size: usize, globals: Vec<i32>) -> io::Result<Self> {
         if size == 0 || size % PAGE != 0 {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the memory image is not made of whole pages"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the memory image is not made of whole pages",
+            ));
         }
         let view = View::new(&file, size)?;
-        Ok(Self { file, view, globals })
+        Ok(Self {
+            file,
+            view,
+            globals,
+        })
     }
 
     /// Bytes of memory.
@@ -81,8 +91,16 @@ fn anonymous_file() -> io::Result<File> {
 
 #[cfg(not(target_os = "linux"))]
 fn anonymous_file() -> io::Result<File> {
-    let path = std::env::temp_dir().join(format!("eryx-image-{}-{:p}", std::process::id(), &raw const PAGE));
-    let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+    let path = std::env::temp_dir().join(format!(
+        "eryx-image-{}-{:p}",
+        std::process::id(),
+        &raw const PAGE
+    ));
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(&path)?;
     std::fs::remove_file(&path)?;
     Ok(file)
 }
@@ -111,9 +129,19 @@ impl View {
     fn new(file: &File, size: usize) -> io::Result<Self> {
         // SAFETY: a new mapping at an address that the kernel chooses touches no existing memory.
         let start = unsafe {
-            libc::mmap(std::ptr::null_mut(), size, libc::PROT_READ, libc::MAP_SHARED, file.as_raw_fd(), 0)
+            libc::mmap(
+                std::ptr::null_mut(),
+                size,
+                libc::PROT_READ,
+                libc::MAP_SHARED,
+                file.as_raw_fd(),
+                0,
+            )
         };
-        Ok(Self { start: mapped(start)?, size })
+        Ok(Self {
+            start: mapped(start)?,
+            size,
+        })
     }
 
     fn bytes(&self) -> &[u8] {

@@ -66,13 +66,21 @@ impl Instance {
         if metered {
             store.set_fuel(u64::MAX)?;
         }
-        let instance = with_slot(Arc::clone(&slot), || now(module.instantiate_async(&mut store)))??;
-        let memory = instance.get_memory(&mut store, "memory").ok_or_else(|| missing("memory"))?;
+        let instance = with_slot(Arc::clone(&slot), || {
+            now(module.instantiate_async(&mut store))
+        })??;
+        let memory = instance
+            .get_memory(&mut store, "memory")
+            .ok_or_else(|| missing("memory"))?;
         store.data_mut().memory = Some(memory);
         let globals = manifest
             .globals
             .iter()
-            .map(|(name, _)| instance.get_global(&mut store, name).ok_or_else(|| missing(name)))
+            .map(|(name, _)| {
+                instance
+                    .get_global(&mut store, name)
+                    .ok_or_else(|| missing(name))
+            })
             .collect::<Result<_, _>>()?;
         let mut made = Self {
             start: instance.get_typed_func(&mut store, "eryx_start")?,
@@ -108,27 +116,44 @@ impl Instance {
     }
 
     /// Runs one request to its end.
-    pub(crate) async fn run(&mut self, state: RunState, request: &[u8], fuel: Option<u64>) -> Ended {
+    pub(crate) async fn run(
+        &mut self,
+        state: RunState,
+        request: &[u8],
+        fuel: Option<u64>,
+    ) -> Ended {
         self.store.data_mut().begin(state);
         // Looked at with the first step, so that a run that is cancelled already, or has no time, ends.
         self.store.set_epoch_deadline(1);
         let budget = fuel.unwrap_or(u64::MAX);
         if self.metered {
-            self.store.set_fuel(budget).expect("the engine of a metered instance counts fuel");
+            self.store
+                .set_fuel(budget)
+                .expect("the engine of a metered instance counts fuel");
         }
         let result = self.drive(request).await;
         let fuel_consumed = fuel.and_then(|budget| Some(budget - self.store.get_fuel().ok()?));
         match result {
-            Ok(()) => Ended { condition: Condition::Sound, result: Ok(()), fuel_consumed },
-            Err(error) => Ended { condition: Condition::Lost, result: Err(self.classify(&error)), fuel_consumed },
+            Ok(()) => Ended {
+                condition: Condition::Sound,
+                result: Ok(()),
+                fuel_consumed,
+            },
+            Err(error) => Ended {
+                condition: Condition::Lost,
+                result: Err(self.classify(&error)),
+                fuel_consumed,
+            },
         }
     }
 
     async fn drive(&mut self, request: &[u8]) -> wasmtime::Result<()> {
         let (at, size) = self.place(request).await?;
-        let mut status = Status::from_guest(self.start.call_async(&mut self.store, (at, size)).await?);
+        let mut status =
+            Status::from_guest(self.start.call_async(&mut self.store, (at, size)).await?);
         while let Status::Pending(timer) = status {
-            let until = timer.and_then(|timer| Instant::now().checked_add(Duration::from_nanos(timer)));
+            let until =
+                timer.and_then(|timer| Instant::now().checked_add(Duration::from_nanos(timer)));
             let raw = if self.wait(until).await? {
                 let (at, size) = self.place(b"n").await?;
                 self.resume.call_async(&mut self.store, (at, size)).await?
@@ -166,7 +191,11 @@ impl Instance {
         }
         GuestMemory::new(self.memory.data_mut(&mut self.store))
             .write(at, data)
-            .map_err(|_| wasmtime::Error::msg("the guest's allocator returned an address outside of its memory"))?;
+            .map_err(|_| {
+                wasmtime::Error::msg(
+                    "the guest's allocator returned an address outside of its memory",
+                )
+            })?;
         Ok((at, size))
     }
 
@@ -188,7 +217,11 @@ impl Instance {
     }
 
     /// Puts everything back as it was before the run. `None`: the slot is clean, but it needs a new instance.
-    pub(crate) fn recycle(mut self, condition: Condition, strategy: RestoreStrategy) -> std::io::Result<Recycled> {
+    pub(crate) fn recycle(
+        mut self,
+        condition: Condition,
+        strategy: RestoreStrategy,
+    ) -> std::io::Result<Recycled> {
         let slot = Arc::clone(&self.slot);
         let grown = slot.accessible() > slot.image().size();
         if condition == Condition::Lost || grown {
@@ -217,7 +250,10 @@ pub(crate) fn stopped(stop: Option<Stop>, hard: bool) -> Error {
     match stop {
         Some(Stop::Cancelled) => Error::Cancelled { hard },
         // The limit is filled in by the caller, who knows it.
-        _ => Error::Timeout { limit: Duration::ZERO, hard },
+        _ => Error::Timeout {
+            limit: Duration::ZERO,
+            hard,
+        },
     }
 }
 

@@ -71,7 +71,11 @@ impl Interrupt {
     pub(crate) fn new(timeout: Option<Duration>, cancel: CancelHandle) -> Self {
         // A timeout beyond what Instant can hold is no timeout.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        Self { deadline, cancel, asked: None }
+        Self {
+            deadline,
+            cancel,
+            asked: None,
+        }
     }
 
     /// Why the run was asked to end, if it was.
@@ -86,7 +90,11 @@ impl Interrupt {
         }
         let now = Instant::now();
         if let Some((_, at)) = self.asked {
-            return if now >= at + GRACE { Verdict::Cut } else { Verdict::Continue };
+            return if now >= at + GRACE {
+                Verdict::Cut
+            } else {
+                Verdict::Continue
+            };
         }
         let stop = match self.deadline {
             _ if cancelled => Stop::Cancelled,

@@ -54,4 +54,4 @@ pub use output::{ExecutionOutput, OutputSink, Stream};
 pub use runtime::Runtime;
 pub use sandbox::{Outcome, Sandbox};
 pub use slot::RestoreStrategy;
-pub use value::Value;
+pub use value::{Value, WireError};

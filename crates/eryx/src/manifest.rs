@@ -75,10 +75,15 @@ impl Manifest {
     /// # Errors
     /// [`Error::Initialization`] if it is missing, damaged, or made by another version.
     pub fn load(directory: &Path) -> Result<Self, Error> {
-        let text = std::fs::read(directory.join(file::MANIFEST))
-            .map_err(|error| Error::Initialization(format!("the Python runtime cannot be read: {}", error.kind())))?;
-        let manifest: Self = serde_json::from_slice(&text)
-            .map_err(|error| Error::Initialization(format!("the Python runtime's manifest is damaged: {error}")))?;
+        let text = std::fs::read(directory.join(file::MANIFEST)).map_err(|error| {
+            Error::Initialization(format!(
+                "the Python runtime cannot be read: {}",
+                error.kind()
+            ))
+        })?;
+        let manifest: Self = serde_json::from_slice(&text).map_err(|error| {
+            Error::Initialization(format!("the Python runtime's manifest is damaged: {error}"))
+        })?;
         if manifest.format != FORMAT {
             return Err(Error::Initialization(format!(
                 "the Python runtime has format {}, this version reads format {FORMAT}",
@@ -95,6 +100,12 @@ impl Manifest {
         let good = inside(image.request_buffer.0, image.request_buffer.1)
             && image.interrupt.iter().all(|word| inside(word.address, 4))
             && u32::try_from(image.size).is_ok();
-        if good { Ok(()) } else { Err(Error::Initialization("the Python runtime's manifest contradicts itself".into())) }
+        if good {
+            Ok(())
+        } else {
+            Err(Error::Initialization(
+                "the Python runtime's manifest contradicts itself".into(),
+            ))
+        }
     }
 }

@@ -48,7 +48,11 @@ impl Report {
             None => {}
             Some(Ok(Value::Map(entries))) => report.read(entries),
             // Only a guest that tampers with its driver says anything else.
-            Some(_) => return Err(Error::Internal("the guest reported its end in an unknown way".into())),
+            Some(_) => {
+                return Err(Error::Internal(
+                    "the guest reported its end in an unknown way".into(),
+                ));
+            }
         }
         match delivered.result {
             Some(Ok(value)) => report.result = Some(value),
@@ -69,8 +73,12 @@ impl Report {
                 ("type", Value::String(text)) => failure.python_type = text,
                 ("message", Value::String(text)) => failure.message = text,
                 ("traceback", Value::String(text)) => failure.traceback = text,
-                ("frames", Value::List(list)) => failure.frames = list.into_iter().filter_map(frame).collect(),
-                ("exit_code", Value::Int(code)) => failure.exit_code = i32::try_from(code).ok().or(Some(-1)),
+                ("frames", Value::List(list)) => {
+                    failure.frames = list.into_iter().filter_map(frame).collect()
+                }
+                ("exit_code", Value::Int(code)) => {
+                    failure.exit_code = i32::try_from(code).ok().or(Some(-1))
+                }
                 _ => {}
             }
         }
@@ -81,11 +89,22 @@ impl Report {
 }
 
 fn frame(value: Value) -> Option<PythonFrame> {
-    let Value::List(parts) = value else { return None };
-    let [Value::String(filename), Value::Int(line), Value::String(function)] = <[Value; 3]>::try_from(parts).ok()? else {
+    let Value::List(parts) = value else {
         return None;
     };
-    Some(PythonFrame { filename, line: u32::try_from(line).unwrap_or(0), function })
+    let [
+        Value::String(filename),
+        Value::Int(line),
+        Value::String(function),
+    ] = <[Value; 3]>::try_from(parts).ok()?
+    else {
+        return None;
+    };
+    Some(PythonFrame {
+        filename,
+        line: u32::try_from(line).unwrap_or(0),
+        function,
+    })
 }
 
 fn refused(error: WireError) -> String {

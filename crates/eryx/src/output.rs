@@ -60,7 +60,9 @@ impl Output {
 
     /// Takes what the limit lets in. The rest counts as written: a guest that prints too much goes on.
     pub(crate) fn write(&mut self, stream: Stream, data: &[u8]) {
-        let room = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(data.len());
+        let room = usize::try_from(self.remaining)
+            .unwrap_or(usize::MAX)
+            .min(data.len());
         let kept = &data[..room];
         self.remaining -= room as u64;
         self.collected.truncated |= room < data.len();
@@ -72,7 +74,9 @@ impl Output {
     }
 
     fn forward(&mut self, stream: Stream, data: &[u8]) {
-        let Some(sink) = self.sink.as_ref().filter(|sink| sink.wants(stream)) else { return };
+        let Some(sink) = self.sink.as_ref().filter(|sink| sink.wants(stream)) else {
+            return;
+        };
         let partial = &mut self.partial[stream as usize];
         partial.extend_from_slice(data);
         let complete = partial.len() - incomplete_suffix(partial);
@@ -97,15 +101,25 @@ impl Output {
 
 impl fmt::Debug for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Output").field("remaining", &self.remaining).finish_non_exhaustive()
+        f.debug_struct("Output")
+            .field("remaining", &self.remaining)
+            .finish_non_exhaustive()
     }
 }
 
 /// How many bytes at the end may be the beginning of a character: 0 to 3.
 fn incomplete_suffix(bytes: &[u8]) -> usize {
-    let lead = bytes.iter().rev().take(3).position(|byte| byte & 0xC0 == 0xC0);
+    let lead = bytes
+        .iter()
+        .rev()
+        .take(3)
+        .position(|byte| byte & 0xC0 == 0xC0);
     let length = lead.map_or(0, |back| back + 1);
-    if length > 0 && length < utf8_length(bytes[bytes.len() - length]) { length } else { 0 }
+    if length > 0 && length < utf8_length(bytes[bytes.len() - length]) {
+        length
+    } else {
+        0
+    }
 }
 
 fn utf8_length(lead: u8) -> usize {
@@ -126,7 +140,11 @@ mod tests {
         let text = "aé€😀".as_bytes();
         assert_eq!(incomplete_suffix(text), 0);
         for cut in 1..4 {
-            assert_eq!(incomplete_suffix(&text[..text.len() - cut]), 4 - cut, "cut {cut}");
+            assert_eq!(
+                incomplete_suffix(&text[..text.len() - cut]),
+                4 - cut,
+                "cut {cut}"
+            );
         }
         assert_eq!(incomplete_suffix(b"\xff\xff\xff\xff"), 0);
         assert_eq!(incomplete_suffix(b"ab\x80\x80\x80"), 0);
@@ -138,6 +156,13 @@ mod tests {
         output.write(Stream::Stdout, b"abc");
         output.write(Stream::Stderr, b"defg");
         let collected = output.finish();
-        assert_eq!((&collected.stdout[..], &collected.stderr[..], collected.truncated), (&b"abc"[..], &b"de"[..], true));
+        assert_eq!(
+            (
+                &collected.stdout[..],
+                &collected.stderr[..],
+                collected.truncated
+            ),
+            (&b"abc"[..], &b"de"[..], true)
+        );
     }
 }

@@ -40,15 +40,28 @@ impl Pool {
         let mut linker = Linker::new(&code.engine);
         host::link(&mut linker)?;
         let module = linker.instantiate_pre(&code.module)?;
-        Ok(Self { module, image, manifest, strategy, metered, idle: Mutex::default() })
+        Ok(Self {
+            module,
+            image,
+            manifest,
+            strategy,
+            metered,
+            idle: Mutex::default(),
+        })
     }
 
     /// A guest in the image's state.
     pub(crate) fn take(&self) -> Result<Box<Instance>, Error> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         match idle {
             Some(instance) => Ok(instance),
-            None => self.instantiate(Arc::new(Slot::new(Arc::clone(&self.image)).map_err(|error| no_room(&error))?)),
+            None => self.instantiate(Arc::new(
+                Slot::new(Arc::clone(&self.image)).map_err(|error| no_room(&error))?,
+            )),
         }
     }
 
@@ -56,7 +69,9 @@ impl Pool {
         let host = Host::new(nothing(), self.manifest.interrupt.as_slice().into());
         Instance::new(&self.module, slot, host, &self.manifest, self.metered)
             .map(Box::new)
-            .map_err(|error| Error::Initialization(format!("the Python runtime cannot be started: {error:#}")))
+            .map_err(|error| {
+                Error::Initialization(format!("the Python runtime cannot be started: {error:#}"))
+            })
     }
 
     /// Cleans a guest up after its run and keeps it, if there is room.

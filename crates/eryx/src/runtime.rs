@@ -15,7 +15,14 @@ use crate::{Error, RestoreStrategy, engine};
 /// Where the standard library is mounted in a guest.
 pub(crate) const LIBRARY_PATH: &str = "/usr/lib/python3.14";
 /// The directories that every guest has besides the library.
-const DIRECTORIES: [&str; 6] = ["/data", "/tmp", "/home", "/home/sandbox", "/usr", "/usr/lib"];
+const DIRECTORIES: [&str; 6] = [
+    "/data",
+    "/tmp",
+    "/home",
+    "/home/sandbox",
+    "/usr",
+    "/usr/lib",
+];
 
 /// A loaded runtime. Clones share it; all sandboxes of a process should.
 #[derive(Clone)]
@@ -48,13 +55,18 @@ impl Template {
         for path in DIRECTORIES.into_iter().chain([LIBRARY_PATH]) {
             namespace.create_dir(namespace.root(), path)?;
         }
-        Ok(Self { root, library: Arc::new(library) })
+        Ok(Self {
+            root,
+            library: Arc::new(library),
+        })
     }
 }
 
 impl std::fmt::Debug for Runtime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Runtime").field("runtime", &self.0.manifest.runtime).finish_non_exhaustive()
+        f.debug_struct("Runtime")
+            .field("runtime", &self.0.manifest.runtime)
+            .finish_non_exhaustive()
     }
 }
 
@@ -76,8 +88,14 @@ impl Runtime {
         let code = Code::load(&directory.join(file::MODULE), Metering::Off)?;
         let image_manifest = Arc::new(manifest.image.clone());
         let image = open_image(directory, &image_manifest)?;
-        let pool = Pool::new(&code, Arc::clone(&image), Arc::clone(&image_manifest), strategy, false)
-            .map_err(|error| Error::Initialization(format!("{error:#}")))?;
+        let pool = Pool::new(
+            &code,
+            Arc::clone(&image),
+            Arc::clone(&image_manifest),
+            strategy,
+            false,
+        )
+        .map_err(|error| Error::Initialization(format!("{error:#}")))?;
         Ok(Self(Arc::new(Inner {
             files: open_library(directory)?,
             wasm: directory.join(file::WASM),
@@ -111,7 +129,11 @@ impl Runtime {
         if let Some(pool) = self.0.metered_pool.get() {
             return Ok(pool);
         }
-        let _making = self.0.making_metered.lock().unwrap_or_else(PoisonError::into_inner);
+        let _making = self
+            .0
+            .making_metered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(pool) = self.0.metered_pool.get() {
             return Ok(pool);
         }
@@ -122,8 +144,14 @@ impl Runtime {
     fn make_metered_pool(&self) -> Result<Pool, Error> {
         let inner = &self.0;
         let code = metered_code(&inner.manifest, &inner.wasm)?;
-        Pool::new(&code, Arc::clone(&inner.image), Arc::clone(&inner.image_manifest), inner.strategy, true)
-            .map_err(|error| Error::Internal(format!("{error:#}")))
+        Pool::new(
+            &code,
+            Arc::clone(&inner.image),
+            Arc::clone(&inner.image_manifest),
+            inner.strategy,
+            true,
+        )
+        .map_err(|error| Error::Internal(format!("{error:#}")))
     }
 
     /// The files of a new guest.
@@ -139,16 +167,22 @@ impl Runtime {
 }
 
 fn open_image(directory: &Path, manifest: &ImageManifest) -> Result<Arc<Image>, Error> {
-    let size = usize::try_from(manifest.size).map_err(|_| Error::Initialization("the memory image is too large".into()))?;
+    let size = usize::try_from(manifest.size)
+        .map_err(|_| Error::Initialization("the memory image is too large".into()))?;
     let globals = manifest.globals.iter().map(|(_, value)| *value).collect();
     Image::open(&directory.join(file::IMAGE), size, globals)
         .map(Arc::new)
-        .map_err(|error| Error::Initialization(format!("the memory image cannot be mapped: {error}")))
+        .map_err(|error| {
+            Error::Initialization(format!("the memory image cannot be mapped: {error}"))
+        })
 }
 
 fn open_library(directory: &Path) -> Result<Template, Error> {
-    let damaged = |error: &dyn std::fmt::Display| Error::Initialization(format!("the standard library: {error}"));
-    let map = crate::image::MappedFile::open(&directory.join(file::LIBRARY)).map_err(|error| damaged(&error))?;
+    let damaged = |error: &dyn std::fmt::Display| {
+        Error::Initialization(format!("the standard library: {error}"))
+    };
+    let map = crate::image::MappedFile::open(&directory.join(file::LIBRARY))
+        .map_err(|error| damaged(&error))?;
     let archive = ArchiveFs::from_tar(Arc::new(map)).map_err(|error| damaged(&error))?;
     Template::new(archive).map_err(|error| damaged(&error))
 }
@@ -157,14 +191,22 @@ fn open_library(directory: &Path) -> Result<Template, Error> {
 fn metered_code(manifest: &Manifest, wasm: &Path) -> Result<Code, Error> {
     let cache = CodeCache::open();
     let name = format!("{}-{}-fuel.cwasm", manifest.runtime, manifest.wasmtime);
-    if let Some(code) = cache.as_ref().and_then(|cache| Code::load(&cache.get(&name)?, Metering::Fuel).ok()) {
+    if let Some(code) = cache
+        .as_ref()
+        .and_then(|cache| Code::load(&cache.get(&name)?, Metering::Fuel).ok())
+    {
         return Ok(code);
     }
-    let packed = std::fs::read(wasm)
-        .map_err(|error| Error::Initialization(format!("the Python module cannot be read: {}", error.kind())))?;
+    let packed = std::fs::read(wasm).map_err(|error| {
+        Error::Initialization(format!(
+            "the Python module cannot be read: {}",
+            error.kind()
+        ))
+    })?;
     let wasm = zstd::decode_all(packed.as_slice())
         .map_err(|_| Error::Initialization("the Python module is damaged".into()))?;
-    let compiled = engine::compile(&wasm, Metering::Fuel).map_err(|error| Error::Internal(format!("{error:#}")))?;
+    let compiled = engine::compile(&wasm, Metering::Fuel)
+        .map_err(|error| Error::Internal(format!("{error:#}")))?;
     match cache.and_then(|cache| cache.put(&name, &compiled)) {
         Some(path) => Code::load(&path, Metering::Fuel),
         None => Code::compile(&wasm, Metering::Fuel),

@@ -12,7 +12,8 @@ use crate::interrupt::Interrupt;
 use crate::outcome::Report;
 use crate::output::Output;
 use crate::{
-    CancelHandle, Error, ExecutionError, ExecutionOptions, ExecutionResult, Runtime, SandboxOptions, request, workers,
+    CancelHandle, Error, ExecutionError, ExecutionOptions, ExecutionResult, Runtime,
+    SandboxOptions, request, workers,
 };
 
 /// How an execution ends.
@@ -45,12 +46,20 @@ impl Sandbox {
     pub fn new(runtime: &Runtime, options: SandboxOptions) -> Result<Self, Error> {
         let config = SandboxConfig::try_from(options)?;
         let floor = runtime.memory_floor();
-        if let Some(limit) = config.limits.max_memory_bytes.filter(|&limit| limit < floor) {
+        if let Some(limit) = config
+            .limits
+            .max_memory_bytes
+            .filter(|&limit| limit < floor)
+        {
             return Err(Error::Initialization(format!(
                 "maxMemoryBytes: {limit} bytes are less than the {floor} that the interpreter itself takes"
             )));
         }
-        Ok(Self(Arc::new(Inner { runtime: runtime.clone(), config, running: Mutex::default() })))
+        Ok(Self(Arc::new(Inner {
+            runtime: runtime.clone(),
+            config,
+            running: Mutex::default(),
+        })))
     }
 
     /// Runs `code` to its end. Dropping the future cancels the run.
@@ -61,7 +70,9 @@ impl Sandbox {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let cancel = CancelOnDrop(Some(options.cancel.clone()));
         self.spawn(code, options, move |outcome| drop(sender.send(outcome)))?;
-        let outcome = receiver.await.unwrap_or_else(|_| Err(Error::Internal("the run was dropped".into()).into()));
+        let outcome = receiver
+            .await
+            .unwrap_or_else(|_| Err(Error::Internal("the run was dropped".into()).into()));
         cancel.forget();
         outcome
     }
@@ -111,13 +122,23 @@ impl Inner {
         Ok(id)
     }
 
-    async fn run(&self, id: u64, request: Vec<u8>, options: ExecutionOptions, done: impl FnOnce(Outcome)) {
+    async fn run(
+        &self,
+        id: u64,
+        request: Vec<u8>,
+        options: ExecutionOptions,
+        done: impl FnOnce(Outcome),
+    ) {
         let finish = |outcome| {
             self.running().cancels.remove(&id);
             done(outcome);
         };
         let limits = &self.config.limits;
-        let metering = if limits.max_fuel.is_some() { Metering::Fuel } else { Metering::Off };
+        let metering = if limits.max_fuel.is_some() {
+            Metering::Fuel
+        } else {
+            Metering::Off
+        };
         let pool = match self.runtime.pool(metering) {
             Ok(pool) => pool,
             Err(error) => return finish(Err(error.into())),
@@ -141,17 +162,24 @@ impl Inner {
     fn state(&self, options: &ExecutionOptions) -> RunState {
         let limits = &self.config.limits;
         RunState {
-            files: self.runtime.namespace(limits.max_vfs_bytes.unwrap_or(u64::MAX)),
+            files: self
+                .runtime
+                .namespace(limits.max_vfs_bytes.unwrap_or(u64::MAX)),
             stdin: options.stdin.as_slice().into(),
             output: Output::new(limits.max_output_bytes, options.sink.clone()),
             interrupt: Interrupt::new(self.timeout(options), options.cancel.clone()),
-            max_memory: limits.max_memory_bytes.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX),
+            max_memory: limits
+                .max_memory_bytes
+                .and_then(|limit| usize::try_from(limit).ok())
+                .unwrap_or(usize::MAX),
             frozen: false,
         }
     }
 
     fn timeout(&self, options: &ExecutionOptions) -> Option<std::time::Duration> {
-        options.timeout.unwrap_or(self.config.limits.execution_timeout)
+        options
+            .timeout
+            .unwrap_or(self.config.limits.execution_timeout)
     }
 
     fn outcome(
@@ -165,12 +193,17 @@ impl Inner {
         let host = instance.host();
         let output = host.output.finish();
         let stop = host.interrupt.stop();
-        let report = ended.result.and_then(|()| Report::new(std::mem::take(&mut host.delivered)));
+        let report = ended
+            .result
+            .and_then(|()| Report::new(std::mem::take(&mut host.delivered)));
         let failure = match report {
             Err(error) => error,
             // Whatever Python made of it: the limit had passed when it was asked to end.
             Ok(_) if stop.is_some() => stopped(stop, false),
-            Ok(Report { failure: Some(failure), .. }) => Error::Python(failure),
+            Ok(Report {
+                failure: Some(failure),
+                ..
+            }) => Error::Python(failure),
             Ok(report) => {
                 return Ok(ExecutionResult {
                     output,
@@ -185,10 +218,16 @@ impl Inner {
             }
         };
         let error = match failure {
-            Error::Timeout { hard, .. } => Error::Timeout { limit: self.timeout(options).unwrap_or_default(), hard },
+            Error::Timeout { hard, .. } => Error::Timeout {
+                limit: self.timeout(options).unwrap_or_default(),
+                hard,
+            },
             other => other,
         };
-        Err(ExecutionError { error, output: Box::new(output) })
+        Err(ExecutionError {
+            error,
+            output: Box::new(output),
+        })
     }
 }
 

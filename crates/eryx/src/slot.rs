@@ -53,7 +53,11 @@ impl Slot {
                 0,
             )
         };
-        let slot = Self { start: mapped(start)?, accessible: AtomicUsize::new(0), image };
+        let slot = Self {
+            start: mapped(start)?,
+            accessible: AtomicUsize::new(0),
+            image,
+        };
         slot.map_image()?;
         Ok(slot)
     }
@@ -94,7 +98,11 @@ impl Slot {
         // SAFETY: inside our reservation and behind everything accessible; the pages there were never written since
         // they were last mapped afresh, so they read as zeros.
         let failed = unsafe {
-            libc::mprotect(self.start.as_ptr().add(old).cast(), size - old, libc::PROT_READ | libc::PROT_WRITE)
+            libc::mprotect(
+                self.start.as_ptr().add(old).cast(),
+                size - old,
+                libc::PROT_READ | libc::PROT_WRITE,
+            )
         };
         if failed != 0 {
             return Err(io::Error::last_os_error());
@@ -162,7 +170,13 @@ impl Slot {
         let source = &self.image.bytes()[from..to];
         // SAFETY: `to` is at most the image's size (the slice above checked it), that many bytes are mapped writable,
         // no guest code runs, and image and slot are different mappings.
-        unsafe { std::ptr::copy_nonoverlapping(source.as_ptr(), self.start.as_ptr().add(from), source.len()) };
+        unsafe {
+            std::ptr::copy_nonoverlapping(
+                source.as_ptr(),
+                self.start.as_ptr().add(from),
+                source.len(),
+            )
+        };
     }
 
     /// Gives private pages back to the kernel; the next access reads the image again.
@@ -172,8 +186,18 @@ impl Slot {
         }
         // SAFETY: page-aligned and inside the image's private mapping; no guest code runs. MADV_DONTNEED on a private
         // file mapping drops the copies of pages.
-        let failed = unsafe { libc::madvise(self.start.as_ptr().add(from).cast(), to - from, libc::MADV_DONTNEED) };
-        if failed != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        let failed = unsafe {
+            libc::madvise(
+                self.start.as_ptr().add(from).cast(),
+                to - from,
+                libc::MADV_DONTNEED,
+            )
+        };
+        if failed != 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -213,7 +237,10 @@ unsafe impl MemoryCreator for SlotMemories {
         guard: usize,
     ) -> Result<Box<dyn LinearMemory>, String> {
         let slot = NEXT.take().ok_or("a memory outside of a slot")?;
-        if minimum > slot.accessible() || reserved.is_none_or(|bytes| bytes > RESERVATION) || guard > GUARD {
+        if minimum > slot.accessible()
+            || reserved.is_none_or(|bytes| bytes > RESERVATION)
+            || guard > GUARD
+        {
             return Err("the module's memory does not fit a slot".into());
         }
         Ok(Box::new(SlotMemory(slot)))

@@ -2,6 +2,9 @@
 
 use num_bigint::BigInt;
 
+use crate::wire;
+pub use crate::wire::WireError;
+
 /// A value that crosses, in both directions, without losing anything.
 ///
 /// | Python | here |
@@ -33,6 +36,26 @@ pub enum Value {
     List(Vec<Value>),
     /// `dict`, in insertion order. A key that occurs twice: the last one counts.
     Map(Vec<(String, Value)>),
+}
+
+impl Value {
+    /// The value in the wire format, which is documented in `docs/wire-format.md`.
+    ///
+    /// # Errors
+    /// It is nested deeper, or takes more bytes, than a message may.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, WireError> {
+        let mut bytes = Vec::new();
+        wire::encode(self, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Reads a value in the wire format. The bytes may come from anywhere.
+    ///
+    /// # Errors
+    /// They are not one whole value, or go over a cap.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, WireError> {
+        wire::decode(bytes)
+    }
 }
 
 macro_rules! from {

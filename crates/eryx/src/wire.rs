@@ -17,19 +17,27 @@ pub(crate) const MAX_BYTES: usize = 64 << 20;
 
 /// Why bytes from the guest, or values for it, do not make a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum WireError {
+#[non_exhaustive]
+pub enum WireError {
+    /// Sizes promise more than there is.
     #[error("the message ends in the middle of a value")]
     Truncated,
+    /// Not a value.
     #[error("unknown tag {0:#04x}")]
     UnknownTag(u8),
+    /// A string is damaged.
     #[error("text that is not UTF-8")]
     NotUtf8,
+    /// Containers inside containers, 256 at most.
     #[error("nested deeper than {MAX_DEPTH} levels")]
     TooDeep,
+    /// 4,194,304 at most.
     #[error("more than {MAX_VALUES} values")]
     TooMany,
+    /// 64 MiB at most.
     #[error("larger than {MAX_BYTES} bytes")]
     TooLarge,
+    /// The value ends before the bytes do.
     #[error("bytes behind the value")]
     Trailing,
 }
@@ -67,7 +75,11 @@ fn encode_at(value: &Value, out: &mut Vec<u8>, depth: usize) -> Result<(), WireE
             }
         }
     }
-    if out.len() > MAX_BYTES { Err(WireError::TooLarge) } else { Ok(()) }
+    if out.len() > MAX_BYTES {
+        Err(WireError::TooLarge)
+    } else {
+        Ok(())
+    }
 }
 
 fn put(out: &mut Vec<u8>, tag: u8, data: &[u8]) {
@@ -90,7 +102,11 @@ fn length(length: usize) -> Result<[u8; 4], WireError> {
 pub(crate) fn decode(data: &[u8]) -> Result<Value, WireError> {
     let mut reader = Reader { data, values: 0 };
     let value = reader.value(0)?;
-    if reader.data.is_empty() { Ok(value) } else { Err(WireError::Trailing) }
+    if reader.data.is_empty() {
+        Ok(value)
+    } else {
+        Err(WireError::Trailing)
+    }
 }
 
 struct Reader<'a> {
@@ -113,7 +129,9 @@ impl<'a> Reader<'a> {
             b's' => Value::String(self.text()?),
             b'b' => Value::Bytes(self.sized()?.to_vec()),
             b'l' => Value::List(self.items(1, |reader| reader.value(depth + 1))?),
-            b'm' => Value::Map(self.items(5, |reader| Ok((reader.text()?, reader.value(depth + 1)?)))?),
+            b'm' => {
+                Value::Map(self.items(5, |reader| Ok((reader.text()?, reader.value(depth + 1)?)))?)
+            }
             tag => return Err(WireError::UnknownTag(tag)),
         })
     }
@@ -147,7 +165,10 @@ impl<'a> Reader<'a> {
 
     fn sized(&mut self) -> Result<&'a [u8], WireError> {
         let size = self.count()?;
-        let (head, tail) = self.data.split_at_checked(size).ok_or(WireError::Truncated)?;
+        let (head, tail) = self
+            .data
+            .split_at_checked(size)
+            .ok_or(WireError::Truncated)?;
         self.data = tail;
         Ok(head)
     }
@@ -179,8 +200,19 @@ mod tests {
         let value = Value::Map(vec![
             ("nothing".into(), Value::Null),
             ("flags".into(), Value::List(vec![true.into(), false.into()])),
-            ("ints".into(), Value::List(vec![i64::MIN.into(), 0.into(), big.clone().into(), (-big).into()])),
-            ("floats".into(), Value::List(vec![f64::INFINITY.into(), (-0.0).into()])),
+            (
+                "ints".into(),
+                Value::List(vec![
+                    i64::MIN.into(),
+                    0.into(),
+                    big.clone().into(),
+                    (-big).into(),
+                ]),
+            ),
+            (
+                "floats".into(),
+                Value::List(vec![f64::INFINITY.into(), (-0.0).into()]),
+            ),
             ("text".into(), "grüße \u{1F600}".into()),
             ("bytes".into(), vec![0u8, 255].into()),
         ]);

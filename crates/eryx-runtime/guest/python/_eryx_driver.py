@@ -17,6 +17,7 @@ import time
 import _eryx
 import _eryx_loop
 import _eryx_report
+from _io import StringIO as _StringIO
 
 # What a delivered value is: Delivery in crates/eryx/src/abi.rs.
 KIND_RESULT = 0
@@ -112,26 +113,17 @@ def _advance():
 
 
 def _compile(code, filename):
-    linecache.cache[filename] = (lambda: _decode(code),)
+    lines = _StringIO(code.decode("utf-8-sig", "replace"), None).readlines()
+    linecache.cache[filename] = (len(code), None, lines, filename)
     if len(code) > _MAX_TREE_SOURCE:
         return compile(code, filename, "exec", _FLAGS, True)
     tree = compile(code, filename, "exec", _FLAGS | ast.PyCF_ONLY_AST, True)
     body = tree.body
     if body and type(body[-1]) is ast.Expr:
         last = body[-1]
-        target = ast.Name(_VALUE, ast.Store(), lineno=last.lineno, col_offset=last.col_offset)
-        body[-1] = ast.Assign([target], last.value, lineno=last.lineno, col_offset=last.col_offset)
-        ast.copy_location(target, last)
-        ast.copy_location(body[-1], last)
+        target = ast.copy_location(ast.Name(_VALUE, ast.Store()), last)
+        body[-1] = ast.copy_location(ast.Assign([target], last.value), last)
     return compile(tree, filename, "exec", _FLAGS, True)
-
-
-def _decode(code):
-    import io
-    import tokenize
-
-    encoding, _ = tokenize.detect_encoding(io.BytesIO(code).readline)
-    return io.TextIOWrapper(io.BytesIO(code), encoding, errors="replace").read()
 
 
 def _reseed(seed):

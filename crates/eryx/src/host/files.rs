@@ -67,7 +67,13 @@ const FLAG_APPEND: u16 = 1;
 
 impl Files {
     pub(crate) fn new(namespace: Namespace, stdin: Arc<[u8]>) -> Self {
-        let root = OpenNode { at: namespace.root(), offset: 0, flags: 0, readable: true, writable: true };
+        let root = OpenNode {
+            at: namespace.root(),
+            offset: 0,
+            flags: 0,
+            readable: true,
+            writable: true,
+        };
         namespace.fs(root.at).opened(root.at.node);
         let open = vec![
             Some(Descriptor::Stdin),
@@ -75,11 +81,19 @@ impl Files {
             Some(Descriptor::Output(crate::Stream::Stderr)),
             Some(Descriptor::Node(root)),
         ];
-        Self { namespace, open, stdin, stdin_at: 0 }
+        Self {
+            namespace,
+            open,
+            stdin,
+            stdin_at: 0,
+        }
     }
 
     fn get(&self, fd: u32) -> Result<&Descriptor, Errno> {
-        self.open.get(fd as usize).and_then(Option::as_ref).ok_or(Errno::Badf)
+        self.open
+            .get(fd as usize)
+            .and_then(Option::as_ref)
+            .ok_or(Errno::Badf)
     }
 
     fn node(&self, fd: u32) -> Result<&OpenNode, Errno> {
@@ -111,7 +125,11 @@ impl Files {
 
     /// Gives `node` the lowest free number.
     fn insert(&mut self, node: OpenNode) -> Result<u32, Errno> {
-        let free = self.open.iter().position(Option::is_none).unwrap_or(self.open.len());
+        let free = self
+            .open
+            .iter()
+            .position(Option::is_none)
+            .unwrap_or(self.open.len());
         if free >= MAX_OPEN {
             return Err(Errno::Mfile);
         }
@@ -124,7 +142,11 @@ impl Files {
     }
 
     fn close(&mut self, fd: u32) -> Result<(), Errno> {
-        let descriptor = self.open.get_mut(fd as usize).and_then(Option::take).ok_or(Errno::Badf)?;
+        let descriptor = self
+            .open
+            .get_mut(fd as usize)
+            .and_then(Option::take)
+            .ok_or(Errno::Badf)?;
         self.released(&descriptor);
         Ok(())
     }

@@ -19,33 +19,61 @@ const MAX_SUBSCRIPTIONS: u32 = 1024;
 pub(crate) struct Exit(pub(crate) i32);
 
 pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
-    linker.func_wrap(WASI, "clock_res_get", |mut caller: Caller<'_, Host>, clock: u32, into: u32| {
-        number(clock_resolution(&mut parts(&mut caller).0, clock, into))
-    })?;
-    linker.func_wrap(WASI, "clock_time_get", |mut caller: Caller<'_, Host>, clock: u32, _: u64, into: u32| {
-        let (mut memory, host) = parts(&mut caller);
-        number(clock_time(&mut memory, host, clock, into))
-    })?;
-    linker.func_wrap(WASI, "random_get", |mut caller: Caller<'_, Host>, at: u32, size: u32| {
-        let (mut memory, host) = parts(&mut caller);
-        number(random(&mut memory, host, at, size))
-    })?;
+    linker.func_wrap(
+        WASI,
+        "clock_res_get",
+        |mut caller: Caller<'_, Host>, clock: u32, into: u32| {
+            number(clock_resolution(&mut parts(&mut caller).0, clock, into))
+        },
+    )?;
+    linker.func_wrap(
+        WASI,
+        "clock_time_get",
+        |mut caller: Caller<'_, Host>, clock: u32, _: u64, into: u32| {
+            let (mut memory, host) = parts(&mut caller);
+            number(clock_time(&mut memory, host, clock, into))
+        },
+    )?;
+    linker.func_wrap(
+        WASI,
+        "random_get",
+        |mut caller: Caller<'_, Host>, at: u32, size: u32| {
+            let (mut memory, host) = parts(&mut caller);
+            number(random(&mut memory, host, at, size))
+        },
+    )?;
     // The environment is set through the request: os.environ of a run is its own.
-    linker.func_wrap(WASI, "environ_sizes_get", |mut caller: Caller<'_, Host>, count: u32, size: u32| {
-        number(no_environment(&mut parts(&mut caller).0, count, size))
-    })?;
+    linker.func_wrap(
+        WASI,
+        "environ_sizes_get",
+        |mut caller: Caller<'_, Host>, count: u32, size: u32| {
+            number(no_environment(&mut parts(&mut caller).0, count, size))
+        },
+    )?;
     linker.func_wrap(WASI, "environ_get", |_: u32, _: u32| 0)?;
     linker.func_wrap(WASI, "sched_yield", || 0)?;
-    linker.func_wrap(WASI, "proc_exit", |code: i32| -> wasmtime::Result<()> { Err(Exit(code).into()) })?;
-    for (name, parameters) in [("sock_accept", 3), ("sock_recv", 6), ("sock_send", 5), ("sock_shutdown", 2)] {
+    linker.func_wrap(WASI, "proc_exit", |code: i32| -> wasmtime::Result<()> {
+        Err(Exit(code).into())
+    })?;
+    for (name, parameters) in [
+        ("sock_accept", 3),
+        ("sock_recv", 6),
+        ("sock_send", 5),
+        ("sock_shutdown", 2),
+    ] {
         refuse(linker, name, parameters)?;
     }
     linker
         .func_wrap_async(
             WASI,
             "poll_oneoff",
-            |mut caller: Caller<'_, Host>, (subscriptions, events, count, into): (u32, u32, u32, u32)| {
-                Box::new(async move { poll(&mut caller, subscriptions, events, count, into).await.map(number) })
+            |mut caller: Caller<'_, Host>,
+             (subscriptions, events, count, into): (u32, u32, u32, u32)| {
+                Box::new(async move {
+                    poll(&mut caller, subscriptions, events, count, into)
+                        .await
+                        .map(number)
+                })
             },
         )
         .map(|_| ())
@@ -70,15 +98,25 @@ fn clock_resolution(memory: &mut GuestMemory<'_>, clock: u32, into: u32) -> Resu
     Ok(memory.write(into, &CLOCK_RESOLUTION.to_le_bytes())?)
 }
 
-fn clock_time(memory: &mut GuestMemory<'_>, host: &Host, clock: u32, into: u32) -> Result<(), Errno> {
+fn clock_time(
+    memory: &mut GuestMemory<'_>,
+    host: &Host,
+    clock: u32,
+    into: u32,
+) -> Result<(), Errno> {
     let elapsed = match clock {
         0..=3 if host.frozen => Duration::ZERO,
-        0 => SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
+        0 => SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default(),
         1..=3 => host.started.elapsed(),
         _ => return Err(Errno::Inval),
     };
     let nanoseconds = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-    Ok(memory.write(into, &(nanoseconds - nanoseconds % CLOCK_RESOLUTION).to_le_bytes())?)
+    Ok(memory.write(
+        into,
+        &(nanoseconds - nanoseconds % CLOCK_RESOLUTION).to_le_bytes(),
+    )?)
 }
 
 fn random(memory: &mut GuestMemory<'_>, host: &Host, at: u32, size: u32) -> Result<(), Errno> {
@@ -123,8 +161,18 @@ async fn poll(
             Err(errno) => return Ok(Err(errno)),
         }
     };
-    let waits = list.iter().all(|subscription| subscription.kind == EVENT_CLOCK);
-    if waits && !wait(caller, list.iter().filter_map(|subscription| subscription.due).min()).await? {
+    let waits = list
+        .iter()
+        .all(|subscription| subscription.kind == EVENT_CLOCK);
+    if waits
+        && !wait(
+            caller,
+            list.iter()
+                .filter_map(|subscription| subscription.due)
+                .min(),
+        )
+        .await?
+    {
         return Ok(Err(Errno::Intr));
     }
     let now = Instant::now();
@@ -135,17 +183,32 @@ async fn poll(
     Ok(write_events(&mut parts(caller).0, ready, events, into))
 }
 
-fn read_subscriptions(memory: &GuestMemory<'_>, host: &Host, at: u32, count: u32) -> Result<Vec<Subscription>, Errno> {
+fn read_subscriptions(
+    memory: &GuestMemory<'_>,
+    host: &Host,
+    at: u32,
+    count: u32,
+) -> Result<Vec<Subscription>, Errno> {
     if count == 0 || count > MAX_SUBSCRIPTIONS {
         return Err(Errno::Inval);
     }
     (0..count)
         .map(|index| {
-            let at = at.checked_add(index * SUBSCRIPTION_SIZE).ok_or(Errno::Fault)?;
+            let at = at
+                .checked_add(index * SUBSCRIPTION_SIZE)
+                .ok_or(Errno::Fault)?;
             let raw: [u8; SUBSCRIPTION_SIZE as usize] = memory.array(at)?;
             let userdata = *raw.first_chunk().expect("48 bytes");
             let kind = raw[8];
-            Ok(Subscription { userdata, kind, due: if kind == EVENT_CLOCK { due(&raw, host)? } else { None } })
+            Ok(Subscription {
+                userdata,
+                kind,
+                due: if kind == EVENT_CLOCK {
+                    due(&raw, host)?
+                } else {
+                    None
+                },
+            })
         })
         .collect()
 }
@@ -153,7 +216,9 @@ fn read_subscriptions(memory: &GuestMemory<'_>, host: &Host, at: u32, count: u32
 /// When a clock subscription is due. `None`: later than the host's clock can say.
 fn due(raw: &[u8; SUBSCRIPTION_SIZE as usize], host: &Host) -> Result<Option<Instant>, Errno> {
     let clock = u32::from_le_bytes(*raw[16..].first_chunk().expect("48 bytes"));
-    let timeout = Duration::from_nanos(u64::from_le_bytes(*raw[24..].first_chunk().expect("48 bytes")));
+    let timeout = Duration::from_nanos(u64::from_le_bytes(
+        *raw[24..].first_chunk().expect("48 bytes"),
+    ));
     let flags = u16::from_le_bytes(*raw[40..].first_chunk().expect("48 bytes"));
     let now = Instant::now();
     if flags & CLOCK_ABSOLUTE == 0 {
@@ -161,7 +226,9 @@ fn due(raw: &[u8; SUBSCRIPTION_SIZE as usize], host: &Host) -> Result<Option<Ins
     }
     match clock {
         0 => {
-            let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let since = SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default();
             Ok(now.checked_add(timeout.saturating_sub(since)))
         }
         1 => Ok(host.started.checked_add(timeout)),
@@ -180,7 +247,12 @@ fn write_events<'a>(
         let mut event = [0u8; EVENT_SIZE as usize];
         event[..8].copy_from_slice(&subscription.userdata);
         event[10] = subscription.kind;
-        memory.write(events.checked_add(written * EVENT_SIZE).ok_or(Errno::Fault)?, &event)?;
+        memory.write(
+            events
+                .checked_add(written * EVENT_SIZE)
+                .ok_or(Errno::Fault)?,
+            &event,
+        )?;
         written += 1;
     }
     Ok(memory.write(into, &written.to_le_bytes())?)

@@ -27,7 +27,11 @@ pub(super) enum Written {
     Everything,
 }
 
-pub(super) fn written_pages(strategy: RestoreStrategy, start: NonNull<u8>, size: usize) -> io::Result<Written> {
+pub(super) fn written_pages(
+    strategy: RestoreStrategy,
+    start: NonNull<u8>,
+    size: usize,
+) -> io::Result<Written> {
     match strategy {
         #[cfg(target_os = "linux")]
         RestoreStrategy::PagemapScan => linux::scan(start, size).map(Written::Ranges),
@@ -137,9 +141,16 @@ mod linux {
             };
             // SAFETY: the argument is the kernel's struct with its own size, and `vec` points to `vec_len` regions,
             // all alive during the call. The call only reads page tables.
-            let count = unsafe { libc::ioctl(pagemap()?.as_raw_fd(), PAGEMAP_SCAN, &raw mut argument) };
-            let Ok(count) = usize::try_from(count) else { return Err(io::Error::last_os_error()) };
-            found.extend(regions[..count].iter().map(|region| offsets(region.start - base, region.end - base)));
+            let count =
+                unsafe { libc::ioctl(pagemap()?.as_raw_fd(), PAGEMAP_SCAN, &raw mut argument) };
+            let Ok(count) = usize::try_from(count) else {
+                return Err(io::Error::last_os_error());
+            };
+            found.extend(
+                regions[..count]
+                    .iter()
+                    .map(|region| offsets(region.start - base, region.end - base)),
+            );
             if argument.walk_end <= at {
                 return Err(io::Error::other("PAGEMAP_SCAN made no progress"));
             }

@@ -1,7 +1,9 @@
 use super::*;
 
 fn image(pages: usize) -> Arc<Image> {
-    let memory: Vec<u8> = (0..pages * PAGE).map(|at| u8::try_from(at / PAGE % 251).expect("small")).collect();
+    let memory: Vec<u8> = (0..pages * PAGE)
+        .map(|at| u8::try_from(at / PAGE % 251).expect("small"))
+        .collect();
     Arc::new(Image::from_memory(&memory, vec![7]).expect("an image"))
 }
 
@@ -10,8 +12,12 @@ fn bytes(slot: &Slot) -> &mut [u8] {
     unsafe { std::slice::from_raw_parts_mut(slot.start.as_ptr(), slot.accessible()) }
 }
 
-const STRATEGIES: [RestoreStrategy; 4] =
-    [RestoreStrategy::PagemapScan, RestoreStrategy::Pagemap, RestoreStrategy::Remap, RestoreStrategy::Copy];
+const STRATEGIES: [RestoreStrategy; 4] = [
+    RestoreStrategy::PagemapScan,
+    RestoreStrategy::Pagemap,
+    RestoreStrategy::Remap,
+    RestoreStrategy::Copy,
+];
 
 #[test]
 fn every_strategy_puts_every_page_back() {
@@ -46,7 +52,10 @@ fn grown_memory_is_zero_again() {
         let slot = Slot::new(Arc::clone(&image)).expect("a slot");
         for _ in 0..2 {
             slot.grow(8 * PAGE).expect("grows");
-            assert!(bytes(&slot)[4 * PAGE..].iter().all(|&byte| byte == 0), "{strategy:?}");
+            assert!(
+                bytes(&slot)[4 * PAGE..].iter().all(|&byte| byte == 0),
+                "{strategy:?}"
+            );
             bytes(&slot)[4 * PAGE..].fill(0xEE);
             slot.restore(strategy).expect("restores");
             assert_eq!(slot.accessible(), 4 * PAGE);
@@ -67,7 +76,10 @@ fn remapping_forgets_everything() {
 #[test]
 fn the_image_is_never_written() {
     let image = image(4);
-    let (first, second) = (Slot::new(Arc::clone(&image)).expect("a slot"), Slot::new(Arc::clone(&image)).expect("a slot"));
+    let (first, second) = (
+        Slot::new(Arc::clone(&image)).expect("a slot"),
+        Slot::new(Arc::clone(&image)).expect("a slot"),
+    );
     bytes(&first).fill(0xEE);
     assert!(bytes(&second) == image.bytes());
     assert!(!image.bytes().contains(&0xEE));

@@ -4,7 +4,7 @@ use eryx_vfs::Metadata;
 use wasmtime::Linker;
 
 use super::super::{Errno, Host};
-use super::{import, Descriptor, FILETYPE_STREAM, Files, OpenNode, ROOT_FD, filetype, streams};
+use super::{Descriptor, FILETYPE_STREAM, Files, OpenNode, ROOT_FD, filetype, import, streams};
 
 const RIGHT_READ: u64 = 1 << 1;
 const RIGHT_WRITE: u64 = 1 << 6;
@@ -13,53 +13,120 @@ const ALL_RIGHTS: u64 = (1 << 29) - 1;
 const ROOT_NAME: &[u8] = b"/";
 
 pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
-    import!(linker, "fd_close", |_memory, files, fd: u32| files.close(fd));
-    import!(linker, "fd_renumber", |_memory, files, from: u32, to: u32| files.renumber(from, to));
-    import!(linker, "fd_advise", |_memory, files, fd: u32, _offset: u64, _size: u64, _advice: u32| files.node(fd).map(|_| ()));
-    import!(linker, "fd_sync", |_memory, files, fd: u32| files.get(fd).map(|_| ()));
-    import!(linker, "fd_datasync", |_memory, files, fd: u32| files.get(fd).map(|_| ()));
-    import!(linker, "fd_allocate", |_memory, files, fd: u32, offset: u64, size: u64| allocate(files, fd, offset, size));
-    import!(linker, "fd_fdstat_get", |memory, files, fd: u32, into: u32| Ok(memory.write(into, &fdstat(files, fd)?)?));
-    import!(linker, "fd_fdstat_set_flags", |_memory, files, fd: u32, flags: u32| set_flags(files, fd, flags));
-    import!(linker, "fd_filestat_get", |memory, files, fd: u32, into: u32| Ok(memory.write(into, &filestat(files, fd)?)?));
-    import!(linker, "fd_filestat_set_size", |_memory, files, fd: u32, size: u64| set_size(files, fd, size));
-    import!(linker, "fd_filestat_set_times", |_memory, files, fd: u32, accessed: u64, modified: u64, which: u32| {
-        let at = files.node(fd)?.at;
-        set_times(files, at, accessed, modified, which)
-    });
-    import!(linker, "fd_seek", |memory, files, fd: u32, offset: i64, whence: u32, into: u32| {
-        let at = seek(files, fd, offset, whence)?;
-        Ok(memory.write(into, &at.to_le_bytes())?)
-    });
+    import!(linker, "fd_close", |_memory, files, fd: u32| files
+        .close(fd));
+    import!(
+        linker,
+        "fd_renumber",
+        |_memory, files, from: u32, to: u32| files.renumber(from, to)
+    );
+    import!(
+        linker,
+        "fd_advise",
+        |_memory, files, fd: u32, _offset: u64, _size: u64, _advice: u32| files
+            .node(fd)
+            .map(|_| ())
+    );
+    import!(linker, "fd_sync", |_memory, files, fd: u32| files
+        .get(fd)
+        .map(|_| ()));
+    import!(linker, "fd_datasync", |_memory, files, fd: u32| files
+        .get(fd)
+        .map(|_| ()));
+    import!(
+        linker,
+        "fd_allocate",
+        |_memory, files, fd: u32, offset: u64, size: u64| allocate(files, fd, offset, size)
+    );
+    import!(
+        linker,
+        "fd_fdstat_get",
+        |memory, files, fd: u32, into: u32| Ok(memory.write(into, &fdstat(files, fd)?)?)
+    );
+    import!(
+        linker,
+        "fd_fdstat_set_flags",
+        |_memory, files, fd: u32, flags: u32| set_flags(files, fd, flags)
+    );
+    import!(
+        linker,
+        "fd_filestat_get",
+        |memory, files, fd: u32, into: u32| Ok(memory.write(into, &filestat(files, fd)?)?)
+    );
+    import!(
+        linker,
+        "fd_filestat_set_size",
+        |_memory, files, fd: u32, size: u64| set_size(files, fd, size)
+    );
+    import!(
+        linker,
+        "fd_filestat_set_times",
+        |_memory, files, fd: u32, accessed: u64, modified: u64, which: u32| {
+            let at = files.node(fd)?.at;
+            set_times(files, at, accessed, modified, which)
+        }
+    );
+    import!(
+        linker,
+        "fd_seek",
+        |memory, files, fd: u32, offset: i64, whence: u32, into: u32| {
+            let at = seek(files, fd, offset, whence)?;
+            Ok(memory.write(into, &at.to_le_bytes())?)
+        }
+    );
     import!(linker, "fd_tell", |memory, files, fd: u32, into: u32| {
         Ok(memory.write(into, &files.node(fd)?.offset.to_le_bytes())?)
     });
-    import!(linker, "fd_pread", |memory, files, fd: u32, iovecs: u32, count: u32, offset: u64, into: u32| {
-        let size = streams::read_at(memory, files, fd, iovecs, count, &mut offset.clone())?;
-        Ok(memory.write(into, &size.to_le_bytes())?)
-    });
-    import!(linker, "fd_pwrite", |memory, files, fd: u32, iovecs: u32, count: u32, offset: u64, into: u32| {
-        let size = streams::write_at(memory, files, fd, iovecs, count, &mut offset.clone(), false)?;
-        Ok(memory.write(into, &size.to_le_bytes())?)
-    });
-    import!(linker, "fd_prestat_get", |memory, _files, fd: u32, into: u32| {
-        let size = u32::try_from(ROOT_NAME.len()).map_err(|_| Errno::Inval)?;
-        root_only(fd)?;
-        memory.write(into, &[0; 4])?;
-        Ok(memory.write(into.checked_add(4).ok_or(Errno::Fault)?, &size.to_le_bytes())?)
-    });
-    import!(linker, "fd_prestat_dir_name", |memory, _files, fd: u32, into: u32, size: u32| {
-        root_only(fd)?;
-        if (size as usize) < ROOT_NAME.len() {
-            return Err(Errno::Nametoolong);
+    import!(
+        linker,
+        "fd_pread",
+        |memory, files, fd: u32, iovecs: u32, count: u32, offset: u64, into: u32| {
+            let size = streams::read_at(memory, files, fd, iovecs, count, &mut offset.clone())?;
+            Ok(memory.write(into, &size.to_le_bytes())?)
         }
-        Ok(memory.write(into, ROOT_NAME)?)
-    });
+    );
+    import!(
+        linker,
+        "fd_pwrite",
+        |memory, files, fd: u32, iovecs: u32, count: u32, offset: u64, into: u32| {
+            let size =
+                streams::write_at(memory, files, fd, iovecs, count, &mut offset.clone(), false)?;
+            Ok(memory.write(into, &size.to_le_bytes())?)
+        }
+    );
+    import!(
+        linker,
+        "fd_prestat_get",
+        |memory, _files, fd: u32, into: u32| {
+            let size = u32::try_from(ROOT_NAME.len()).map_err(|_| Errno::Inval)?;
+            root_only(fd)?;
+            memory.write(into, &[0; 4])?;
+            Ok(memory.write(
+                into.checked_add(4).ok_or(Errno::Fault)?,
+                &size.to_le_bytes(),
+            )?)
+        }
+    );
+    import!(
+        linker,
+        "fd_prestat_dir_name",
+        |memory, _files, fd: u32, into: u32, size: u32| {
+            root_only(fd)?;
+            if (size as usize) < ROOT_NAME.len() {
+                return Err(Errno::Nametoolong);
+            }
+            Ok(memory.write(into, ROOT_NAME)?)
+        }
+    );
     Ok(())
 }
 
 fn root_only(fd: u32) -> Result<(), Errno> {
-    if fd == ROOT_FD { Ok(()) } else { Err(Errno::Badf) }
+    if fd == ROOT_FD {
+        Ok(())
+    } else {
+        Err(Errno::Badf)
+    }
 }
 
 /// Makes the file at least `offset + size` long; the new part is a hole.
@@ -74,7 +141,11 @@ fn allocate(files: &Files, fd: u32, offset: u64, size: u64) -> Result<(), Errno>
 
 fn writable(files: &Files, fd: u32) -> Result<&OpenNode, Errno> {
     let node = files.node(fd)?;
-    if node.writable { Ok(node) } else { Err(Errno::Inval) }
+    if node.writable {
+        Ok(node)
+    } else {
+        Err(Errno::Inval)
+    }
 }
 
 fn set_size(files: &Files, fd: u32, size: u64) -> Result<(), Errno> {
@@ -102,7 +173,11 @@ fn fdstat(files: &Files, fd: u32) -> Result<[u8; 24], Errno> {
         Descriptor::Node(node) => {
             let read = if node.readable { 0 } else { RIGHT_READ };
             let write = if node.writable { 0 } else { RIGHT_WRITE };
-            (filetype(files.metadata(node.at)?.kind), node.flags, ALL_RIGHTS & !read & !write)
+            (
+                filetype(files.metadata(node.at)?.kind),
+                node.flags,
+                ALL_RIGHTS & !read & !write,
+            )
         }
     };
     let mut raw = [0; 24];
@@ -115,7 +190,10 @@ fn fdstat(files: &Files, fd: u32) -> Result<[u8; 24], Errno> {
 
 fn filestat(files: &Files, fd: u32) -> Result<[u8; 64], Errno> {
     match files.get(fd)? {
-        Descriptor::Node(node) => Ok(filestat_of(files.namespace.device(node.at), &files.metadata(node.at)?)),
+        Descriptor::Node(node) => Ok(filestat_of(
+            files.namespace.device(node.at),
+            &files.metadata(node.at)?,
+        )),
         Descriptor::Stdin | Descriptor::Output(_) => {
             let mut raw = [0; 64];
             raw[16] = FILETYPE_STREAM;
@@ -152,7 +230,10 @@ fn seek(files: &mut Files, fd: u32, offset: i64, whence: u32) -> Result<u64, Err
         2 => files.metadata(node.at)?.size,
         _ => return Err(Errno::Inval),
     };
-    let at = base.checked_add_signed(offset).filter(|&at| i64::try_from(at).is_ok()).ok_or(Errno::Inval)?;
+    let at = base
+        .checked_add_signed(offset)
+        .filter(|&at| i64::try_from(at).is_ok())
+        .ok_or(Errno::Inval)?;
     files.node_mut(fd)?.offset = at;
     Ok(at)
 }
@@ -177,10 +258,15 @@ pub(super) fn set_times(
     };
     let accessed = pick(SET_ACCESSED, SET_ACCESSED_NOW, accessed)?;
     let modified = pick(SET_MODIFIED, SET_MODIFIED_NOW, modified)?;
-    Ok(files.namespace.fs(at).set_times(at.node, accessed, modified)?)
+    Ok(files
+        .namespace
+        .fs(at)
+        .set_times(at.node, accessed, modified)?)
 }
 
 fn unix_nanoseconds() -> u64 {
-    let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let elapsed = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -19,7 +19,14 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
         "fd_readdir",
         |mut caller: Caller<'_, Host>, fd: u32, at: u32, size: u32, cookie: u64, into: u32| {
             let (mut memory, host) = parts(&mut caller);
-            number(read_directory(&mut memory, &host.files, fd, (at, size), cookie, into))
+            number(read_directory(
+                &mut memory,
+                &host.files,
+                fd,
+                (at, size),
+                cookie,
+                into,
+            ))
         },
     )?;
     Ok(())
@@ -39,11 +46,27 @@ fn read_directory(
     // More entries than fit are never asked for.
     let max = buffer.len() / HEADER + 1;
     let mut entries = Vec::new();
-    for (index, name) in [".", ".."].into_iter().enumerate().skip(usize::try_from(cookie).unwrap_or(usize::MAX)) {
-        entries.push(DirEntry { name: name.into(), node: NodeId(0), kind: Kind::Directory, next: index as u64 + 1 });
+    for (index, name) in [".", ".."]
+        .into_iter()
+        .enumerate()
+        .skip(usize::try_from(cookie).unwrap_or(usize::MAX))
+    {
+        entries.push(DirEntry {
+            name: name.into(),
+            node: NodeId(0),
+            kind: Kind::Directory,
+            next: index as u64 + 1,
+        });
     }
-    let inner = files.namespace.fs(node.at).read_dir(node.at.node, cookie.saturating_sub(DOTS), max)?;
-    entries.extend(inner.into_iter().map(|entry| DirEntry { next: entry.next.saturating_add(DOTS), ..entry }));
+    let inner =
+        files
+            .namespace
+            .fs(node.at)
+            .read_dir(node.at.node, cookie.saturating_sub(DOTS), max)?;
+    entries.extend(inner.into_iter().map(|entry| DirEntry {
+        next: entry.next.saturating_add(DOTS),
+        ..entry
+    }));
     let mut used = 0;
     for entry in entries {
         used += copy_cut(&mut buffer[used..], &header(&entry));

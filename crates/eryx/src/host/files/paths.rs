@@ -5,7 +5,7 @@ use wasmtime::Linker;
 
 use super::super::{Errno, Host};
 use super::descriptors::{filestat_of, set_times};
-use super::{import, Files, OpenNode};
+use super::{Files, OpenNode, import};
 use crate::guest_memory::GuestMemory;
 
 const LOOKUP_FOLLOW: u32 = 1;
@@ -21,25 +21,55 @@ const RIGHT_READ_DIRECTORY: u64 = 1 << 14;
 type Text = (u32, u32);
 
 pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
-    import!(linker, "path_create_directory", |memory, files, fd: u32, path: u32, size: u32| {
-        files.namespace.create_dir(files.start(fd)?, text(memory, (path, size))?)?;
-        Ok(())
-    });
-    import!(linker, "path_unlink_file", |memory, files, fd: u32, path: u32, size: u32| {
-        Ok(files.namespace.unlink(files.start(fd)?, text(memory, (path, size))?)?)
-    });
-    import!(linker, "path_remove_directory", |memory, files, fd: u32, path: u32, size: u32| {
-        Ok(files.namespace.remove_dir(files.start(fd)?, text(memory, (path, size))?)?)
-    });
-    import!(linker, "path_filestat_get", |memory, files, fd: u32, flags: u32, path: u32, size: u32, into: u32| {
-        let at = resolve(memory, files, fd, flags, (path, size))?;
-        let raw = filestat_of(files.namespace.device(at), &files.metadata(at)?);
-        Ok(memory.write(into, &raw)?)
-    });
+    import!(
+        linker,
+        "path_create_directory",
+        |memory, files, fd: u32, path: u32, size: u32| {
+            files
+                .namespace
+                .create_dir(files.start(fd)?, text(memory, (path, size))?)?;
+            Ok(())
+        }
+    );
+    import!(
+        linker,
+        "path_unlink_file",
+        |memory, files, fd: u32, path: u32, size: u32| {
+            Ok(files
+                .namespace
+                .unlink(files.start(fd)?, text(memory, (path, size))?)?)
+        }
+    );
+    import!(
+        linker,
+        "path_remove_directory",
+        |memory, files, fd: u32, path: u32, size: u32| {
+            Ok(files
+                .namespace
+                .remove_dir(files.start(fd)?, text(memory, (path, size))?)?)
+        }
+    );
+    import!(
+        linker,
+        "path_filestat_get",
+        |memory, files, fd: u32, flags: u32, path: u32, size: u32, into: u32| {
+            let at = resolve(memory, files, fd, flags, (path, size))?;
+            let raw = filestat_of(files.namespace.device(at), &files.metadata(at)?);
+            Ok(memory.write(into, &raw)?)
+        }
+    );
     import!(
         linker,
         "path_filestat_set_times",
-        |memory, files, fd: u32, flags: u32, path: u32, size: u32, accessed: u64, modified: u64, which: u32| {
+        |memory,
+         files,
+         fd: u32,
+         flags: u32,
+         path: u32,
+         size: u32,
+         accessed: u64,
+         modified: u64,
+         which: u32| {
             let at = resolve(memory, files, fd, flags, (path, size))?;
             set_times(files, at, accessed, modified, which)
         }
@@ -47,23 +77,45 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     import!(
         linker,
         "path_link",
-        |memory, files, from: u32, flags: u32, old: u32, old_size: u32, to: u32, new: u32, new_size: u32| {
+        |memory,
+         files,
+         from: u32,
+         flags: u32,
+         old: u32,
+         old_size: u32,
+         to: u32,
+         new: u32,
+         new_size: u32| {
             let at = resolve(memory, files, from, flags, (old, old_size))?;
-            Ok(files.namespace.hard_link(at, files.start(to)?, text(memory, (new, new_size))?)?)
+            Ok(files
+                .namespace
+                .hard_link(at, files.start(to)?, text(memory, (new, new_size))?)?)
         }
     );
-    import!(linker, "path_symlink", |memory, files, target: u32, target_size: u32, fd: u32, path: u32, size: u32| {
-        let target = text(memory, (target, target_size))?;
-        files.namespace.create_symlink(target, files.start(fd)?, text(memory, (path, size))?)?;
-        Ok(())
-    });
-    import!(linker, "path_readlink", |memory, files, fd: u32, path: u32, size: u32, at: u32, room: u32, into: u32| {
-        let link = resolve(memory, files, fd, 0, (path, size))?;
-        let target = files.namespace.fs(link).read_link(link.node)?;
-        let cut = target.len().min(room as usize);
-        memory.write(at, &target.as_bytes()[..cut])?;
-        Ok(memory.write(into, &u32::try_from(cut).unwrap_or(room).to_le_bytes())?)
-    });
+    import!(
+        linker,
+        "path_symlink",
+        |memory, files, target: u32, target_size: u32, fd: u32, path: u32, size: u32| {
+            let target = text(memory, (target, target_size))?;
+            files.namespace.create_symlink(
+                target,
+                files.start(fd)?,
+                text(memory, (path, size))?,
+            )?;
+            Ok(())
+        }
+    );
+    import!(
+        linker,
+        "path_readlink",
+        |memory, files, fd: u32, path: u32, size: u32, at: u32, room: u32, into: u32| {
+            let link = resolve(memory, files, fd, 0, (path, size))?;
+            let target = files.namespace.fs(link).read_link(link.node)?;
+            let cut = target.len().min(room as usize);
+            memory.write(at, &target.as_bytes()[..cut])?;
+            Ok(memory.write(into, &u32::try_from(cut).unwrap_or(room).to_le_bytes())?)
+        }
+    );
     import!(
         linker,
         "path_rename",
@@ -76,7 +128,17 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     import!(
         linker,
         "path_open",
-        |memory, files, fd: u32, lookup: u32, path: u32, size: u32, how: u32, rights: u64, _more: u64, flags: u32, into: u32| {
+        |memory,
+         files,
+         fd: u32,
+         lookup: u32,
+         path: u32,
+         size: u32,
+         how: u32,
+         rights: u64,
+         _more: u64,
+         flags: u32,
+         into: u32| {
             let node = open(memory, files, fd, lookup, (path, size), how, rights, flags)?;
             let fd = files.insert(node)?;
             Ok(memory.write(into, &fd.to_le_bytes())?)
@@ -92,9 +154,17 @@ fn text<'m>(memory: &'m GuestMemory<'_>, (at, size): Text) -> Result<&'m str, Er
     memory.text(at, size)?.ok_or(Errno::Ilseq)
 }
 
-fn resolve(memory: &GuestMemory<'_>, files: &Files, fd: u32, flags: u32, path: Text) -> Result<Location, Errno> {
+fn resolve(
+    memory: &GuestMemory<'_>,
+    files: &Files,
+    fd: u32,
+    flags: u32,
+    path: Text,
+) -> Result<Location, Errno> {
     let follow = flags & LOOKUP_FOLLOW != 0;
-    Ok(files.namespace.resolve(files.start(fd)?, text(memory, path)?, follow)?)
+    Ok(files
+        .namespace
+        .resolve(files.start(fd)?, text(memory, path)?, follow)?)
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parameters of path_open")]
@@ -131,13 +201,21 @@ fn open(
     if writable && namespace.fs(at).is_read_only() {
         return Err(Errno::Rofs);
     }
-    Ok(OpenNode { at, offset: 0, flags, readable, writable })
+    Ok(OpenNode {
+        at,
+        offset: 0,
+        flags,
+        readable,
+        writable,
+    })
 }
 
 fn check_kind(kind: Kind, how: u32, writable: bool) -> Result<(), Errno> {
     match kind {
         Kind::Symlink => Err(Errno::Loop),
-        Kind::Directory if writable || how & (OPEN_CREATE | OPEN_TRUNCATE) != 0 => Err(Errno::Isdir),
+        Kind::Directory if writable || how & (OPEN_CREATE | OPEN_TRUNCATE) != 0 => {
+            Err(Errno::Isdir)
+        }
         Kind::File if how & OPEN_DIRECTORY != 0 => Err(Errno::Notdir),
         Kind::File | Kind::Directory => Ok(()),
     }

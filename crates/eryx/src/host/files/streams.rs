@@ -12,10 +12,17 @@ use crate::output::Output;
 pub(super) const MAX_IOVECS: u32 = 1024;
 
 pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
-    linker.func_wrap(WASI, "fd_read", |mut caller: Caller<'_, Host>, fd: u32, iovecs: u32, count: u32, into: u32| {
-        let (mut memory, host) = parts(&mut caller);
-        number(read(&mut memory, &mut host.files, fd, iovecs, count).and_then(|size| report(&mut memory, into, size)))
-    })?;
+    linker.func_wrap(
+        WASI,
+        "fd_read",
+        |mut caller: Caller<'_, Host>, fd: u32, iovecs: u32, count: u32, into: u32| {
+            let (mut memory, host) = parts(&mut caller);
+            number(
+                read(&mut memory, &mut host.files, fd, iovecs, count)
+                    .and_then(|size| report(&mut memory, into, size)),
+            )
+        },
+    )?;
     linker.func_wrap_async(
         WASI,
         "fd_write",
@@ -25,7 +32,14 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
                     sink.ready().await;
                 }
                 let (mut memory, host) = parts(&mut caller);
-                let wrote = write(&memory, &mut host.files, &mut host.output, fd, iovecs, count);
+                let wrote = write(
+                    &memory,
+                    &mut host.files,
+                    &mut host.output,
+                    fd,
+                    iovecs,
+                    count,
+                );
                 number(wrote.and_then(|size| report(&mut memory, into, size)))
             })
         },
@@ -44,7 +58,13 @@ fn streamed_to(host: &Host, fd: u32) -> Option<std::sync::Arc<dyn crate::OutputS
     }
 }
 
-fn read(memory: &mut GuestMemory<'_>, files: &mut Files, fd: u32, iovecs: u32, count: u32) -> Result<u32, Errno> {
+fn read(
+    memory: &mut GuestMemory<'_>,
+    files: &mut Files,
+    fd: u32,
+    iovecs: u32,
+    count: u32,
+) -> Result<u32, Errno> {
     if let Descriptor::Stdin = files.get(fd)? {
         return each(count, |index| {
             let (at, size) = memory.iovec(iovecs, index)?;
@@ -142,7 +162,10 @@ pub(super) fn write_at(
 }
 
 /// Runs `step` for each buffer until one comes up short. An error after the first bytes is a short count instead.
-fn each(count: u32, mut step: impl FnMut(u32) -> Result<(u32, usize), Errno>) -> Result<u32, Errno> {
+fn each(
+    count: u32,
+    mut step: impl FnMut(u32) -> Result<(u32, usize), Errno>,
+) -> Result<u32, Errno> {
     if count > MAX_IOVECS {
         return Err(Errno::Inval);
     }
@@ -153,7 +176,10 @@ fn each(count: u32, mut step: impl FnMut(u32) -> Result<(u32, usize), Errno>) ->
             Err(_) => break,
             Ok(step) => step,
         };
-        total = u32::try_from(done).ok().and_then(|done| total.checked_add(done)).ok_or(Errno::Inval)?;
+        total = u32::try_from(done)
+            .ok()
+            .and_then(|done| total.checked_add(done))
+            .ok_or(Errno::Inval)?;
         if done < size as usize {
             break;
         }

@@ -1,0 +1,152 @@
+//! Options, from the shapes that `js/options.js` makes to the core's.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use eryx::{CancelHandle, ExecutionOptions, ResourceLimits, Runtime, SandboxOptions, Stream};
+use napi::bindgen_prelude::*;
+use napi_derive::napi;
+
+/// One runtime per directory and process.
+pub(crate) fn shared_runtime(directory: &Path) -> std::result::Result<Runtime, eryx::Error> {
+    static LOADED: Mutex<Option<HashMap<PathBuf, Runtime>>> = Mutex::new(None);
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    let loaded = loaded.get_or_insert_default();
+    if let Some(runtime) = loaded.get(directory) {
+        return Ok(runtime.clone());
+    }
+    let runtime = Runtime::load(directory)?;
+    loaded.insert(directory.to_path_buf(), runtime.clone());
+    Ok(runtime)
+}
+
+/// Limits. A missing field is no limit: the defaults are filled in by `js/options.js`.
+#[napi(object, object_to_js = false)]
+pub struct NativeSandboxOptions {
+    /// Milliseconds.
+    pub execution_timeout_ms: Option<f64>,
+    /// Bytes.
+    pub max_memory_bytes: Option<f64>,
+    /// Bytes.
+    pub max_output_bytes: Option<f64>,
+    /// Bytes.
+    pub max_vfs_bytes: Option<f64>,
+    /// Instructions.
+    pub max_fuel: Option<BigInt>,
+    /// Names and values, in turn.
+    pub env: Vec<String>,
+    /// The variable whose value is returned.
+    pub result_variable: Option<String>,
+}
+
+impl NativeSandboxOptions {
+    pub(crate) fn into_core(self) -> SandboxOptions {
+        let mut options = SandboxOptions::default();
+        options.limits = ResourceLimits {
+            execution_timeout: self.execution_timeout_ms.map(milliseconds),
+            max_memory_bytes: self.max_memory_bytes.map(bytes),
+            max_output_bytes: self.max_output_bytes.map(bytes),
+            max_vfs_bytes: self.max_vfs_bytes.map(bytes),
+            max_fuel: self.max_fuel.map(|fuel| fuel.get_u64().1),
+        };
+        options.env = self
+            .env
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|[name, value]| (name.clone(), value.clone()))
+            .collect();
+        options.result_variable = self.result_variable;
+        options
+    }
+}
+
+fn milliseconds(value: f64) -> Duration {
+    Duration::try_from_secs_f64(value / 1000.0).unwrap_or(Duration::MAX)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked to be a safe integer before"
+)]
+fn bytes(value: f64) -> u64 {
+    value as u64
+}
+
+/// What belongs to one execution.
+#[napi(object, object_to_js = false)]
+pub struct NativeExecutionOptions {
+    /// Milliseconds; negative is none; missing is the sandbox's limit.
+    pub timeout_ms: Option<f64>,
+    /// Variables: an encoded dict.
+    pub inputs: Option<Uint8Array>,
+    /// What `sys.stdin` reads.
+    pub stdin: Option<Uint8Array>,
+    /// Shown in tracebacks.
+    pub filename: Option<String>,
+    /// Bit 0: stdout has a handler. Bit 1: stderr has one.
+    pub streams: u32,
+}
+
+impl NativeExecutionOptions {
+    pub(crate) fn to_core(&self, cancel: CancelHandle) -> Result<ExecutionOptions> {
+        let mut options = ExecutionOptions::default();
+        options.timeout = self
+            .timeout_ms
+            .map(|limit| (limit >= 0.0).then(|| milliseconds(limit)));
+        options.inputs = self.inputs()?;
+        options.stdin = self
+            .stdin
+            .as_ref()
+            .map(|bytes| bytes.to_vec())
+            .unwrap_or_default();
+        options.filename.clone_from(&self.filename);
+        options.cancel = cancel;
+        Ok(options)
+    }
+}
+
+impl NativeExecutionOptions {
+    fn inputs(&self) -> Result<Vec<(String, eryx::Value)>> {
+        let Some(bytes) = &self.inputs else {
+            return Ok(Vec::new());
+        };
+        match eryx::Value::from_bytes(bytes) {
+            Ok(eryx::Value::Map(entries)) => Ok(entries),
+            Ok(_) => Err(Error::from_reason("ERYX_INTERNAL inputs are not a dict")),
+            Err(error) => Err(Error::from_reason(format!(
+                "ERYX_INVALID_ARGUMENT inputs: {error}"
+            ))),
+        }
+    }
+}
+
+/// Which streams have a handler.
+#[derive(Clone, Copy)]
+pub(crate) struct Streams {
+    stdout: bool,
+    stderr: bool,
+}
+
+impl Streams {
+    pub(crate) fn from_bits(bits: u32) -> Self {
+        Self {
+            stdout: bits & 1 != 0,
+            stderr: bits & 2 != 0,
+        }
+    }
+
+    pub(crate) fn any(self) -> bool {
+        self.stdout || self.stderr
+    }
+
+    pub(crate) fn wants(self, stream: Stream) -> bool {
+        match stream {
+            Stream::Stdout => self.stdout,
+            Stream::Stderr => self.stderr,
+        }
+    }
+}

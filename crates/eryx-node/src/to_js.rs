@@ -1,0 +1,177 @@
+//! Outcomes and errors as plain objects. `js/result.js` and `js/errors.js` make the public shapes of them.
+
+use eryx::{Error, ExecutionError, ExecutionOutput, ExecutionResult, Outcome, Value};
+use napi::bindgen_prelude::*;
+use napi_derive::napi;
+
+/// How a run ended.
+#[napi(object, object_from_js = false)]
+pub struct OutcomeObject {
+    /// Missing if the run failed.
+    pub ok: Option<ResultObject>,
+    /// Missing if the run succeeded.
+    pub error: Option<ErrorObject>,
+    /// Missing if nothing was written.
+    pub stdout: Option<Uint8Array>,
+    /// Missing if nothing was written.
+    pub stderr: Option<Uint8Array>,
+    /// Output was dropped.
+    pub truncated: bool,
+}
+
+/// A run that succeeded.
+#[napi(object, object_from_js = false)]
+pub struct ResultObject {
+    /// Encoded: `js/wire.js`.
+    pub result: Option<Uint8Array>,
+    /// Why `result` could not cross.
+    pub result_error: Option<String>,
+    /// Encoded.
+    pub value: Option<Uint8Array>,
+    /// `repr` of the last expression's value.
+    pub value_repr: Option<String>,
+    /// Milliseconds.
+    pub duration_ms: f64,
+    /// Bytes.
+    pub peak_memory_bytes: f64,
+    /// Instructions.
+    pub fuel_consumed: Option<BigInt>,
+}
+
+/// Why a run failed, or was not started.
+#[napi(object, object_from_js = false)]
+#[derive(Default)]
+pub struct ErrorObject {
+    /// As in the contract: `ERYX_TIMEOUT`.
+    pub code: String,
+    /// For people.
+    pub message: String,
+    /// The interpreter was cut off.
+    pub hard: bool,
+    /// The limit that was passed.
+    pub limit: Option<String>,
+    /// The Python exception's class.
+    pub python_type: Option<String>,
+    /// As Python prints it.
+    pub traceback: Option<String>,
+    /// Outermost first.
+    pub frames: Option<Vec<FrameObject>>,
+    /// The code of `sys.exit`.
+    pub exit_code: Option<i32>,
+}
+
+/// One line of a traceback.
+#[napi(object, object_from_js = false)]
+pub struct FrameObject {
+    /// `co_filename`.
+    pub filename: String,
+    /// From 1.
+    pub line: u32,
+    /// `<module>` at the top.
+    pub function: String,
+}
+
+impl From<Outcome> for OutcomeObject {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Ok(result) => {
+                let (output, result) = split(result);
+                Self::new(output, Some(result), None)
+            }
+            Err(ExecutionError { error, output }) => Self::new(*output, None, Some(error.into())),
+        }
+    }
+}
+
+impl OutcomeObject {
+    fn new(output: ExecutionOutput, ok: Option<ResultObject>, error: Option<ErrorObject>) -> Self {
+        Self {
+            ok,
+            error,
+            stdout: bytes(output.stdout),
+            stderr: bytes(output.stderr),
+            truncated: output.truncated,
+        }
+    }
+}
+
+/// Small arrays are rare enough, and empty ones common: those are not made at all.
+fn bytes(bytes: Vec<u8>) -> Option<Uint8Array> {
+    (!bytes.is_empty()).then(|| bytes.into())
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a memory size is far below 2^53"
+)]
+fn split(result: ExecutionResult) -> (ExecutionOutput, ResultObject) {
+    let object = ResultObject {
+        result: result.result.as_ref().map(encoded),
+        result_error: result.result_error,
+        value: result.value.as_ref().map(encoded),
+        value_repr: result.value_repr,
+        duration_ms: result.duration.as_secs_f64() * 1000.0,
+        peak_memory_bytes: result.peak_memory_bytes as f64,
+        fuel_consumed: result.fuel_consumed.map(BigInt::from),
+    };
+    (result.output, object)
+}
+
+/// The core took the value apart under its own caps, so putting it together again cannot fail.
+fn encoded(value: &Value) -> Uint8Array {
+    value.to_bytes().unwrap_or_default().into()
+}
+
+impl From<Error> for ErrorObject {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        let coded = |code: &str| Self {
+            code: code.to_owned(),
+            message: message.clone(),
+            ..Self::default()
+        };
+        match error {
+            Error::Python(python) => Self {
+                hard: python.interpreter_lost,
+                python_type: Some(python.python_type),
+                traceback: Some(python.traceback),
+                frames: Some(python.frames.into_iter().map(FrameObject::from).collect()),
+                exit_code: python.exit_code,
+                ..coded("ERYX_EXECUTION")
+            },
+            Error::Timeout { hard, .. } => Self {
+                hard,
+                ..coded("ERYX_TIMEOUT")
+            },
+            Error::Cancelled { hard } => Self {
+                hard,
+                ..coded("ERYX_CANCELLED")
+            },
+            Error::ResourceLimit(limit) => Self {
+                hard: true,
+                limit: Some(limit.option_name().to_owned()),
+                ..coded("ERYX_RESOURCE_LIMIT")
+            },
+            Error::Initialization(_) => coded("ERYX_INITIALIZATION"),
+            Error::InvalidArgument(_) => coded("ERYX_INVALID_ARGUMENT"),
+            Error::Closed => coded("ERYX_CLOSED"),
+            _ => coded("ERYX_INTERNAL"),
+        }
+    }
+}
+
+impl From<eryx::PythonFrame> for FrameObject {
+    fn from(frame: eryx::PythonFrame) -> Self {
+        Self {
+            filename: frame.filename,
+            line: frame.line,
+            function: frame.function,
+        }
+    }
+}
+
+/// An error thrown by a constructor: `CODE message`, which `js/errors.js` takes apart.
+pub(crate) fn thrown(error: &Error) -> napi::Error {
+    let object = ErrorObject::from(error.clone());
+    napi::Error::from_reason(format!("{} {}", object.code, object.message))
+}

@@ -1,0 +1,173 @@
+/**
+ * What crosses between JavaScript and Python, in both directions.
+ *
+ * | Python                | JavaScript                                               |
+ * | --------------------- | -------------------------------------------------------- |
+ * | None                  | null (undefined becomes None)                            |
+ * | bool, str             | boolean, string                                          |
+ * | int                   | number if |n| <= 2^53 - 1, else bigint; both ways exact  |
+ * | float, nan, inf       | number (a whole number arrives in Python as int)         |
+ * | bytes, bytearray      | Uint8Array (Buffer accepted)                             |
+ * | list, tuple, set      | Array                                                    |
+ * | dict with str keys    | plain object                                             |
+ *
+ * Anything else is a clear error on the side that sent it, naming the type and
+ * the path to it (`result.rows[3].when: datetime.datetime is not transferable`).
+ * One value may be nested 256 levels deep, hold 4,194,304 values and take 64 MiB.
+ */
+export type Value =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | Uint8Array
+  | Value[]
+  | { [key: string]: Value };
+
+// ---------------------------------------------------------------- limits
+
+export interface ResourceLimits {
+  /** Wall clock of one execute(), waits included. Default 30_000. null = none. */
+  executionTimeoutMs?: number | null;
+  /** One callback. Python sees TimeoutError. Default 10_000. null = none. */
+  callbackTimeoutMs?: number | null;
+  /** Linear memory, interpreter included. Python sees MemoryError. Default 134_217_728. null = 4 GiB. */
+  maxMemoryBytes?: number | null;
+  /** Callbacks per execute(). Default 1000. null = none. */
+  maxCallbackInvocations?: number | null;
+  /** Wasm instructions per execute(); setting it turns counting on. Default null. */
+  maxFuel?: number | bigint | null;
+  /** stdout + stderr kept per execute(); the rest is dropped and flagged. Default 10_485_760. */
+  maxOutputBytes?: number | null;
+  /** Files of one execute(): contents, names and directories. Python sees OSError ENOSPC. Default 67_108_864. */
+  maxVfsBytes?: number | null;
+}
+export declare const ResourceLimits: {
+  /** Every limit null. For code that is trusted. */
+  unlimited(): Required<ResourceLimits>;
+};
+
+// --------------------------------------------------------------- options
+
+export interface ExecutionOptions {
+  signal?: AbortSignal;
+  /** In place of `resourceLimits.executionTimeoutMs`; null = none. */
+  timeoutMs?: number | null;
+  /** Variables set before the code runs. */
+  inputs?: Record<string, Value>;
+  stdin?: string | Uint8Array;
+  /** Called in order, decoded, while the code runs; all calls are made before the promise settles. */
+  onStdout?: (chunk: string) => void;
+  onStderr?: (chunk: string) => void;
+  /** Shown in tracebacks. Default "<sandbox>". */
+  filename?: string;
+}
+export interface SandboxOptions extends Pick<
+  ExecutionOptions,
+  "onStdout" | "onStderr"
+> {
+  resourceLimits?: ResourceLimits;
+  /** Added to os.environ, which otherwise holds HOME only. */
+  env?: Record<string, string>;
+  /** The variable returned as `result`. Default "result". */
+  resultVariable?: string;
+}
+
+// --------------------------------------------------------------- results
+
+export interface ExecuteResult {
+  /** Text of stdout without trailing newlines. */
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Exactly the bytes written. */
+  readonly stdoutBytes: Uint8Array;
+  readonly stderrBytes: Uint8Array;
+  readonly outputTruncated: boolean;
+  /** The variable `result` if the code set it, else undefined. */
+  readonly result?: Value;
+  /** Why `result` could not cross, if it could not. */
+  readonly resultError?: string;
+  /** The last statement's value if it is an expression that is not None; undefined if it cannot cross (valueRepr still set). Not for sources over 400,000 bytes. */
+  readonly value?: Value;
+  /** `repr` of that value, cut at 10,000 characters. */
+  readonly valueRepr?: string;
+  readonly durationMs: number;
+  readonly callbackInvocations: number;
+  readonly peakMemoryBytes: number;
+  /** Only when maxFuel is set. Deterministic for the same code and inputs. */
+  readonly fuelConsumed?: bigint;
+}
+
+// ---------------------------------------------------------------- errors
+
+export type ErrorCode =
+  | "ERYX_EXECUTION"
+  | "ERYX_TIMEOUT"
+  | "ERYX_CANCELLED"
+  | "ERYX_RESOURCE_LIMIT"
+  | "ERYX_INITIALIZATION"
+  | "ERYX_SUSPENDED"
+  | "ERYX_SNAPSHOT"
+  | "ERYX_PACKAGE"
+  | "ERYX_POOL_TIMEOUT"
+  | "ERYX_POOL_CLOSED"
+  | "ERYX_CLOSED"
+  | "ERYX_INVALID_ARGUMENT"
+  | "ERYX_INTERNAL";
+/**
+ * Base of all. Whatever was printed before the failure is on it.
+ *
+ * An argument that cannot be used is a TypeError with `code` "ERYX_INVALID_ARGUMENT" instead, as in Node itself.
+ */
+export declare class EryxError extends Error {
+  readonly code: ErrorCode;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** True if a session's Python state was lost and the next execute() starts fresh. */
+  readonly stateLost: boolean;
+}
+/** The Python code raised. `message` is "ValueError: oops"; `traceback` has only the user's frames, with true line numbers. */
+export declare class ExecutionError extends EryxError {
+  readonly pythonType: string;
+  readonly traceback: string;
+  readonly frames: { filename: string; line: number; function: string }[];
+  /** sys.exit(n) with n != 0. */
+  readonly exitCode?: number;
+}
+export declare class TimeoutError extends EryxError {}
+export declare class CancelledError extends EryxError {}
+export declare class ResourceLimitError extends EryxError {
+  readonly limit: keyof ResourceLimits;
+}
+export declare class InitializationError extends EryxError {}
+export declare class SnapshotError extends EryxError {}
+export declare class PackageError extends EryxError {}
+export declare class PoolError extends EryxError {}
+
+// --------------------------------------------------------------- classes
+
+/** Every execute() starts from the same fresh interpreter; concurrent calls are independent. */
+export declare class Sandbox implements AsyncDisposable {
+  constructor(options?: SandboxOptions);
+  execute(code: string, options?: ExecutionOptions): Promise<ExecuteResult>;
+  /** For code that wants a handle instead of an AbortSignal. */
+  executeCancellable(code: string, options?: ExecutionOptions): ExecutionHandle;
+  readonly typeStubs: string;
+  /** Cancels what runs, and resolves when all of it has ended. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+export declare class ExecutionHandle {
+  wait(): Promise<ExecuteResult>;
+  cancel(): void;
+  readonly isRunning: boolean;
+}
+
+/** Package version, Python version, runtime hash. */
+export declare const versions: {
+  eryx: string;
+  python: string;
+  wasmtime: string;
+  runtime: string;
+};

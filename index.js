@@ -1,0 +1,14 @@
+export {
+  CancelledError,
+  EryxError,
+  ExecutionError,
+  InitializationError,
+  PackageError,
+  PoolError,
+  ResourceLimitError,
+  SnapshotError,
+  TimeoutError,
+} from "./js/errors.js";
+export { ResourceLimits } from "./js/limits.js";
+export { ExecutionHandle, Sandbox } from "./js/sandbox.js";
+export { versions } from "./js/native.js";

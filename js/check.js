@@ -1,0 +1,83 @@
+import { inspect } from "node:util";
+import { invalidArgument } from "./errors.js";
+
+/** `value` as a message shows it: short, with its type unless that is plain to see. */
+export function shown(value) {
+  if (typeof value === "string")
+    return JSON.stringify(
+      value.length > 40 ? `${value.slice(0, 40)}...` : value,
+    );
+  if (typeof value === "function") return "a function";
+  if (typeof value === "object" && value !== null) {
+    return Array.isArray(value)
+      ? "an array"
+      : `an object (${constructorName(value)})`;
+  }
+  return typeof value === "bigint" ? `${value}n` : inspect(value);
+}
+
+export function constructorName(value) {
+  try {
+    const name = value?.constructor?.name;
+    return typeof name === "string" && name !== "" ? name : "Object";
+  } catch {
+    return "Object"; // a getter or a proxy that throws
+  }
+}
+
+export function refuse(name, value, expected) {
+  throw invalidArgument(`${name}: expected ${expected}, got ${shown(value)}`);
+}
+
+/** Text without lone surrogates: Python's source and file names are UTF-8. */
+export function checkText(name, value) {
+  if (typeof value !== "string") refuse(name, value, "a string");
+  if (!value.isWellFormed()) {
+    throw invalidArgument(
+      `${name}: expected well-formed text, got a string with a lone surrogate`,
+    );
+  }
+  return value;
+}
+
+export function checkFunction(name, value) {
+  if (typeof value !== "function") refuse(name, value, "a function");
+  return value;
+}
+
+/** A plain object of options, whose fields are all known. */
+export function checkOptions(name, value, known) {
+  if (value === undefined) return {};
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    refuse(name, value, "an object");
+  for (const key of Object.keys(value)) {
+    if (!known.includes(key)) {
+      throw invalidArgument(
+        `${name}.${key}: unknown option, expected one of ${known.join(", ")}`,
+      );
+    }
+  }
+  return value;
+}
+
+/** An amount of something: a whole number from 1 to `max`. */
+export function checkAmount(name, value, unit, max = Number.MAX_SAFE_INTEGER) {
+  const expected = `a whole number of ${unit} from 1 to ${max}, or null for no limit`;
+  if (typeof value !== "number") refuse(name, value, expected);
+  if (!Number.isInteger(value) || value < 1 || value > max)
+    refuse(name, value, expected);
+  return value;
+}
+
+/** Milliseconds, as Node's own timers take them. */
+export function checkMilliseconds(name, value) {
+  const max = 2 ** 31 - 1;
+  if (typeof value !== "number" || !(value > 0) || value > max) {
+    refuse(
+      name,
+      value,
+      `a number of milliseconds above 0 and up to ${max}, or null for no limit`,
+    );
+  }
+  return value;
+}

@@ -1,0 +1,61 @@
+import {
+  checkAmount,
+  checkMilliseconds,
+  checkOptions,
+  refuse,
+} from "./check.js";
+
+const DEFAULTS = {
+  executionTimeoutMs: 30_000,
+  callbackTimeoutMs: 10_000,
+  maxMemoryBytes: 134_217_728,
+  maxCallbackInvocations: 1000,
+  maxFuel: null,
+  maxOutputBytes: 10_485_760,
+  maxVfsBytes: 67_108_864,
+};
+
+/** Linear memory is addressed with 32 bits. */
+const MAX_MEMORY = 2 ** 32;
+const MAX_FUEL = 2n ** 63n - 1n;
+
+const CHECKS = {
+  executionTimeoutMs: checkMilliseconds,
+  callbackTimeoutMs: checkMilliseconds,
+  maxMemoryBytes: (name, value) =>
+    checkAmount(name, value, "bytes", MAX_MEMORY),
+  maxCallbackInvocations: (name, value) => checkAmount(name, value, "calls"),
+  maxFuel: checkFuel,
+  maxOutputBytes: (name, value) => checkAmount(name, value, "bytes"),
+  maxVfsBytes: (name, value) => checkAmount(name, value, "bytes"),
+};
+
+function checkFuel(name, value) {
+  const expected = `a whole number of instructions from 1 to ${MAX_FUEL}, or null for no limit`;
+  const whole =
+    typeof value === "bigint" ||
+    (Number.isSafeInteger(value) && typeof value === "number");
+  if (!whole) refuse(name, value, expected);
+  const fuel = BigInt(value);
+  if (fuel < 1n || fuel > MAX_FUEL) refuse(name, value, expected);
+  return fuel;
+}
+
+/** The limits that hold: the given ones, checked, and the defaults of the others. null is no limit. */
+export function resolveLimits(given) {
+  const options = checkOptions("resourceLimits", given, Object.keys(DEFAULTS));
+  const limits = { ...DEFAULTS };
+  for (const [key, value] of Object.entries(options)) {
+    if (value === undefined) continue;
+    limits[key] =
+      value === null ? null : CHECKS[key](`resourceLimits.${key}`, value);
+  }
+  return limits;
+}
+
+export const ResourceLimits = Object.freeze({
+  /** Every limit null. For code that is trusted. */
+  unlimited() {
+    return Object.fromEntries(Object.keys(DEFAULTS).map((key) => [key, null]));
+  },
+});

@@ -1,0 +1,168 @@
+import {
+  checkFunction,
+  checkMilliseconds,
+  checkOptions,
+  checkText,
+  refuse,
+} from "./check.js";
+import { invalidArgument } from "./errors.js";
+import { resolveLimits } from "./limits.js";
+import { encode } from "./wire.js";
+
+/** Options of the contract that this version does not have yet. */
+const SANDBOX_LATER = [
+  "callbacks",
+  "libraries",
+  "network",
+  "secrets",
+  "packages",
+  "imports",
+  "vfs",
+  "vfsMountPath",
+  "volumes",
+  "onTrace",
+  "trace",
+];
+const EXECUTION_LATER = ["onTrace", "trace"];
+const SANDBOX = [
+  "resourceLimits",
+  "env",
+  "resultVariable",
+  "onStdout",
+  "onStderr",
+];
+const EXECUTION = [
+  "signal",
+  "timeoutMs",
+  "inputs",
+  "stdin",
+  "onStdout",
+  "onStderr",
+  "filename",
+];
+
+function refuseLater(name, options, later) {
+  for (const key of later) {
+    if (options[key] !== undefined) {
+      throw invalidArgument(
+        `${name}.${key}: this option is not available in this version`,
+      );
+    }
+  }
+}
+
+function handlers(name, options) {
+  const found = {};
+  for (const key of ["onStdout", "onStderr"]) {
+    if (options[key] !== undefined)
+      found[key] = checkFunction(`${name}.${key}`, options[key]);
+  }
+  return found;
+}
+
+/** An identifier as JavaScript and Python both see it is checked by the core; here only that it is text. */
+function checkEnv(env) {
+  if (env === undefined) return [];
+  if (typeof env !== "object" || env === null || Array.isArray(env))
+    refuse("options.env", env, "an object of strings");
+  return Object.entries(env).flatMap(([key, value]) => [
+    checkText("options.env", key),
+    checkText(`options.env.${key}`, value),
+  ]);
+}
+
+/** Checked options of a sandbox: what the addon takes, and what stays in JavaScript. */
+export function sandboxOptions(given) {
+  const options = checkOptions("options", given, [
+    ...SANDBOX,
+    ...SANDBOX_LATER,
+  ]);
+  refuseLater("options", options, SANDBOX_LATER);
+  const limits = resolveLimits(options.resourceLimits);
+  const { resultVariable } = options;
+  const native = {
+    executionTimeoutMs: limits.executionTimeoutMs ?? undefined,
+    maxMemoryBytes: limits.maxMemoryBytes ?? undefined,
+    maxOutputBytes: limits.maxOutputBytes ?? undefined,
+    maxVfsBytes: limits.maxVfsBytes ?? undefined,
+    maxFuel: limits.maxFuel ?? undefined,
+    env: checkEnv(options.env),
+    resultVariable:
+      resultVariable === undefined
+        ? undefined
+        : checkText("options.resultVariable", resultVariable),
+  };
+  return { native, handlers: handlers("options", options) };
+}
+
+function checkSignal(signal) {
+  const good =
+    typeof signal === "object" &&
+    signal !== null &&
+    typeof signal.addEventListener === "function";
+  if (!good || typeof signal.aborted !== "boolean")
+    refuse("options.signal", signal, "an AbortSignal");
+  return signal;
+}
+
+function checkStdin(stdin) {
+  if (stdin instanceof Uint8Array) return stdin;
+  if (typeof stdin !== "string")
+    refuse("options.stdin", stdin, "a string or a Uint8Array");
+  return Buffer.from(checkText("options.stdin", stdin));
+}
+
+function checkInputs(inputs) {
+  if (
+    typeof inputs !== "object" ||
+    inputs === null ||
+    Array.isArray(inputs) ||
+    inputs instanceof Uint8Array
+  ) {
+    refuse("options.inputs", inputs, "an object of values");
+  }
+  return encode(inputs, "inputs");
+}
+
+/** A negative number is "no limit" to the addon. */
+function checkTimeout(timeout) {
+  return timeout === null
+    ? -1
+    : checkMilliseconds("options.timeoutMs", timeout);
+}
+
+/** Checked options of one execution. */
+export function executionOptions(given, inherited) {
+  if (given === undefined)
+    return {
+      native: { streams: streams(inherited) },
+      handlers: inherited,
+      signal: undefined,
+    };
+  const options = checkOptions("options", given, [
+    ...EXECUTION,
+    ...EXECUTION_LATER,
+  ]);
+  refuseLater("options", options, EXECUTION_LATER);
+  const found = { ...inherited, ...handlers("options", options) };
+  const { signal, timeoutMs, inputs, stdin, filename } = options;
+  const native = {
+    timeoutMs: timeoutMs === undefined ? undefined : checkTimeout(timeoutMs),
+    inputs: inputs === undefined ? undefined : checkInputs(inputs),
+    stdin: stdin === undefined ? undefined : checkStdin(stdin),
+    filename:
+      filename === undefined
+        ? undefined
+        : checkText("options.filename", filename),
+    streams: streams(found),
+  };
+  return {
+    native,
+    handlers: found,
+    signal: signal === undefined ? undefined : checkSignal(signal),
+  };
+}
+
+function streams({ onStdout, onStderr }) {
+  return (onStdout === undefined ? 0 : 1) + (onStderr === undefined ? 0 : 2);
+}

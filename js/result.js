@@ -1,0 +1,41 @@
+import { fromNative } from "./errors.js";
+import { decode } from "./wire.js";
+
+const decoder = new TextDecoder();
+
+/** Text without trailing newlines. */
+function text(bytes) {
+  const all = decoder.decode(bytes);
+  let end = all.length;
+  while (end > 0 && all.charCodeAt(end - 1) === 10) end--;
+  return end === all.length ? all : all.slice(0, end);
+}
+
+/** The error of a run that failed. */
+export function failure(outcome) {
+  const output = {
+    stdout: outcome.stdout === undefined ? "" : text(outcome.stdout),
+    stderr: outcome.stderr === undefined ? "" : text(outcome.stderr),
+  };
+  return fromNative(outcome.error, output);
+}
+
+/** The result of a run that succeeded. Fields that are not set are missing. */
+export function success({ ok, stdout, stderr, truncated }) {
+  const result = {
+    stdout: stdout === undefined ? "" : text(stdout),
+    stderr: stderr === undefined ? "" : text(stderr),
+    stdoutBytes: stdout ?? new Uint8Array(0),
+    stderrBytes: stderr ?? new Uint8Array(0),
+    outputTruncated: truncated,
+    durationMs: ok.durationMs,
+    callbackInvocations: 0,
+    peakMemoryBytes: ok.peakMemoryBytes,
+  };
+  if (ok.result !== undefined) result.result = decode(ok.result);
+  if (ok.resultError !== undefined) result.resultError = ok.resultError;
+  if (ok.value !== undefined) result.value = decode(ok.value);
+  if (ok.valueRepr !== undefined) result.valueRepr = ok.valueRepr;
+  if (ok.fuelConsumed !== undefined) result.fuelConsumed = ok.fuelConsumed;
+  return result;
+}

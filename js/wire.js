@@ -1,0 +1,234 @@
+import { constructorName } from "./check.js";
+import { invalidArgument } from "./errors.js";
+
+// The wire format of values: docs/wire-format.md. The core checks what is written here once more.
+
+const MAX_DEPTH = 256;
+const TAG = Object.fromEntries(
+  [..."ntfiIdsblm"].map((tag) => [tag, tag.charCodeAt(0)]),
+);
+const MIN_INT = -(2n ** 63n);
+const MAX_INT = 2n ** 63n - 1n;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** A growing buffer. */
+class Writer {
+  bytes = new Uint8Array(256);
+  view = new DataView(this.bytes.buffer);
+  size = 0;
+
+  reserve(extra) {
+    if (this.size + extra <= this.bytes.length) return;
+    const bytes = new Uint8Array(
+      Math.max(this.bytes.length * 2, this.size + extra),
+    );
+    bytes.set(this.bytes.subarray(0, this.size));
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer);
+  }
+
+  tag(tag) {
+    this.reserve(1);
+    this.bytes[this.size++] = tag;
+  }
+
+  count(count) {
+    this.reserve(4);
+    this.view.setUint32(this.size, count, true);
+    this.size += 4;
+  }
+
+  blob(bytes) {
+    this.count(bytes.length);
+    this.reserve(bytes.length);
+    this.bytes.set(bytes, this.size);
+    this.size += bytes.length;
+  }
+
+  text(text) {
+    // Three bytes are the most that UTF-8 needs for a UTF-16 unit.
+    this.reserve(4 + text.length * 3);
+    const { written } = encoder.encodeInto(
+      text,
+      this.bytes.subarray(this.size + 4),
+    );
+    this.view.setUint32(this.size, written, true);
+    this.size += 4 + written;
+  }
+
+  int(value) {
+    this.tag(TAG.i);
+    this.reserve(8);
+    this.view.setBigInt64(this.size, value, true);
+    this.size += 8;
+  }
+
+  float(value) {
+    this.tag(TAG.d);
+    this.reserve(8);
+    this.view.setFloat64(this.size, value, true);
+    this.size += 8;
+  }
+}
+
+/** Encodes `value`. `root` names it in errors: `inputs.rows[3].when: Date is not transferable`. */
+export function encode(value, root) {
+  const writer = new Writer();
+  write(writer, value, root, 0);
+  return writer.bytes.subarray(0, writer.size);
+}
+
+function refuse(path, what) {
+  throw invalidArgument(`${path}: ${what} is not transferable`);
+}
+
+function write(writer, value, path, depth) {
+  switch (typeof value) {
+    case "undefined":
+      return writer.tag(TAG.n);
+    case "boolean":
+      return writer.tag(value ? TAG.t : TAG.f);
+    case "number":
+      // -0 is a float: Python's int has none.
+      return Number.isSafeInteger(value) && !Object.is(value, -0)
+        ? writer.int(BigInt(value))
+        : writer.float(value);
+    case "bigint":
+      return writeBigInt(writer, value);
+    case "string":
+      if (!value.isWellFormed()) refuse(path, "string with a lone surrogate");
+      writer.tag(TAG.s);
+      return writer.text(value);
+    case "object":
+      return value === null
+        ? writer.tag(TAG.n)
+        : writeObject(writer, value, path, depth);
+    default:
+      return refuse(path, typeof value);
+  }
+}
+
+function writeBigInt(writer, value) {
+  if (value >= MIN_INT && value <= MAX_INT) return writer.int(value);
+  const digits = [];
+  for (let rest = value; rest !== 0n && rest !== -1n; rest >>= 64n)
+    digits.push(BigInt.asUintN(64, rest));
+  digits.push(value < 0n ? 2n ** 64n - 1n : 0n); // the sign
+  const bytes = new Uint8Array(new BigUint64Array(digits).buffer);
+  writer.tag(TAG.I);
+  return writer.blob(bytes);
+}
+
+function writeObject(writer, value, path, depth) {
+  if (depth >= MAX_DEPTH)
+    refuse(
+      path.slice(0, 200),
+      `cyclic value, or one nested deeper than ${MAX_DEPTH} levels,`,
+    );
+  if (Array.isArray(value)) {
+    const { length } = value;
+    writer.tag(TAG.l);
+    writer.count(length);
+    for (let index = 0; index < length; index++)
+      write(writer, value[index], `${path}[${index}]`, depth + 1);
+    return undefined;
+  }
+  if (value instanceof Uint8Array) {
+    writer.tag(TAG.b);
+    return writer.blob(value);
+  }
+  const prototype = Object.getPrototypeOf(value);
+  // Plain objects of other realms have a prototype whose own prototype is null.
+  if (prototype !== null && Object.getPrototypeOf(prototype) !== null)
+    refuse(path, constructorName(value));
+  return writeEntries(writer, value, path, depth);
+}
+
+function writeEntries(writer, value, path, depth) {
+  const keys = Object.keys(value);
+  writer.tag(TAG.m);
+  writer.count(keys.length);
+  for (const key of keys) {
+    if (!key.isWellFormed())
+      refuse(path, "object with a lone surrogate in a key");
+    writer.text(key);
+    write(writer, value[key], `${path}.${key}`, depth + 1);
+  }
+}
+
+/** Decodes what the core encoded. */
+export function decode(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return read({ bytes, view, at: 0 });
+}
+
+function read(reader) {
+  switch (reader.bytes[reader.at++]) {
+    case TAG.n:
+      return null;
+    case TAG.t:
+      return true;
+    case TAG.f:
+      return false;
+    case TAG.i:
+      return readInt(reader);
+    case TAG.I:
+      return readBigInt(readBlob(reader));
+    case TAG.d:
+      reader.at += 8;
+      return reader.view.getFloat64(reader.at - 8, true);
+    case TAG.s:
+      return decoder.decode(readBlob(reader));
+    case TAG.b:
+      return readBlob(reader).slice();
+    case TAG.l:
+      return Array.from({ length: readCount(reader) }, () => read(reader));
+    default:
+      return readEntries(reader);
+  }
+}
+
+function readCount(reader) {
+  reader.at += 4;
+  return reader.view.getUint32(reader.at - 4, true);
+}
+
+function readBlob(reader) {
+  const size = readCount(reader);
+  reader.at += size;
+  return reader.bytes.subarray(reader.at - size, reader.at);
+}
+
+function readInt(reader) {
+  reader.at += 8;
+  const value = reader.view.getBigInt64(reader.at - 8, true);
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : value;
+}
+
+function readBigInt(bytes) {
+  const hex = Buffer.from(bytes).reverse().toString("hex");
+  return BigInt.asIntN(bytes.length * 8, BigInt(`0x${hex}`));
+}
+
+function readEntries(reader) {
+  const object = {};
+  for (let left = readCount(reader); left > 0; left--) {
+    const key = decoder.decode(readBlob(reader));
+    const value = read(reader);
+    // Plain assignment would run the setter of this one name.
+    if (key === "__proto__") {
+      Object.defineProperty(object, key, {
+        value,
+        enumerable: true,
+        configurable: true,
+        writable: true,
+      });
+    } else {
+      object[key] = value;
+    }
+  }
+  return object;
+}
