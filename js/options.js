@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import {
   checkFunction,
   checkMilliseconds,
@@ -106,7 +107,7 @@ function checkSignal(signal) {
 }
 
 function checkStdin(stdin) {
-  if (stdin instanceof Uint8Array) return stdin;
+  if (types.isUint8Array(stdin)) return stdin;
   if (typeof stdin !== "string")
     refuse("options.stdin", stdin, "a string or a Uint8Array");
   return Buffer.from(checkText("options.stdin", stdin));
@@ -117,7 +118,7 @@ function checkInputs(inputs) {
     typeof inputs !== "object" ||
     inputs === null ||
     Array.isArray(inputs) ||
-    inputs instanceof Uint8Array
+    types.isUint8Array(inputs)
   ) {
     refuse("options.inputs", inputs, "an object of values");
   }

@@ -1,7 +1,7 @@
 import { fromNative } from "./errors.js";
 import { decode } from "./wire.js";
 
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Text without trailing newlines. */
 function text(bytes) {

@@ -1,5 +1,11 @@
 import { checkText, refuse } from "./check.js";
-import { CancelledError, closed, fromNative, translated } from "./errors.js";
+import {
+  CancelledError,
+  closed,
+  fromNative,
+  invalidArgument,
+  translated,
+} from "./errors.js";
 import { addon, runtime } from "./native.js";
 import { executionOptions, sandboxOptions } from "./options.js";
 import { register, unregister } from "./pending.js";
@@ -10,8 +16,11 @@ const MAX_CODE = 16 * 1024 * 1024;
 
 function checkCode(code) {
   if (typeof code !== "string") refuse("code", code, "a string");
-  if (code.length > MAX_CODE)
-    refuse("code", `${code.length} characters`, `at most ${MAX_CODE} bytes`);
+  if (code.length > MAX_CODE) {
+    throw invalidArgument(
+      `code: expected at most ${MAX_CODE} bytes, got ${code.length} characters`,
+    );
+  }
   return checkText("code", code);
 }
 

@@ -1,9 +1,12 @@
+import { types } from "node:util";
 import { constructorName } from "./check.js";
 import { invalidArgument } from "./errors.js";
 
 // The wire format of values: docs/wire-format.md. The core checks what is written here once more.
 
 const MAX_DEPTH = 256;
+const MAX_VALUES = 2 ** 22;
+const MAX_BYTES = 64 * 2 ** 20;
 const TAG = Object.fromEntries(
   [..."ntfiIdsblm"].map((tag) => [tag, tag.charCodeAt(0)]),
 );
@@ -18,8 +21,15 @@ class Writer {
   bytes = new Uint8Array(256);
   view = new DataView(this.bytes.buffer);
   size = 0;
+  values = 0;
+
+  constructor(root) {
+    this.root = root;
+  }
 
   reserve(extra) {
+    if (this.size + extra > MAX_BYTES)
+      refuse(this.root, `value of more than ${MAX_BYTES} bytes`);
     if (this.size + extra <= this.bytes.length) return;
     const bytes = new Uint8Array(
       Math.max(this.bytes.length * 2, this.size + extra),
@@ -40,6 +50,15 @@ class Writer {
     this.size += 4;
   }
 
+  /** The header of a container. All values of all containers share one budget, as in the core. */
+  items(tag, count) {
+    this.values += count;
+    if (this.values > MAX_VALUES)
+      refuse(this.root, `value of more than ${MAX_VALUES} values`);
+    this.tag(tag);
+    this.count(count);
+  }
+
   blob(bytes) {
     this.count(bytes.length);
     this.reserve(bytes.length);
@@ -48,8 +67,11 @@ class Writer {
   }
 
   text(text) {
-    // Three bytes are the most that UTF-8 needs for a UTF-16 unit.
-    this.reserve(4 + text.length * 3);
+    // Three bytes are the most that UTF-8 needs for a UTF-16 unit; where that may be too much, they are counted.
+    const most = text.length * 3;
+    this.reserve(
+      4 + (this.size + most > MAX_BYTES ? Buffer.byteLength(text) : most),
+    );
     const { written } = encoder.encodeInto(
       text,
       this.bytes.subarray(this.size + 4),
@@ -75,8 +97,9 @@ class Writer {
 
 /** Encodes `value`. `root` names it in errors: `inputs.rows[3].when: Date is not transferable`. */
 export function encode(value, root) {
-  const writer = new Writer();
-  write(writer, value, root, 0);
+  const writer = new Writer(root);
+  // The outermost object is the message: the values in it may be nested MAX_DEPTH levels deep.
+  write(writer, value, root, -1);
   return writer.bytes.subarray(0, writer.size);
 }
 
@@ -129,13 +152,12 @@ function writeObject(writer, value, path, depth) {
     );
   if (Array.isArray(value)) {
     const { length } = value;
-    writer.tag(TAG.l);
-    writer.count(length);
+    writer.items(TAG.l, length);
     for (let index = 0; index < length; index++)
       write(writer, value[index], `${path}[${index}]`, depth + 1);
     return undefined;
   }
-  if (value instanceof Uint8Array) {
+  if (types.isUint8Array(value)) {
     writer.tag(TAG.b);
     return writer.blob(value);
   }
@@ -148,8 +170,7 @@ function writeObject(writer, value, path, depth) {
 
 function writeEntries(writer, value, path, depth) {
   const keys = Object.keys(value);
-  writer.tag(TAG.m);
-  writer.count(keys.length);
+  writer.items(TAG.m, keys.length);
   for (const key of keys) {
     if (!key.isWellFormed())
       refuse(path, "object with a lone surrogate in a key");

@@ -64,14 +64,20 @@ ERYX_EXPORT("eryx_free") void eryx_free(void *pointer) { free(pointer); }
 
 /* What libc calls when the process ends is never run: a guest's memory is dropped, not shut down. */
 
-/* Calls a driver function that reports how the run goes on. It handles every Python exception itself: one that gets
- * here is a defect of the driver, shown on fd 2, and ends the run as a trap. */
+static PyObject *call(PyObject *function, PyObject *argument) {
+    return argument ? PyObject_CallOneArg(function, argument) : PyObject_CallNoArgs(function);
+}
+
+/* Calls a driver function that reports how the run goes on. It handles the user's exceptions itself. The interrupt may
+ * come in the middle of the driver's own code: then it ends the run. Anything else that gets here comes from a guest
+ * that took its driver apart, and ends the run as a trap. */
 static int64_t call_driver(PyObject *function, PyObject *argument) {
-    PyObject *status = argument ? PyObject_CallOneArg(function, argument) : PyObject_CallNoArgs(function);
-    if (!status) {
-        PyErr_Print();
-        abort();
+    PyObject *status = call(function, argument);
+    if (!status && PyErr_ExceptionMatches(eryx_sandbox_interrupt)) {
+        PyErr_Clear();
+        status = call(eryx_driver_interrupt, NULL);
     }
+    if (!status) abort();
     int64_t next = PyLong_AsLongLong(status);
     Py_DecRef(status);
     return next;
@@ -95,6 +101,9 @@ ERYX_EXPORT("eryx_resume") int64_t eryx_resume(const uint8_t *data, uint32_t siz
 }
 /* Ends the awaits of a run that is PENDING. A run that computes is interrupted through ERYX_SIGNAL instead. */
 ERYX_EXPORT("eryx_interrupt") int64_t eryx_interrupt(void) { return call_driver(eryx_driver_interrupt, NULL); }
+
+/* Hands over what a run had printed when it was cut off. The interpreter may be in any state: this may trap. */
+ERYX_EXPORT("eryx_flush") void eryx_flush(void) { call(eryx_driver_flush, NULL); }
 
 /* Trips ERYX_SIGNAL the ordinary way. Image time only: the builder learns from it which words of memory to set. */
 ERYX_EXPORT("eryx_trip_signal") int eryx_trip_signal(void) { return PyErr_SetInterruptEx(ERYX_SIGNAL); }

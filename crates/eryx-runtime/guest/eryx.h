@@ -29,7 +29,8 @@ PyObject *eryx_decode(const uint8_t *data, size_t size);
 
 /* ---- module.c */
 PyObject *eryx_module_init(void);
-extern PyObject *eryx_driver_start, *eryx_driver_resume, *eryx_driver_interrupt;
+extern PyObject *eryx_driver_start, *eryx_driver_resume, *eryx_driver_interrupt, *eryx_driver_flush;
+extern PyObject *eryx_sandbox_interrupt;
 
 /* The signal whose handler raises SandboxInterrupt. The host sets its "tripped" flag directly in memory. */
 enum { ERYX_SIGNAL = 24 /* SIGXCPU */ };

@@ -2,9 +2,11 @@
  *
  * Sockets are off: each call fails with EPERM, name look-ups with an error of their own. */
 #include <errno.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 int h_errno;
 
@@ -62,17 +64,31 @@ int gethostname(char *name, size_t size) {
 /* CPython bounds C recursion by the room it is told the stack has. The stack it measures is the shadow stack in linear
  * memory; the native stack must never run out first, so it is told less than there is. The stack lies at the bottom of
  * memory and grows down. */
-int pthread_getattr_np(void *thread, void *attributes) { return 0; }
-int pthread_attr_getguardsize(const void *attributes, size_t *size) {
+int pthread_getattr_np(pthread_t thread, pthread_attr_t *attributes) { return 0; }
+int pthread_attr_getguardsize(const pthread_attr_t *restrict attributes, size_t *restrict size) {
     *size = 0;
     return 0;
 }
-int pthread_attr_getstack(const void *attributes, void **lowest, size_t *size) {
+int pthread_attr_getstack(const pthread_attr_t *restrict attributes, void **restrict lowest, size_t *restrict size) {
     *lowest = (void *)(ERYX_STACK_SIZE - ERYX_STACK_TOLD);
     *size = ERYX_STACK_TOLD;
     return 0;
 }
 void __wasi_init_tp(void) {}
+
+/* There is one thread, so nothing ever signals a condition: waiting for one is sleeping until the time is over, or until
+ * the host interrupts the sleep. CPython takes a return without a signal for an interrupt and looks at its signals. */
+int pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *until) {
+    /* Which clock a condition uses is not kept: no monotonic clock here has run for thirty years. */
+    clockid_t clock = until->tv_sec > 1000000000 ? CLOCK_REALTIME : CLOCK_MONOTONIC;
+    int error = clock_nanosleep(clock, TIMER_ABSTIME, until, NULL);
+    return error == EINTR ? 0 : ETIMEDOUT;
+}
+int pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex) {
+    struct timespec day = {.tv_sec = 86400};
+    clock_nanosleep(CLOCK_MONOTONIC, 0, &day, NULL);
+    return 0;
+}
 
 void *dlopen(const char *path, int flags) { return NULL; }
 void *dlsym(void *handle, const char *name) { return NULL; }

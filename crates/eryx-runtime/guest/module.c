@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-PyObject *eryx_driver_start, *eryx_driver_resume, *eryx_driver_interrupt;
-static PyObject *sandbox_interrupt;
+PyObject *eryx_driver_start, *eryx_driver_resume, *eryx_driver_interrupt, *eryx_driver_flush;
+PyObject *eryx_sandbox_interrupt;
 
 /* deliver(kind, value, root): encodes `value` and hands it to the host. TypeError names the path that cannot cross. */
 static PyObject *deliver(PyObject *module, PyObject *arguments) {
@@ -30,17 +30,16 @@ static PyObject *wait_for_host(PyObject *module, PyObject *arguments) {
     return PyLong_FromLong(eryx_host_wait(nanoseconds));
 }
 
-/* set_driver(start, resume, interrupt): the driver's entry points. Refused once they are set. */
+/* set_driver(start, resume, interrupt, flush): the driver's entry points. Refused once they are set. */
 static PyObject *set_driver(PyObject *module, PyObject *arguments) {
     if (eryx_driver_start) {
         PyObject *runtime_error = PyErr_NewException("_eryx.error", NULL, NULL);
         PyErr_SetString(runtime_error, "the driver is set already");
         return NULL;
     }
-    if (!PyArg_ParseTuple(arguments, "OOO", &eryx_driver_start, &eryx_driver_resume, &eryx_driver_interrupt)) return NULL;
-    Py_IncRef(eryx_driver_start);
-    Py_IncRef(eryx_driver_resume);
-    Py_IncRef(eryx_driver_interrupt);
+    PyObject **functions[] = {&eryx_driver_start, &eryx_driver_resume, &eryx_driver_interrupt, &eryx_driver_flush};
+    if (!PyArg_ParseTuple(arguments, "OOOO", functions[0], functions[1], functions[2], functions[3])) return NULL;
+    for (int i = 0; i < 4; i++) Py_IncRef(*functions[i]);
     PyObject *none = Py_GetConstantBorrowed(Py_CONSTANT_NONE);
     Py_IncRef(none);
     return none;
@@ -48,7 +47,7 @@ static PyObject *set_driver(PyObject *module, PyObject *arguments) {
 
 /* interrupt(signum, frame): the handler of ERYX_SIGNAL. In C, so that it adds no frame to a traceback. */
 static PyObject *interrupt(PyObject *module, PyObject *arguments) {
-    PyErr_SetNone(sandbox_interrupt);
+    PyErr_SetNone(eryx_sandbox_interrupt);
     return NULL;
 }
 
@@ -68,9 +67,9 @@ PyObject *eryx_module_init(void) {
     PyObject *base = PyObject_GetAttrString(builtins, "BaseException");
     Py_DecRef(builtins);
     if (!base) return NULL;
-    sandbox_interrupt = PyErr_NewException("_eryx.SandboxInterrupt", base, NULL);
+    eryx_sandbox_interrupt = PyErr_NewException("_eryx.SandboxInterrupt", base, NULL);
     Py_DecRef(base);
-    if (!sandbox_interrupt || PyModule_AddObjectRef(module, "SandboxInterrupt", sandbox_interrupt)) return NULL;
+    if (!eryx_sandbox_interrupt || PyModule_AddObjectRef(module, "SandboxInterrupt", eryx_sandbox_interrupt)) return NULL;
     if (PyModule_AddIntConstant(module, "SIGNAL", ERYX_SIGNAL)) return NULL;
     return module;
 }

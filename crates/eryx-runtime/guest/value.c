@@ -56,13 +56,12 @@ typedef struct {
 
 static bool encode(Encoder *out, PyObject *value, const Level *level);
 
+/* Grows by half, or by exactly what a large blob needs: memory is limited. */
 static bool reserve(Encoder *out, size_t extra) {
     if (extra <= out->capacity - out->size) return true;
-    size_t capacity = out->capacity ? out->capacity : 256;
-    while (capacity - out->size < extra) {
-        if (capacity > SIZE_MAX / 2) return false;
-        capacity *= 2;
-    }
+    if (extra > (size_t)INT32_MAX - out->size) return false;
+    size_t needed = out->size + extra, half = out->capacity + out->capacity / 2 + 256;
+    size_t capacity = needed > half ? needed : half;
     uint8_t *data = realloc(out->data, capacity);
     if (!data) return false;
     out->data = data;

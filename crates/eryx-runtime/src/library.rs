@@ -17,13 +17,11 @@ use crate::strip::Stripped;
 /// Where the guest has it: `configure()` in `guest/boot.c` says the same.
 const MOUNT: &str = "/usr/lib/python3.14";
 
-/// Parts that make no sense without a screen, a terminal, processes, or the network to install from.
-const LEFT_OUT: [&str; 9] = [
-    "_pyrepl",
+/// Parts that make no sense without a screen, processes, or the network to install from.
+const LEFT_OUT: [&str; 7] = [
     "ensurepip",
     "idlelib",
     "lib2to3",
-    "pydoc_data",
     "tkinter",
     "turtledemo",
     "turtle.py",

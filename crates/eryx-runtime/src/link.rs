@@ -13,9 +13,10 @@ use crate::stamp::{self, Key};
 use crate::{Layout, Progress, check, compile, glue, merge, rewrite, strip};
 
 /// The sources of the stages: a change in one of them is a change of the result.
-const STAGES: [(&str, &str); 10] = [
+const STAGES: [(&str, &str); 11] = [
     ("compile.rs", include_str!("compile.rs")),
     ("constant.rs", include_str!("constant.rs")),
+    ("deepen.rs", include_str!("deepen.rs")),
     ("glue.rs", include_str!("glue.rs")),
     ("link.rs", include_str!("link.rs")),
     ("merge.rs", include_str!("merge.rs")),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::command::Tool;
+use crate::deepen::deepen;
 use crate::inputs::Inputs;
 use crate::rewrite;
 
@@ -43,7 +44,7 @@ pub(crate) fn merge(inputs: &Inputs, modules: &[(&str, &Path)], work: &Path) -> 
     command.arg("-o").arg(&raw).args(FEATURES);
     Tool::Node.run(&mut command)?;
     let merged = work.join("merged.wasm");
-    write(&merged, &rewrite::merged(&fs::read(&raw)?)?)?;
+    write(&merged, &deepen(&rewrite::merged(&fs::read(&raw)?)?)?)?;
     Ok(merged)
 }
 

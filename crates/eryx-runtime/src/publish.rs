@@ -81,7 +81,7 @@ fn make(layout: &Layout, lock: &Lock, linked: &Linked, progress: &mut dyn Progre
     })?;
     let frozen = steps.run("taking the image", || {
         let frozen = freeze::freeze(&module, &stripped, library, &layout.guest().join("python"))?;
-        write_sparse(&output(file::IMAGE), &frozen.memory)?;
+        fs::write(output(file::IMAGE), &frozen.memory)?;
         Ok(frozen)
     })?;
     steps.run("writing the manifest", || {
@@ -91,19 +91,6 @@ fn make(layout: &Layout, lock: &Lock, linked: &Linked, progress: &mut dyn Progre
             serde_json::to_vec_pretty(&manifest)?,
         )?)
     })
-}
-
-/// Pages of zeros are holes: they take no room on disk and none in memory.
-fn write_sparse(path: &Path, memory: &[u8]) -> Result<()> {
-    use std::os::unix::fs::FileExt as _;
-    let file = fs::File::create(path)?;
-    file.set_len(memory.len() as u64)?;
-    for (index, page) in memory.chunks(4096).enumerate() {
-        if page.iter().any(|&byte| byte != 0) {
-            file.write_all_at(page, index as u64 * 4096)?;
-        }
-    }
-    Ok(())
 }
 
 fn manifest(lock: &Lock, image: eryx::manifest::ImageManifest, output: &Path) -> Result<Manifest> {

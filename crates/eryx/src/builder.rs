@@ -9,7 +9,7 @@ use wasmtime::{Instance, Linker, Memory, Store, Val, WasmParams, WasmResults};
 use crate::engine::{self, Code, Metering};
 use crate::guest_memory::GuestMemory;
 use crate::host::{self, Host, RunState};
-use crate::image::Image;
+use crate::image::{Image, PAGE};
 use crate::instance::now;
 use crate::interrupt::Interrupt;
 use crate::manifest::{ImageManifest, InterruptWord};
@@ -41,7 +41,7 @@ pub struct Boot {
 
 /// A prepared interpreter, frozen.
 pub struct Frozen {
-    /// All of its linear memory.
+    /// Its linear memory from the first page to the last one that is not zero.
     pub memory: Vec<u8>,
     /// What the host must know of it; the list of modules is the caller's.
     pub manifest: ImageManifest,
@@ -159,14 +159,20 @@ impl Boot {
             .into());
         }
         let size = memory.len() as u64;
+        let content = content(&memory);
+        let start = content.start as u64;
         let manifest = ImageManifest {
             size,
+            start,
             globals,
             interrupt,
             request_buffer,
             modules: Vec::new(),
         };
-        Ok(Frozen { memory, manifest })
+        Ok(Frozen {
+            memory: memory[content].to_vec(),
+            manifest,
+        })
     }
 
     fn bytes(&mut self) -> GuestMemory<'_> {
@@ -194,6 +200,14 @@ fn unlimited(files: Namespace) -> RunState {
         max_memory: usize::MAX,
         frozen: true,
     }
+}
+
+/// The pages that are not zero, and those between them.
+fn content(memory: &[u8]) -> std::ops::Range<usize> {
+    let zero = |page: &&[u8]| page.iter().all(|&byte| byte == 0);
+    let before = memory.chunks(PAGE).take_while(zero).count();
+    let after = memory.rchunks(PAGE).take_while(zero).count();
+    before * PAGE..memory.len() - after * PAGE
 }
 
 /// Words that got additional bits. Those below `stack` are the calls' own scratch memory.

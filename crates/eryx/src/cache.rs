@@ -6,6 +6,7 @@
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 
@@ -47,22 +48,24 @@ impl CodeCache {
     /// Stores `content` as `name`. Another process that does the same at the same time does no harm.
     pub(crate) fn put(&self, name: &str, content: &[u8]) -> Option<PathBuf> {
         self.write(&format!("{name}.sha256"), hash(content).as_bytes())?;
-        self.write(name, content)
+        self.write(name, content)?;
+        self.get(name)
     }
 
-    fn write(&self, name: &str, content: &[u8]) -> Option<PathBuf> {
-        let path = self.0.join(name);
-        let partial = self.0.join(format!("{name}.{}", std::process::id()));
+    fn write(&self, name: &str, content: &[u8]) -> Option<()> {
+        static WRITES: AtomicU64 = AtomicU64::new(0);
+        let write = WRITES.fetch_add(1, Ordering::Relaxed);
+        let partial = self
+            .0
+            .join(format!("{name}.{}-{write}", std::process::id()));
         let mut file = std::fs::File::options()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
             .open(&partial)
             .ok()?;
         file.write_all(content).ok()?;
-        std::fs::rename(&partial, &path).ok()?;
-        Some(path)
+        std::fs::rename(&partial, self.0.join(name)).ok()
     }
 }
 

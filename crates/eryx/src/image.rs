@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::ptr::NonNull;
 
@@ -10,24 +11,32 @@ use std::ptr::NonNull;
 pub(crate) const PAGE: usize = 4096;
 
 /// The frozen state of a guest. Cheap to share; a slot maps it without copying.
+///
+/// The file holds the memory from its first to its last page that is not zero; what lies around it is zero.
 #[derive(Debug)]
 pub(crate) struct Image {
     file: File,
+    /// Where the file's contents lie in memory.
+    content: Range<usize>,
     view: View,
     globals: Vec<i32>,
 }
 
 impl Image {
-    /// Maps `path`, whose first `size` bytes are the memory. The file must not change while the image lives.
-    pub(crate) fn open(path: &Path, size: usize, globals: Vec<i32>) -> io::Result<Self> {
+    /// A memory of `size` bytes that holds the contents of `path` at `start`. The file must not change while the image
+    /// lives.
+    pub(crate) fn open(
+        path: &Path,
+        start: usize,
+        size: usize,
+        globals: Vec<i32>,
+    ) -> io::Result<Self> {
         let file = File::open(path)?;
-        if file.metadata()?.len() < size as u64 {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the memory image is shorter than its manifest says",
-            ));
-        }
-        Self::from_file(file, size, globals)
+        let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+        let end = start
+            .checked_add(length)
+            .ok_or(io::ErrorKind::InvalidData)?;
+        Self::from_file(file, start..end, size, globals)
     }
 
     /// An image of `memory`, held in an anonymous file. Pages of zeros take no room.
@@ -39,19 +48,26 @@ impl Image {
                 std::os::unix::fs::FileExt::write_all_at(&file, page, (index * PAGE) as u64)?;
             }
         }
-        Self::from_file(file, memory.len(), globals)
+        Self::from_file(file, 0..memory.len(), memory.len(), globals)
     }
 
-    fn from_file(file: File, size: usize, globals: Vec<i32>) -> io::Result<Self> {
-        if size == 0 || size % PAGE != 0 {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the memory image is not made of whole pages",
-            ));
+    fn from_file(
+        file: File,
+        content: Range<usize>,
+        size: usize,
+        globals: Vec<i32>,
+    ) -> io::Result<Self> {
+        let pages = [content.start, content.end, size]
+            .iter()
+            .all(|bytes| bytes % PAGE == 0);
+        if !pages || content.is_empty() || content.end > size {
+            let message = "the memory image does not have the size that its manifest says";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
-        let view = View::new(&file, size)?;
+        let view = View::new(&file, content.clone(), size)?;
         Ok(Self {
             file,
+            content,
             view,
             globals,
         })
@@ -62,6 +78,26 @@ impl Image {
         self.view.size
     }
 
+    /// Maps the image copy-on-write at `at`, over whatever is mapped there.
+    ///
+    /// # Safety
+    /// `size()` bytes at `at` belong to the caller, and nothing refers to them.
+    pub(crate) unsafe fn map(&self, at: NonNull<u8>) -> io::Result<()> {
+        let writable = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: the caller gives away the whole range, and the contents lie inside it.
+        unsafe { map_zeros(at, self.size(), writable)? };
+        // SAFETY: as above; private, so writes stay in this mapping.
+        unsafe {
+            map_file(
+                &self.file,
+                at.add(self.content.start),
+                self.content.len(),
+                writable,
+                libc::MAP_PRIVATE,
+            )
+        }
+    }
+
     /// Values of the mutable globals, in the order of the module's exports of them.
     pub(crate) fn globals(&self) -> &[i32] {
         &self.globals
@@ -70,10 +106,6 @@ impl Image {
     /// The whole memory, read-only.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.view.bytes()
-    }
-
-    pub(crate) fn fd(&self) -> RawFd {
-        self.file.as_raw_fd()
     }
 }
 
@@ -113,7 +145,54 @@ pub(crate) fn mapped(start: *mut libc::c_void) -> io::Result<NonNull<u8>> {
     }
 }
 
-/// A read-only mapping of the whole file.
+/// Maps fresh zeros over `size` bytes at `at`.
+///
+/// # Safety
+/// The range belongs to the caller, and nothing refers to it.
+pub(crate) unsafe fn map_zeros(
+    at: NonNull<u8>,
+    size: usize,
+    protection: libc::c_int,
+) -> io::Result<()> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
+    // SAFETY: as this function's own contract.
+    mapped(unsafe { libc::mmap(at.as_ptr().cast(), size, protection, flags, -1, 0) }).map(drop)
+}
+
+/// Maps the first `size` bytes of `file` at `at`.
+///
+/// # Safety
+/// The range belongs to the caller, and nothing refers to it.
+unsafe fn map_file(
+    file: &File,
+    at: NonNull<u8>,
+    size: usize,
+    protection: libc::c_int,
+    kind: libc::c_int,
+) -> io::Result<()> {
+    let flags = kind | libc::MAP_FIXED | libc::MAP_NORESERVE;
+    // SAFETY: as this function's own contract.
+    mapped(unsafe {
+        libc::mmap(
+            at.as_ptr().cast(),
+            size,
+            protection,
+            flags,
+            file.as_raw_fd(),
+            0,
+        )
+    })
+    .map(drop)
+}
+
+/// Reserves `size` bytes of address space that nothing can be read from or written to.
+pub(crate) fn reserve(size: usize) -> io::Result<NonNull<u8>> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: a new mapping at an address that the kernel chooses touches no existing memory.
+    mapped(unsafe { libc::mmap(std::ptr::null_mut(), size, libc::PROT_NONE, flags, -1, 0) })
+}
+
+/// A read-only mapping of a file's contents, with zeros around them.
 #[derive(Debug)]
 struct View {
     start: NonNull<u8>,
@@ -126,22 +205,24 @@ unsafe impl Send for View {}
 unsafe impl Sync for View {}
 
 impl View {
-    fn new(file: &File, size: usize) -> io::Result<Self> {
-        // SAFETY: a new mapping at an address that the kernel chooses touches no existing memory.
-        let start = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                size,
+    fn new(file: &File, content: Range<usize>, size: usize) -> io::Result<Self> {
+        let view = Self {
+            start: reserve(size)?,
+            size,
+        };
+        // SAFETY: the range was just reserved, for this value alone.
+        unsafe { map_zeros(view.start, size, libc::PROT_READ)? };
+        // SAFETY: as above; the callers checked that the contents lie inside.
+        unsafe {
+            map_file(
+                file,
+                view.start.add(content.start),
+                content.len(),
                 libc::PROT_READ,
                 libc::MAP_SHARED,
-                file.as_raw_fd(),
-                0,
-            )
+            )?
         };
-        Ok(Self {
-            start: mapped(start)?,
-            size,
-        })
+        Ok(view)
     }
 
     fn bytes(&self) -> &[u8] {
@@ -167,7 +248,7 @@ impl MappedFile {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let size = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
-        Ok(Self(View::new(&file, size)?))
+        Ok(Self(View::new(&file, 0..size, size)?))
     }
 }
 

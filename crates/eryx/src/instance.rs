@@ -12,12 +12,15 @@ use crate::abi::Status;
 use crate::error::PythonError;
 use crate::guest_memory::GuestMemory;
 use crate::host::system::Exit;
-use crate::host::{CutOff, Host, RunState, apply_interrupt, on_epoch};
+use crate::host::{CutOff, Host, RunState, on_epoch};
 use crate::image::Image;
-use crate::interrupt::Stop;
+use crate::interrupt::{Interrupt, Stop, Verdict};
 use crate::manifest::ImageManifest;
 use crate::slot::{RestoreStrategy, Slot, with_slot};
 use crate::{Error, Limit};
+
+/// Instructions for [`Instance::flush_output`].
+const FLUSH_FUEL: u64 = 50_000_000;
 
 /// A guest in its slot, at rest between calls.
 pub(crate) struct Instance {
@@ -28,10 +31,16 @@ pub(crate) struct Instance {
     start: TypedFunc<(u32, u32), i64>,
     resume: TypedFunc<(u32, u32), i64>,
     interrupt: TypedFunc<(), i64>,
+    flush: TypedFunc<(), ()>,
     alloc: TypedFunc<u32, u32>,
     request_buffer: (u32, u32),
     metered: bool,
 }
+
+/// The guest has no room for what it is to be given.
+#[derive(Debug, thiserror::Error)]
+#[error("no memory for the request")]
+struct NoMemory;
 
 /// How a run left the interpreter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +71,8 @@ impl Instance {
         let mut store = Store::new(module.module().engine(), host);
         store.limiter(|host| &mut host.limits);
         store.epoch_deadline_callback(on_epoch);
-        store.set_epoch_deadline(1);
+        // Code that sets the instance up looks at the epoch too, and must not be interrupted.
+        store.set_epoch_deadline(u64::MAX / 2);
         if metered {
             store.set_fuel(u64::MAX)?;
         }
@@ -86,6 +96,7 @@ impl Instance {
             start: instance.get_typed_func(&mut store, "eryx_start")?,
             resume: instance.get_typed_func(&mut store, "eryx_resume")?,
             interrupt: instance.get_typed_func(&mut store, "eryx_interrupt")?,
+            flush: instance.get_typed_func(&mut store, "eryx_flush")?,
             alloc: instance.get_typed_func(&mut store, "eryx_alloc")?,
             request_buffer: manifest.request_buffer,
             store,
@@ -139,11 +150,31 @@ impl Instance {
                 result: Ok(()),
                 fuel_consumed,
             },
-            Err(error) => Ended {
-                condition: Condition::Lost,
-                result: Err(self.classify(&error)),
-                fuel_consumed,
-            },
+            Err(error) => {
+                let result = Err(self.classify(&error));
+                if !error.is::<Exit>() {
+                    self.flush_output().await;
+                }
+                Ended {
+                    condition: Condition::Lost,
+                    result,
+                    fuel_consumed,
+                }
+            }
+        }
+    }
+
+    /// Asks an interpreter that was cut off for what the code had printed. It may be in any state: if it fails at this,
+    /// or takes long, the output stays lost. Its memory is thrown away afterwards.
+    async fn flush_output(&mut self) {
+        self.store.data_mut().interrupt = Interrupt::soon();
+        self.store.set_epoch_deadline(1);
+        if self.metered && self.store.set_fuel(FLUSH_FUEL).is_err() {
+            return;
+        }
+        if self.set_globals().is_ok() {
+            // The outcome is decided already; whether this works changes only what is shown with it.
+            drop(self.flush.call_async(&mut self.store, ()).await);
         }
     }
 
@@ -167,14 +198,17 @@ impl Instance {
 
     /// Waits with an empty wasm stack. `false`: the run was asked to end, and Python must be told.
     async fn wait(&mut self, until: Option<Instant>) -> wasmtime::Result<bool> {
+        let host = self.store.data_mut();
         loop {
-            if apply_interrupt(&mut self.store)? {
-                return Ok(false);
+            match host.interrupt.check() {
+                Verdict::Continue => {}
+                Verdict::Ask => return Ok(false),
+                Verdict::Cut => return Err(CutOff.into()),
             }
             if until.is_some_and(|until| Instant::now() >= until) {
                 return Ok(true);
             }
-            self.store.data().interrupt.sleep(until).await;
+            host.interrupt.sleep(until).await;
         }
     }
 
@@ -185,8 +219,7 @@ impl Instance {
         if size > room {
             at = self.alloc.call_async(&mut self.store, size).await?;
             if at == 0 {
-                self.store.data_mut().limits.memory_refused = true;
-                return Err(wasmtime::Error::msg("no memory for the request"));
+                return Err(NoMemory.into());
             }
         }
         GuestMemory::new(self.memory.data_mut(&mut self.store))
@@ -205,12 +238,18 @@ impl Instance {
         if error.is::<CutOff>() {
             return stopped(host.interrupt.stop(), true);
         }
+        if error.is::<NoMemory>() {
+            return Error::ResourceLimit(Limit::Memory);
+        }
         if let Some(Exit(code)) = error.downcast_ref::<Exit>() {
             return Error::Python(exited(*code));
         }
         match error.downcast_ref::<Trap>() {
             Some(Trap::OutOfFuel) => Error::ResourceLimit(Limit::Fuel),
-            _ if host.limits.memory_refused => Error::ResourceLimit(Limit::Memory),
+            // How C code ends when it cannot go on without the memory it asked for.
+            Some(Trap::UnreachableCodeReached) if host.limits.memory_refused => {
+                Error::ResourceLimit(Limit::Memory)
+            }
             Some(trap) => Error::Python(crashed(*trap)),
             None => Error::Internal(format!("{error:#}")),
         }

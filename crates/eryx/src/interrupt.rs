@@ -12,6 +12,9 @@ use tokio::sync::Notify;
 /// How long Python may take to end after it was asked.
 const GRACE: Duration = Duration::from_millis(100);
 
+/// How long a guest that was cut off may take to hand over its output.
+const LAST_CALL: Duration = Duration::from_millis(10);
+
 /// Cancels one run. Clones cancel the same run.
 #[derive(Clone, Debug, Default)]
 pub struct CancelHandle(Arc<CancelState>);
@@ -75,6 +78,17 @@ impl Interrupt {
             deadline,
             cancel,
             asked: None,
+        }
+    }
+
+    /// For a last call into a guest that was cut off: it is cut off again soon.
+    pub(crate) fn soon() -> Self {
+        let now = Instant::now();
+        let asked = now.checked_sub(GRACE - LAST_CALL).unwrap_or(now);
+        Self {
+            deadline: Some(now),
+            cancel: CancelHandle::new(),
+            asked: Some((Stop::Timeout, asked)),
         }
     }
 

@@ -50,6 +50,8 @@ pub struct Manifest {
 pub struct ImageManifest {
     /// Bytes of linear memory.
     pub size: u64,
+    /// Where in it the contents of `python.img` begin. Around them it is zero.
+    pub start: u64,
     /// The module's mutable globals, by export name, and their values.
     pub globals: Vec<(String, i32)>,
     /// What to set in memory so that Python raises `SandboxInterrupt`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::error::{PythonError, PythonFrame};
 use crate::host::Delivered;
 use crate::wire::WireError;
-use crate::{Error, ExecutionOutput, Value};
+use crate::{ExecutionOutput, Value};
 
 /// A run that succeeded.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,8 +33,6 @@ pub struct ExecutionResult {
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Report {
     pub(crate) failure: Option<PythonError>,
-    /// Python ended because it was asked to.
-    pub(crate) interrupted: bool,
     pub(crate) result: Option<Value>,
     pub(crate) result_error: Option<String>,
     pub(crate) value: Option<Value>,
@@ -42,17 +40,12 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(delivered: Delivered) -> Result<Self, Error> {
+    pub(crate) fn new(delivered: Delivered) -> Self {
         let mut report = Self::default();
         match delivered.outcome {
             None => {}
             Some(Ok(Value::Map(entries))) => report.read(entries),
-            // Only a guest that tampers with its driver says anything else.
-            Some(_) => {
-                return Err(Error::Internal(
-                    "the guest reported its end in an unknown way".into(),
-                ));
-            }
+            Some(_) => report.failure = Some(tampered()),
         }
         match delivered.result {
             Some(Ok(value)) => report.result = Some(value),
@@ -60,14 +53,14 @@ impl Report {
             None => {}
         }
         report.value = delivered.value.and_then(Result::ok);
-        Ok(report)
+        report
     }
 
     fn read(&mut self, entries: Vec<(String, Value)>) {
         let mut failure = PythonError::default();
+        let failed = entries.iter().any(|(key, _)| key == "type");
         for (key, value) in entries {
             match (key.as_str(), value) {
-                ("interrupted", Value::Bool(yes)) => self.interrupted = yes,
                 ("result_error", Value::String(text)) => self.result_error = Some(text),
                 ("value_repr", Value::String(text)) => self.value_repr = Some(text),
                 ("type", Value::String(text)) => failure.python_type = text,
@@ -82,7 +75,7 @@ impl Report {
                 _ => {}
             }
         }
-        if !failure.python_type.is_empty() {
+        if failed {
             self.failure = Some(failure);
         }
     }
@@ -105,6 +98,17 @@ fn frame(value: Value) -> Option<PythonFrame> {
         line: u32::try_from(line).unwrap_or(0),
         function,
     })
+}
+
+/// What is said of a guest that reports its end in a way that its driver never does.
+fn tampered() -> PythonError {
+    let message = "SystemError: the code tampered with the sandbox's driver".to_owned();
+    PythonError {
+        python_type: "SystemError".to_owned(),
+        traceback: message.clone(),
+        message,
+        ..PythonError::default()
+    }
 }
 
 fn refused(error: WireError) -> String {

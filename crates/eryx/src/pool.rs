@@ -1,9 +1,11 @@
 //! Guests that are ready to run: hot slots with an instance in them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use eryx_vfs::{MemoryFs, Namespace};
+use tokio::sync::Notify;
 use wasmtime::{InstancePre, Linker};
 
 use crate::engine::Code;
@@ -27,6 +29,9 @@ pub(crate) struct Pool {
     strategy: RestoreStrategy,
     metered: bool,
     idle: Mutex<Vec<Box<Instance>>>,
+    /// Guests that are being cleaned.
+    returning: AtomicUsize,
+    returned: Notify,
 }
 
 impl Pool {
@@ -47,22 +52,28 @@ impl Pool {
             strategy,
             metered,
             idle: Mutex::default(),
+            returning: AtomicUsize::new(0),
+            returned: Notify::new(),
         })
     }
 
-    /// A guest in the image's state.
-    pub(crate) fn take(&self) -> Result<Box<Instance>, Error> {
-        let idle = self
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
-        match idle {
-            Some(instance) => Ok(instance),
-            None => self.instantiate(Arc::new(
-                Slot::new(Arc::clone(&self.image)).map_err(|error| no_room(&error))?,
-            )),
+    /// A guest in the image's state. If there is no room for one more, waits for those that are being cleaned.
+    pub(crate) async fn take(&self) -> Result<Box<Instance>, Error> {
+        loop {
+            let returned = self.returned.notified();
+            if let Some(instance) = self.idle().pop() {
+                return Ok(instance);
+            }
+            match Slot::new(Arc::clone(&self.image)) {
+                Ok(slot) => return self.instantiate(Arc::new(slot)),
+                Err(_) if self.returning.load(Ordering::Acquire) > 0 => returned.await,
+                Err(error) => return Err(no_room(&error)),
+            }
         }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Box<Instance>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn instantiate(&self, slot: Arc<Slot>) -> Result<Box<Instance>, Error> {
@@ -74,6 +85,11 @@ impl Pool {
             })
     }
 
+    /// A guest has ended its run and will be given back.
+    pub(crate) fn will_return(&self) {
+        self.returning.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Cleans a guest up after its run and keeps it, if there is room.
     pub(crate) fn give_back(&self, instance: Box<Instance>, condition: Condition) {
         // A slot that cannot be cleaned is dropped, mapping and all.
@@ -82,10 +98,13 @@ impl Pool {
             Ok(Recycled::Slot(slot)) => self.instantiate(slot).ok(),
             Err(_) => None,
         };
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle();
         if idle.len() < MAX_IDLE {
             idle.extend(clean);
         }
+        drop(idle);
+        self.returning.fetch_sub(1, Ordering::AcqRel);
+        self.returned.notify_waiters();
     }
 }
 

@@ -167,14 +167,19 @@ impl Runtime {
 }
 
 fn open_image(directory: &Path, manifest: &ImageManifest) -> Result<Arc<Image>, Error> {
-    let size = usize::try_from(manifest.size)
-        .map_err(|_| Error::Initialization("the memory image is too large".into()))?;
+    let bytes = |size: u64| {
+        usize::try_from(size)
+            .map_err(|_| Error::Initialization("the memory image is too large".into()))
+    };
     let globals = manifest.globals.iter().map(|(_, value)| *value).collect();
-    Image::open(&directory.join(file::IMAGE), size, globals)
-        .map(Arc::new)
-        .map_err(|error| {
-            Error::Initialization(format!("the memory image cannot be mapped: {error}"))
-        })
+    Image::open(
+        &directory.join(file::IMAGE),
+        bytes(manifest.start)?,
+        bytes(manifest.size)?,
+        globals,
+    )
+    .map(Arc::new)
+    .map_err(|error| Error::Initialization(format!("the memory image cannot be mapped: {error}")))
 }
 
 fn open_library(directory: &Path) -> Result<Template, Error> {

@@ -143,20 +143,22 @@ impl Inner {
             Ok(pool) => pool,
             Err(error) => return finish(Err(error.into())),
         };
-        let mut instance = match pool.take() {
+        let mut instance = match pool.take().await {
             Ok(instance) => instance,
             Err(error) => return finish(Err(error.into())),
         };
-        let ended = {
+        let condition = {
             let _active = ticker().start();
             let started = Instant::now();
             let state = self.state(&options);
             let ended = instance.run(state, &request, limits.max_fuel).await;
             let condition = ended.condition;
-            finish(self.outcome(&mut instance, ended, &options, started));
+            let outcome = self.outcome(&mut instance, ended, &options, started);
+            pool.will_return();
+            finish(outcome);
             condition
         };
-        pool.give_back(instance, ended);
+        pool.give_back(instance, condition);
     }
 
     fn state(&self, options: &ExecutionOptions) -> RunState {
@@ -193,10 +195,8 @@ impl Inner {
         let host = instance.host();
         let output = host.output.finish();
         let stop = host.interrupt.stop();
-        let report = ended
-            .result
-            .and_then(|()| Report::new(std::mem::take(&mut host.delivered)));
-        let failure = match report {
+        let delivered = std::mem::take(&mut host.delivered);
+        let failure = match ended.result.map(|()| Report::new(delivered)) {
             Err(error) => error,
             // Whatever Python made of it: the limit had passed when it was asked to end.
             Ok(_) if stop.is_some() => stopped(stop, false),

@@ -14,7 +14,7 @@ use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
 pub use dirty::RestoreStrategy;
 
-use crate::image::{Image, PAGE, mapped};
+use crate::image::{Image, PAGE, map_zeros, reserve};
 
 /// Address space of one linear memory: all that a 32-bit index reaches.
 pub(crate) const RESERVATION: usize = 4 << 30;
@@ -24,6 +24,9 @@ pub(crate) const GUARD: usize = 32 << 20;
 /// not leave its pages resident in an idle slot.
 const HOT_PAGES: usize = 1024;
 
+/// Every so many runs, pages that are private but no longer written are given back.
+const COOLING: usize = 16;
+
 /// One reserved address range and what is mapped at its start.
 #[derive(Debug)]
 pub(crate) struct Slot {
@@ -31,6 +34,7 @@ pub(crate) struct Slot {
     /// Bytes that the guest may use: the image's size and what it grew by.
     accessible: AtomicUsize,
     image: Arc<Image>,
+    restores: AtomicUsize,
 }
 
 // SAFETY: the range belongs to this value alone. Its bytes are touched by the guest, through the one instance that
@@ -42,21 +46,15 @@ unsafe impl Sync for Slot {}
 impl Slot {
     /// Reserves a range and maps `image` at its start, copy-on-write.
     pub(crate) fn new(image: Arc<Image>) -> io::Result<Self> {
-        // SAFETY: a new mapping at an address that the kernel chooses touches no existing memory.
-        let start = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                RESERVATION + GUARD,
-                libc::PROT_NONE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-                -1,
-                0,
-            )
-        };
+        let start = reserve(RESERVATION + GUARD)?;
+        if image.size() > RESERVATION {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         let slot = Self {
-            start: mapped(start)?,
+            start,
             accessible: AtomicUsize::new(0),
             image,
+            restores: AtomicUsize::new(0),
         };
         slot.map_image()?;
         Ok(slot)
@@ -72,20 +70,9 @@ impl Slot {
     }
 
     fn map_image(&self) -> io::Result<()> {
-        let size = self.image.size();
-        // SAFETY: the range is inside our reservation, which no Rust reference points into. Private: writes stay here.
-        let start = unsafe {
-            libc::mmap(
-                self.start.as_ptr().cast(),
-                size,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_FIXED | libc::MAP_NORESERVE,
-                self.image.fd(),
-                0,
-            )
-        };
-        mapped(start)?;
-        self.accessible.store(size, Ordering::Relaxed);
+        // SAFETY: the image is not larger than our reservation, and no Rust reference points into it.
+        unsafe { self.image.map(self.start)? };
+        self.accessible.store(self.image.size(), Ordering::Relaxed);
         Ok(())
     }
 
@@ -127,10 +114,15 @@ impl Slot {
                 return Ok(self.image.size() / PAGE);
             }
         };
+        let cooling = self.restores.fetch_add(1, Ordering::Relaxed) % COOLING == COOLING - 1;
         let mut pages = 0;
         for (from, to) in written {
             let hot = HOT_PAGES.saturating_sub(pages).min((to - from) / PAGE) * PAGE;
-            self.copy_back(from, from + hot);
+            if cooling {
+                self.cool(from, from + hot)?;
+            } else {
+                self.copy_back(from, from + hot);
+            }
             self.forget(from + hot, to)?;
             pages += (to - from) / PAGE;
         }
@@ -150,18 +142,8 @@ impl Slot {
         if grown == 0 {
             return Ok(());
         }
-        // SAFETY: inside our reservation, behind the image; no guest code runs. Fresh anonymous pages replace it.
-        let start = unsafe {
-            libc::mmap(
-                self.start.as_ptr().add(size).cast(),
-                grown,
-                libc::PROT_NONE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED,
-                -1,
-                0,
-            )
-        };
-        mapped(start)?;
+        // SAFETY: inside our reservation, behind the image; no guest code runs.
+        unsafe { map_zeros(self.start.add(size), grown, libc::PROT_NONE)? };
         self.accessible.store(size, Ordering::Relaxed);
         Ok(())
     }
@@ -177,6 +159,21 @@ impl Slot {
                 source.len(),
             )
         };
+    }
+
+    /// Copies back what this run wrote, and gives the other pages back to the kernel: they are private only because an
+    /// earlier run wrote them, and would be copied back after every run for ever.
+    fn cool(&self, from: usize, to: usize) -> io::Result<()> {
+        for at in (from..to).step_by(PAGE) {
+            // SAFETY: inside the image's mapping, which is readable; no guest code runs.
+            let page = unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(at), PAGE) };
+            if page == &self.image.bytes()[at..at + PAGE] {
+                self.forget(at, at + PAGE)?;
+            } else {
+                self.copy_back(at, at + PAGE);
+            }
+        }
+        Ok(())
     }
 
     /// Gives private pages back to the kernel; the next access reads the image again.

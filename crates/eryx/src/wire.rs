@@ -8,8 +8,9 @@ use num_bigint::BigInt;
 
 use crate::Value;
 
-/// Containers inside containers. The guest refuses deeper ones with the same number.
-pub(crate) const MAX_DEPTH: usize = 256;
+/// Containers inside containers: 256 of a value, which the guest and `js/wire.js` enforce, and those that a message wraps
+/// it in.
+pub(crate) const MAX_DEPTH: usize = 256 + 3;
 /// Values in one message, containers included. Bounds what a small message can make the host allocate.
 pub(crate) const MAX_VALUES: usize = 1 << 22;
 /// Bytes of one message.

@@ -24,10 +24,27 @@ _SPARE_BYTES = 4 << 20
 def prepare():
     for name in MODULES:
         importlib.import_module(name)
+    _complete()
     _warm_up()
     _drop_traces()
     gc.collect()
     gc.freeze()
+
+
+def _complete():
+    """What the interpreter lacks without site.main(), and clear words for what it cannot do."""
+    import errno
+    import site
+    import socket
+
+    site.setquit()
+    site.setcopyright()
+    site.sethelper()
+
+    def __init__(self, family=-1, type=-1, proto=-1, fileno=None):
+        raise PermissionError(errno.EPERM, "network access is off in this sandbox")
+
+    socket.socket.__init__ = __init__
 
 
 def _warm_up():
@@ -52,8 +69,7 @@ def _warm_up():
             exec(_eryx_driver._compile(code.encode(), "<warm-up>"), {})
         except Exception as error:
             "".join(traceback.format_exception(error))
-    spare = [bytearray(1 << 16) for _ in range(_SPARE_BYTES >> 16)]
-    del spare
+    bytearray(_SPARE_BYTES)
 
 
 def _drop_traces():

@@ -166,9 +166,9 @@ def _run(main, *, debug=None, loop_factory=None):
     if outer is None:
         return _stock_run(main, debug=debug, loop_factory=loop_factory)
     task = asyncio.current_task(outer)
-    events._set_running_loop(None)
     if task is not None:
         asyncio.tasks._leave_task(outer, task)
+    events._set_running_loop(None)
     try:
         return _stock_run(main, debug=debug, loop_factory=loop_factory)
     finally:

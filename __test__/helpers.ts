@@ -1,0 +1,107 @@
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { expect } from "vitest";
+import {
+  EryxError,
+  type ExecuteResult,
+  type ExecutionError,
+  type ExecutionOptions,
+  Sandbox,
+} from "../index.js";
+
+/** The package's own directory: child processes started in it can import it by its name. */
+export const root = fileURLToPath(new URL("..", import.meta.url));
+
+const shared = new Sandbox();
+
+/** Runs `code` in a sandbox with default options. */
+export function run(
+  code: string,
+  options?: ExecutionOptions,
+): Promise<ExecuteResult> {
+  return shared.execute(code, options);
+}
+
+/** The text that `code` prints. */
+export async function printed(
+  code: string,
+  options?: ExecutionOptions,
+): Promise<string> {
+  return (await run(code, options)).stdout;
+}
+
+/** The error of a promise that has to reject. */
+export async function rejection<E = EryxError>(
+  promise: Promise<unknown>,
+): Promise<E> {
+  const [outcome] = await Promise.allSettled([promise]);
+  if (outcome.status === "fulfilled")
+    expect.fail(`resolved with ${JSON.stringify(outcome.value)}`);
+  return outcome.reason as E;
+}
+
+/** The ExecutionError of code that has to raise. */
+export async function raised(
+  code: string,
+  options?: ExecutionOptions,
+): Promise<ExecutionError> {
+  const error = await rejection<ExecutionError>(run(code, options));
+  expect(error.code, error.message).toBe("ERYX_EXECUTION");
+  return error;
+}
+
+/** The argument error that a call has to throw or reject with. */
+export async function refused(call: () => unknown): Promise<string> {
+  const error = await rejection<TypeError & { code: string }>(
+    (async () => call())(),
+  );
+  expect(error).toBeInstanceOf(TypeError);
+  expect(error.code).toBe("ERYX_INVALID_ARGUMENT");
+  return error.message;
+}
+
+export interface ChildResult {
+  /** Exit code, or the signal that ended the process. */
+  status: number | string;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs a program in the package's directory. */
+export function child(
+  file: string,
+  args: string[],
+  env: Record<string, string> = {},
+): Promise<ChildResult> {
+  const options = {
+    cwd: root,
+    timeout: 25_000,
+    env: { ...process.env, NODE_OPTIONS: "", ...env },
+  };
+  return new Promise((resolve) => {
+    execFile(file, args, options, (error, stdout, stderr) => {
+      const status =
+        error === null ? 0 : (error.signal ?? (error.code as number | string));
+      resolve({ status, stdout: stdout.trim(), stderr: stderr.trim() });
+    });
+  });
+}
+
+/** Runs an ES module in a Node process of its own. */
+export function node(
+  source: string,
+  flags: string[] = [],
+): Promise<ChildResult> {
+  const args = [...flags, "--input-type=module", "--eval", source];
+  return child(process.execPath, args);
+}
+
+/** What a child prints that ends well. */
+export async function nodePrints(
+  source: string,
+  flags: string[] = [],
+): Promise<string> {
+  const result = await node(source, flags);
+  expect(result, result.stderr).toMatchObject({ status: 0 });
+  return result.stdout;
+}

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# `npm test`: every check there is. Ends at the first that fails and says which.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+current="start"
+trap 'status=$?; if [ "$status" -ne 0 ]; then echo "test: FAILED at: $current" >&2; fi' EXIT
+
+step() {
+  current="$1"
+  shift
+  printf '\n=== %s\n' "$current"
+  "$@"
+}
+
+installed=node_modules/.package-lock.json
+if [ ! -f "$installed" ] || [ package-lock.json -nt "$installed" ]; then
+  step "development dependencies" npm ci --no-fund --no-audit
+fi
+
+step "build" node scripts/build.js
+step "cargo fmt" cargo fmt --check
+step "cargo clippy" cargo clippy --release --workspace --all-targets -- -D warnings
+step "cargo test" cargo test --release --workspace
+step "types" npx tsc --noEmit -p __test__/tsconfig.json
+step "lint" npm run --silent lint
+step "vitest" npx vitest run
+current="end"
+printf '\ntest: all steps passed\n'
