@@ -26,7 +26,7 @@ static int configure(PyInitConfig *config) {
         {"home", "/usr"},         {"prefix", "/usr"},           {"exec_prefix", "/usr"}, {"base_prefix", "/usr"},
         {"executable", ""},       {"base_executable", ""},      {"program_name", "python3"},
         {"base_exec_prefix", "/usr"}, {"platlibdir", "lib"},    {"filesystem_encoding", "utf-8"},
-        {"stdio_encoding", "utf-8"},  {"stdio_errors", "surrogateescape"},
+        {"stdlib_dir", "/usr/lib/python3.14"}, {"stdio_encoding", "utf-8"},  {"stdio_errors", "surrogateescape"},
     };
     int failed = 0;
     for (size_t i = 0; i < sizeof ints / sizeof *ints; i++) failed |= PyInitConfig_SetInt(config, ints[i].name, ints[i].value);

@@ -93,6 +93,7 @@ fn key(layout: &Layout, inputs: &Inputs) -> Result<Key> {
     }
     key.add("inputs", inputs.fingerprint.as_bytes());
     key.add_files(&stamp::files(&layout.guest(), &["c", "h"])?)?;
+    key.add_files(&stamp::files(&layout.guest().join("vendor"), &["c"])?)?;
     Ok(key)
 }
 

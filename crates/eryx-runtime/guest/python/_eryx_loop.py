@@ -86,6 +86,10 @@ async def _main(script):
     try:
         return await script
     finally:
+        # What was dropped at the end, such as an async generator that a loop broke out of, is closed by callbacks.
+        for _ in range(3):
+            if _loop._ready:
+                await asyncio.sleep(0)
         await _cancel_leftovers()
         await _loop.shutdown_asyncgens()
 
