@@ -5,7 +5,8 @@ import { refused, run } from "./helpers.js";
 
 const create = (options: unknown) => () =>
   new Sandbox(options as SandboxOptions);
-const execute = (options: unknown) => () => run("1", options as ExecutionOptions);
+const execute = (options: unknown) => () =>
+  run("1", options as ExecutionOptions);
 
 /** Every kind of value with how messages show it. */
 const KINDS: [unknown, string][] = [
@@ -31,8 +32,7 @@ const NUMBERS = [null, 0, -1, 1.5, NaN, Infinity, 2 ** 80, 1n];
 /** All kinds but those that `accepted` has. */
 function except(...accepted: unknown[]): [string, unknown][] {
   return KINDS.filter(
-    ([value]) =>
-      !accepted.includes(value) && !accepted.includes(typeof value),
+    ([value]) => !accepted.includes(value) && !accepted.includes(typeof value),
   ).map(([value, shown]) => [shown, value]);
 }
 
@@ -80,23 +80,27 @@ describe("code", () => {
 });
 
 describe("the options object", () => {
-  it.each(except("object").concat([["null", null], ["an array", []]]))(
-    "of a sandbox refuses %s",
-    async (shown, value) => {
-      expect(await refused(create(value))).toBe(
-        `options: expected an object, got ${shown}`,
-      );
-    },
-  );
+  it.each(
+    except("object").concat([
+      ["null", null],
+      ["an array", []],
+    ]),
+  )("of a sandbox refuses %s", async (shown, value) => {
+    expect(await refused(create(value))).toBe(
+      `options: expected an object, got ${shown}`,
+    );
+  });
 
-  it.each(except("object").concat([["null", null], ["an array", []]]))(
-    "of execute refuses %s",
-    async (shown, value) => {
-      expect(await refused(execute(value))).toBe(
-        `options: expected an object, got ${shown}`,
-      );
-    },
-  );
+  it.each(
+    except("object").concat([
+      ["null", null],
+      ["an array", []],
+    ]),
+  )("of execute refuses %s", async (shown, value) => {
+    expect(await refused(execute(value))).toBe(
+      `options: expected an object, got ${shown}`,
+    );
+  });
 
   it("refuses a name that is unknown", async () => {
     expect(await refused(create({ timeout: 1 }))).toMatch(
@@ -160,14 +164,16 @@ describe("the options object", () => {
 });
 
 describe("resourceLimits", () => {
-  it.each(except("object").concat([["null", null], ["an array", []]]))(
-    "refuses %s",
-    async (shown, value) => {
-      expect(await refused(create({ resourceLimits: value }))).toBe(
-        `resourceLimits: expected an object, got ${shown}`,
-      );
-    },
-  );
+  it.each(
+    except("object").concat([
+      ["null", null],
+      ["an array", []],
+    ]),
+  )("refuses %s", async (shown, value) => {
+    expect(await refused(create({ resourceLimits: value }))).toBe(
+      `resourceLimits: expected an object, got ${shown}`,
+    );
+  });
 
   it.each(
     ["executionTimeoutMs", "callbackTimeoutMs"].flatMap((name) =>
@@ -237,14 +243,16 @@ describe("resourceLimits", () => {
 });
 
 describe("env", () => {
-  it.each(except("object").concat([["null", null], ["an array", []]]))(
-    "refuses %s",
-    async (shown, env) => {
-      expect(await refused(create({ env }))).toBe(
-        `options.env: expected an object of strings, got ${shown}`,
-      );
-    },
-  );
+  it.each(
+    except("object").concat([
+      ["null", null],
+      ["an array", []],
+    ]),
+  )("refuses %s", async (shown, env) => {
+    expect(await refused(create({ env }))).toBe(
+      `options.env: expected an object of strings, got ${shown}`,
+    );
+  });
 
   it.each(except("string"))("refuses the value %s", async (shown, value) => {
     expect(await refused(create({ env: { A: value } }))).toBe(
@@ -255,7 +263,10 @@ describe("env", () => {
   it.each([
     [{ "a=b": "1" }, 'env: "a=b" is not a name of an environment variable'],
     [{ "": "1" }, 'env: "" is not a name of an environment variable'],
-    [{ "a\0": "1" }, String.raw`env: "a\0" is not a name of an environment variable`],
+    [
+      { "a\0": "1" },
+      String.raw`env: "a\0" is not a name of an environment variable`,
+    ],
     [{ a: "\0" }, "env.a: the value contains a NUL character"],
     [
       { a: "\ud800" },
@@ -298,14 +309,11 @@ describe.each(["onStdout", "onStderr"])("%s", (name) => {
     },
   );
 
-  it.each(except("function"))(
-    "of execute refuses %s",
-    async (shown, value) => {
-      expect(await refused(execute({ [name]: value }))).toBe(
-        `options.${name}: expected a function, got ${shown}`,
-      );
-    },
-  );
+  it.each(except("function"))("of execute refuses %s", async (shown, value) => {
+    expect(await refused(execute({ [name]: value }))).toBe(
+      `options.${name}: expected a function, got ${shown}`,
+    );
+  });
 });
 
 describe("options of execute", () => {
@@ -315,20 +323,25 @@ describe("options of execute", () => {
     );
   });
 
-  it.each(except(null, 1.5))("timeoutMs refuses %s", async (shown, timeoutMs) => {
-    expect(await refused(execute({ timeoutMs }))).toBe(
-      `options.timeoutMs: ${MILLISECONDS}, got ${shown}`,
-    );
-  });
-
-  it.each(except("object").concat([["null", null], ["an array", []]]))(
-    "inputs refuses %s",
-    async (shown, inputs) => {
-      expect(await refused(execute({ inputs }))).toBe(
-        `options.inputs: expected an object of values, got ${shown}`,
+  it.each(except(null, 1.5))(
+    "timeoutMs refuses %s",
+    async (shown, timeoutMs) => {
+      expect(await refused(execute({ timeoutMs }))).toBe(
+        `options.timeoutMs: ${MILLISECONDS}, got ${shown}`,
       );
     },
   );
+
+  it.each(
+    except("object").concat([
+      ["null", null],
+      ["an array", []],
+    ]),
+  )("inputs refuses %s", async (shown, inputs) => {
+    expect(await refused(execute({ inputs }))).toBe(
+      `options.inputs: expected an object of values, got ${shown}`,
+    );
+  });
 
   it.each(except("string"))("stdin refuses %s", async (shown, stdin) => {
     expect(await refused(execute({ stdin }))).toBe(

@@ -5,16 +5,36 @@ describe("await at the top level", () => {
   it.each([
     ["in a statement", "import asyncio\nawait asyncio.sleep(0)\nprint(1)", "1"],
     ["in an expression", "async def f(): return 2\nprint(1 + await f())", "3"],
-    ["async for", "async def g():\n    yield 1\n    yield 2\nasync for x in g(): print(x)", "1\n2"],
+    [
+      "async for",
+      "async def g():\n    yield 1\n    yield 2\nasync for x in g(): print(x)",
+      "1\n2",
+    ],
     [
       "async with",
       "import asyncio\nlock = asyncio.Lock()\nasync with lock: print(lock.locked())\nprint(lock.locked())",
       "True\nFalse",
     ],
-    ["in a comprehension", "async def f(x): return x * 2\nprint([await f(x) for x in range(3)])", "[0, 2, 4]"],
-    ["an async comprehension", "async def g():\n    for i in range(3): yield i\nprint({i: i async for i in g()})", "{0: 0, 1: 1, 2: 2}"],
-    ["in a class body's namespace", "async def f(): return 1\nx = await f()\nclass A: y = x\nprint(A.y)", "1"],
-    ["in try and finally", "import asyncio\ntry: await asyncio.sleep(0)\nfinally: print('f')", "f"],
+    [
+      "in a comprehension",
+      "async def f(x): return x * 2\nprint([await f(x) for x in range(3)])",
+      "[0, 2, 4]",
+    ],
+    [
+      "an async comprehension",
+      "async def g():\n    for i in range(3): yield i\nprint({i: i async for i in g()})",
+      "{0: 0, 1: 1, 2: 2}",
+    ],
+    [
+      "in a class body's namespace",
+      "async def f(): return 1\nx = await f()\nclass A: y = x\nprint(A.y)",
+      "1",
+    ],
+    [
+      "in try and finally",
+      "import asyncio\ntry: await asyncio.sleep(0)\nfinally: print('f')",
+      "f",
+    ],
   ])("%s", async (_, code, text) => {
     expect(await printed(code)).toBe(text);
   });

@@ -145,7 +145,9 @@ describe("signal", () => {
       await Promise.all(Array.from({ length: 50 }, () => run("1", { signal })));
     await pause(0);
     process.off("warning", listen);
-    expect(warnings.filter((w) => w.name === "MaxListenersExceededWarning")).toEqual([]);
+    expect(
+      warnings.filter((w) => w.name === "MaxListenersExceededWarning"),
+    ).toEqual([]);
   });
 });
 
@@ -225,7 +227,9 @@ describe("executeCancellable", () => {
 
   it("works after its sandbox is garbage", async () => {
     let sandbox: Sandbox | undefined = new Sandbox();
-    const handle = sandbox.executeCancellable("import time\ntime.sleep(0.1)\n7");
+    const handle = sandbox.executeCancellable(
+      "import time\ntime.sleep(0.1)\n7",
+    );
     sandbox = undefined;
     expect((await handle.wait()).value).toBe(7);
   });

@@ -15,9 +15,7 @@ import { printed, raised, rejection, run } from "./helpers.js";
 
 describe("an uncaught exception", () => {
   it("is an ExecutionError with message, type, traceback and frames", async () => {
-    const error = await raised(
-      'def f():\n    raise ValueError("oops")\n\nf()',
-    );
+    const error = await raised('def f():\n    raise ValueError("oops")\n\nf()');
     expect(error).toBeInstanceOf(ExecutionError);
     expect(error).toBeInstanceOf(EryxError);
     expect(error.name).toBe("ExecutionError");
@@ -138,8 +136,7 @@ describe("an uncaught exception", () => {
   });
 
   it("shows its notes", async () => {
-    const code =
-      'e = ValueError("a")\ne.add_note("look here")\nraise e';
+    const code = 'e = ValueError("a")\ne.add_note("look here")\nraise e';
     expect((await raised(code)).traceback).toMatch(/ValueError: a\nlook here$/);
   });
 
@@ -147,9 +144,9 @@ describe("an uncaught exception", () => {
     expect((await raised("class E(Exception): pass\nraise E(1)")).message).toBe(
       "E: 1",
     );
-    expect((await raised("import queue\nqueue.Queue().get_nowait()")).message).toBe(
-      "_queue.Empty",
-    );
+    expect(
+      (await raised("import queue\nqueue.Queue().get_nowait()")).message,
+    ).toBe("_queue.Empty");
   });
 
   it("without a message is its type", async () => {
@@ -163,8 +160,7 @@ describe("an uncaught exception", () => {
   });
 
   it("whose str raises still is an ExecutionError", async () => {
-    const code =
-      "class E(Exception):\n    def __str__(self): 1/0\nraise E";
+    const code = "class E(Exception):\n    def __str__(self): 1/0\nraise E";
     expect((await raised(code)).message).toBe("E: <exception str() failed>");
   });
 
@@ -190,7 +186,9 @@ describe("an uncaught exception", () => {
     expect(error.message).toMatch(
       /^RecursionError: maximum recursion depth exceeded/,
     );
-    expect(error.traceback).toMatch(/\[Previous line repeated \d+ more times\]/);
+    expect(error.traceback).toMatch(
+      /\[Previous line repeated \d+ more times\]/,
+    );
     expect(error.frames.length).toBeGreaterThan(900);
   });
 
@@ -201,8 +199,7 @@ describe("an uncaught exception", () => {
   });
 
   it("in a trace function is Python's own", async () => {
-    const code =
-      "import sys\nsys.settrace(lambda *a: 1/0)\ndef f(): pass\nf()";
+    const code = "import sys\nsys.settrace(lambda *a: 1/0)\ndef f(): pass\nf()";
     expect((await raised(code)).message).toBe(
       "ZeroDivisionError: division by zero",
     );
@@ -219,7 +216,9 @@ describe("a syntax error", () => {
   it("has line and caret", async () => {
     const error = await raised("x = 1\ny = = 2");
     expect(error.pythonType).toBe("SyntaxError");
-    expect(error.message).toBe("SyntaxError: invalid syntax (<sandbox>, line 2)");
+    expect(error.message).toBe(
+      "SyntaxError: invalid syntax (<sandbox>, line 2)",
+    );
     expect(error.traceback).toBe(
       [
         '  File "<sandbox>", line 2',

@@ -26,7 +26,10 @@ describe("ends at its deadline:", () => {
     ["sum of a range", "sum(range(10**12))"],
     ["max of an iterator", "max(iter(int, 1))"],
     ["any of an iterator", "any(iter(int, 1))"],
-    ["a search in a range", "(x for x in range(10**12)).__contains__(-1) if 0 else -1.5 in range(10**12)"],
+    [
+      "a search in a range",
+      "(x for x in range(10**12)).__contains__(-1) if 0 else -1.5 in range(10**12)",
+    ],
     ["a list comprehension", "[None for x in range(10**12) if x < 0]"],
     ["a catastrophic regex", 'import re\nre.match(r"(a+)+$", "a" * 40 + "b")'],
     ["a power", "10**10**8"],
@@ -49,23 +52,53 @@ describe("ends at its deadline:", () => {
       "import itertools\nnext(itertools.dropwhile(lambda x: True, itertools.count()))",
     ],
     ["a join over an endless iterator", 'b"".join(iter(lambda: b"", 1))'],
-    ["a decimal root", "import decimal\ndecimal.getcontext().prec = 10**6\ndecimal.Decimal(2).sqrt()"],
+    [
+      "a decimal root",
+      "import decimal\ndecimal.getcontext().prec = 10**6\ndecimal.Decimal(2).sqrt()",
+    ],
     [
       "a recursive query",
       'import sqlite3\nsqlite3.connect(":memory:").execute("with recursive c(x) as (select 1 union all select x + 1 from c) select max(x) from c").fetchall()',
     ],
-    ["hashes", "import hashlib\n[hashlib.sha256(bytes(50_000_000)) for _ in range(1000)]"],
+    [
+      "hashes",
+      "import hashlib\n[hashlib.sha256(bytes(50_000_000)) for _ in range(1000)]",
+    ],
     ["print without end", "while True: print('x' * 1000)"],
     ["exponential recursion", "def f():\n    try: f()\n    finally: f()\nf()"],
-    ["a deallocator", "class A:\n    def __del__(self):\n        while True: pass\na = A()\ndel a"],
-    ["the repr of the last value", "class A:\n    def __repr__(self):\n        while True: pass\nA()"],
-    ["an import hook", "import sys\nclass F:\n    def find_spec(*a):\n        while True: pass\nsys.meta_path.insert(0, F())\nimport nope"],
-    ["a metaclass", "class M(type):\n    def __new__(*a):\n        while True: pass\nclass A(metaclass=M): pass"],
-    ["a trace function", "import sys\ndef t(*a):\n    while True: pass\nsys.settrace(t)\ndef f(): pass\nf()"],
-    ["eval of a huge source", 'while True: compile("x = 1\\n" * 100, "f", "exec")'],
+    [
+      "a deallocator",
+      "class A:\n    def __del__(self):\n        while True: pass\na = A()\ndel a",
+    ],
+    [
+      "the repr of the last value",
+      "class A:\n    def __repr__(self):\n        while True: pass\nA()",
+    ],
+    [
+      "an import hook",
+      "import sys\nclass F:\n    def find_spec(*a):\n        while True: pass\nsys.meta_path.insert(0, F())\nimport nope",
+    ],
+    [
+      "a metaclass",
+      "class M(type):\n    def __new__(*a):\n        while True: pass\nclass A(metaclass=M): pass",
+    ],
+    [
+      "a trace function",
+      "import sys\ndef t(*a):\n    while True: pass\nsys.settrace(t)\ndef f(): pass\nf()",
+    ],
+    [
+      "eval of a huge source",
+      'while True: compile("x = 1\\n" * 100, "f", "exec")',
+    ],
     ["asyncio.sleep", "import asyncio\nawait asyncio.sleep(60)"],
-    ["asyncio.sleep in asyncio.run", "import asyncio\nasyncio.run(asyncio.sleep(60))"],
-    ["a loop in a coroutine", "async def f():\n    while True: pass\nawait f()"],
+    [
+      "asyncio.sleep in asyncio.run",
+      "import asyncio\nasyncio.run(asyncio.sleep(60))",
+    ],
+    [
+      "a loop in a coroutine",
+      "async def f():\n    while True: pass\nawait f()",
+    ],
     [
       "tasks that never stop",
       "import asyncio\nasync def f():\n    while True: await asyncio.sleep(0)\nawait asyncio.gather(f(), f())",
@@ -189,7 +222,9 @@ except TimeoutError:
 
 describe("the deadline", () => {
   it("of the sandbox holds without the option", async () => {
-    const sandbox = new Sandbox({ resourceLimits: { executionTimeoutMs: 100 } });
+    const sandbox = new Sandbox({
+      resourceLimits: { executionTimeoutMs: 100 },
+    });
     const error = await rejection(sandbox.execute("while True: pass"));
     expect(error.message).toBe("execution timed out after 100 ms");
   });

@@ -243,7 +243,10 @@ except OSError as e:
 
   it("counts empty files and links", async () => {
     const sandbox = limited({ maxVfsBytes: 100_000 });
-    for (const call of ['open(f"f{i}", "w").close()', 'os.symlink("x" * 500, f"l{i}")']) {
+    for (const call of [
+      'open(f"f{i}", "w").close()',
+      'os.symlink("x" * 500, f"l{i}")',
+    ]) {
       const code = `import errno, os\ntry:\n    for i in range(1_000_000): ${call}\nexcept OSError as e:\n    result = errno.errorcode[e.errno]`;
       expect((await sandbox.execute(code)).result).toBe("ENOSPC");
     }

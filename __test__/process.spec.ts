@@ -28,7 +28,9 @@ describe("the process", () => {
   });
 
   it("is not kept alive by an import or a sandbox", async () => {
-    expect(await nodePrints(`${IMPORT} new Sandbox(); new Sandbox();`)).toBe("");
+    expect(await nodePrints(`${IMPORT} new Sandbox(); new Sandbox();`)).toBe(
+      "",
+    );
   });
 
   it("is not kept alive by an error, a timeout, a cancelled or a refused run", async () => {
@@ -106,7 +108,9 @@ describe("the process", () => {
 describe("loading", () => {
   it("by import", async () => {
     expect(
-      await nodePrints(`${IMPORT} console.log((await new Sandbox().execute("1")).value);`),
+      await nodePrints(
+        `${IMPORT} console.log((await new Sandbox().execute("1")).value);`,
+      ),
     ).toBe("1");
   });
 
@@ -223,7 +227,14 @@ describe("V8's own wasm traps", () => {
 describe("little address space", () => {
   const limited = (kilobytes: number, source: string) => {
     const script = `ulimit -v ${kilobytes} && exec "$0" "$@"`;
-    const args = ["-c", script, process.execPath, "--input-type=module", "--eval", source];
+    const args = [
+      "-c",
+      script,
+      process.execPath,
+      "--input-type=module",
+      "--eval",
+      source,
+    ];
     return child("/bin/sh", args);
   };
 

@@ -7,7 +7,8 @@ const DICTS = "x = {}\nfor _ in range(100_000): x = {'a': x}\n";
 const TUPLES = "x = ()\nfor _ in range(100_000): x = (x,)\n";
 const OBJECTS =
   "class A: pass\nx = A()\nfor _ in range(100_000):\n    y = A()\n    y.x = x\n    x = y\n";
-const SYNTAX = "import ast\nx = ast.Constant(1)\nfor _ in range(100_000): x = ast.UnaryOp(ast.USub(), x)\n";
+const SYNTAX =
+  "import ast\nx = ast.Constant(1)\nfor _ in range(100_000): x = ast.UnaryOp(ast.USub(), x)\n";
 const ELEMENTS =
   "import xml.etree.ElementTree as E\nx = e = E.Element('a')\nfor _ in range(100_000): e = E.SubElement(e, 'a')\n";
 
@@ -19,7 +20,9 @@ async function survives(code: string): Promise<void> {
   const [outcome] = await Promise.allSettled([promise]);
   if (outcome.status === "rejected") {
     const { message } = outcome.reason;
-    expect(message).toMatch(/^(RecursionError|MemoryError|SyntaxError|ValueError|OverflowError|.*ParseError)/);
+    expect(message).toMatch(
+      /^(RecursionError|MemoryError|SyntaxError|ValueError|OverflowError|.*ParseError)/,
+    );
   }
   expect((await sandbox.execute("1 + 1")).value).toBe(2);
 }
@@ -39,26 +42,68 @@ describe("RecursionError from", () => {
     ["a generator", "def g():\n    yield from g()\nlist(g())"],
     ["a comprehension", "def f(): return [f() for _ in [1]]\nf()"],
     ["__init__", "class A:\n    def __init__(self): A()\nA()"],
-    ["__repr__", "class A:\n    def __repr__(self): return repr(self)\nrepr(A())"],
+    [
+      "__repr__",
+      "class A:\n    def __repr__(self): return repr(self)\nrepr(A())",
+    ],
     ["__str__", "class A:\n    def __str__(self): return f'{self}'\nstr(A())"],
-    ["__eq__", "class A:\n    def __eq__(self, o): return self == o\nA() == A()"],
-    ["__hash__", "class A:\n    def __hash__(self): return hash(self)\nhash(A())"],
-    ["__lt__", "class A:\n    def __lt__(self, o): return sorted([self, o])\nsorted([A(), A()])"],
-    ["__getattr__", "class A:\n    def __getattr__(self, n): return getattr(self, n)\nA().x"],
-    ["__getitem__", "class A:\n    def __getitem__(self, i): return self[i]\nA()[0]"],
-    ["__missing__", "class A(dict):\n    def __missing__(self, k): return self[k]\nA()[1]"],
+    [
+      "__eq__",
+      "class A:\n    def __eq__(self, o): return self == o\nA() == A()",
+    ],
+    [
+      "__hash__",
+      "class A:\n    def __hash__(self): return hash(self)\nhash(A())",
+    ],
+    [
+      "__lt__",
+      "class A:\n    def __lt__(self, o): return sorted([self, o])\nsorted([A(), A()])",
+    ],
+    [
+      "__getattr__",
+      "class A:\n    def __getattr__(self, n): return getattr(self, n)\nA().x",
+    ],
+    [
+      "__getitem__",
+      "class A:\n    def __getitem__(self, i): return self[i]\nA()[0]",
+    ],
+    [
+      "__missing__",
+      "class A(dict):\n    def __missing__(self, k): return self[k]\nA()[1]",
+    ],
     ["__add__", "class A:\n    def __add__(self, o): return self + o\nA() + 1"],
-    ["__iter__", "class A:\n    def __iter__(self): return iter(self)\niter(A())"],
-    ["__bool__", "class A:\n    def __bool__(self): return bool(self)\nbool(A())"],
-    ["__instancecheck__", "class A:\n    def __instancecheck__(self, o): return isinstance(o, self)\nisinstance(1, A())"],
-    ["__enter__", "class A:\n    def __enter__(self):\n        with self: pass\n    def __exit__(self, *a): pass\nwith A(): pass"],
-    ["a property", "class A:\n    @property\n    def x(self): return self.x\nA().x"],
+    [
+      "__iter__",
+      "class A:\n    def __iter__(self): return iter(self)\niter(A())",
+    ],
+    [
+      "__bool__",
+      "class A:\n    def __bool__(self): return bool(self)\nbool(A())",
+    ],
+    [
+      "__instancecheck__",
+      "class A:\n    def __instancecheck__(self, o): return isinstance(o, self)\nisinstance(1, A())",
+    ],
+    [
+      "__enter__",
+      "class A:\n    def __enter__(self):\n        with self: pass\n    def __exit__(self, *a): pass\nwith A(): pass",
+    ],
+    [
+      "a property",
+      "class A:\n    @property\n    def x(self): return self.x\nA().x",
+    ],
     ["eval", "def f(): eval('f()')\nf()"],
     ["exec", "exec(s := 'exec(s)')"],
     ["map", "def f(x): return list(map(f, [x]))\nf(1)"],
     ["max with key", "def f(x): return max([x], key=f)\nf(1)"],
-    ["re.sub with a function", "import re\ndef f(m): return re.sub('a', f, 'a')\nre.sub('a', f, 'a')"],
-    ["lru_cache", "import functools\n@functools.lru_cache\ndef f(n): return f(n + 1)\nf(0)"],
+    [
+      "re.sub with a function",
+      "import re\ndef f(m): return re.sub('a', f, 'a')\nre.sub('a', f, 'a')",
+    ],
+    [
+      "lru_cache",
+      "import functools\n@functools.lru_cache\ndef f(n): return f(n + 1)\nf(0)",
+    ],
     ["copy.deepcopy", `import copy\n${LISTS}copy.deepcopy(x)`],
     ["pickle.dumps", `import pickle\n${LISTS}pickle.dumps(x)`],
     ["json.dumps", `import json\n${LISTS}json.dumps(x)`],
@@ -100,23 +145,68 @@ describe("never a crash:", () => {
     ["deallocation of nested objects", `${OBJECTS}del x`],
     ["deallocation of a syntax tree", `${SYNTAX}del x`],
     ["deallocation of elements", `${ELEMENTS}del x, e`],
-    ["deallocation of map in map", "g = iter([1])\nfor _ in range(100_000): g = map(abs, g)\ndel g"],
-    ["next of map in map", "g = iter([1])\nfor _ in range(100_000): g = map(abs, g)\nnext(g)"],
-    ["next of chain in chain", "import itertools\ng = iter([1])\nfor _ in range(100_000): g = itertools.chain(g)\nnext(g)"],
-    ["deallocation of chain in chain", "import itertools\ng = iter([1])\nfor _ in range(100_000): g = itertools.chain(g)\ndel g"],
-    ["next of generators in generators", "g = iter([1])\ndef wrap(g): yield from g\nfor _ in range(100_000): g = wrap(g)\nnext(g)"],
-    ["next of generator expressions", "g = (x for x in [1])\nfor _ in range(100_000): g = (x for x in g)\nnext(g)"],
-    ["tee of tee", "import itertools\nt = iter([1])\nfor _ in range(50_000): t = itertools.tee(t)[0]\ndel t"],
-    ["bound methods of bound methods", "import types\nm = print\nfor _ in range(100_000): m = types.MethodType(print, m)\ndel m"],
-    ["partials", "import functools\nf = print\nfor _ in range(100_000): f = functools.partial(lambda g: g(), f)\nf()"],
-    ["memory views", "m = memoryview(b'x')\nfor _ in range(100_000): m = memoryview(m)\ndel m"],
-    ["generic aliases, repr", "t = int\nfor _ in range(100_000): t = list[t]\nrepr(t)"],
-    ["generic aliases, hash", "t = int\nfor _ in range(100_000): t = list[t]\nhash(t)"],
+    [
+      "deallocation of map in map",
+      "g = iter([1])\nfor _ in range(100_000): g = map(abs, g)\ndel g",
+    ],
+    [
+      "next of map in map",
+      "g = iter([1])\nfor _ in range(100_000): g = map(abs, g)\nnext(g)",
+    ],
+    [
+      "next of chain in chain",
+      "import itertools\ng = iter([1])\nfor _ in range(100_000): g = itertools.chain(g)\nnext(g)",
+    ],
+    [
+      "deallocation of chain in chain",
+      "import itertools\ng = iter([1])\nfor _ in range(100_000): g = itertools.chain(g)\ndel g",
+    ],
+    [
+      "next of generators in generators",
+      "g = iter([1])\ndef wrap(g): yield from g\nfor _ in range(100_000): g = wrap(g)\nnext(g)",
+    ],
+    [
+      "next of generator expressions",
+      "g = (x for x in [1])\nfor _ in range(100_000): g = (x for x in g)\nnext(g)",
+    ],
+    [
+      "tee of tee",
+      "import itertools\nt = iter([1])\nfor _ in range(50_000): t = itertools.tee(t)[0]\ndel t",
+    ],
+    [
+      "bound methods of bound methods",
+      "import types\nm = print\nfor _ in range(100_000): m = types.MethodType(print, m)\ndel m",
+    ],
+    [
+      "partials",
+      "import functools\nf = print\nfor _ in range(100_000): f = functools.partial(lambda g: g(), f)\nf()",
+    ],
+    [
+      "memory views",
+      "m = memoryview(b'x')\nfor _ in range(100_000): m = memoryview(m)\ndel m",
+    ],
+    [
+      "generic aliases, repr",
+      "t = int\nfor _ in range(100_000): t = list[t]\nrepr(t)",
+    ],
+    [
+      "generic aliases, hash",
+      "t = int\nfor _ in range(100_000): t = list[t]\nhash(t)",
+    ],
     ["hash of tuples", `${TUPLES}hash(x)`],
-    ["slices, repr", "x = None\nfor _ in range(100_000): x = slice(x)\nrepr(x)"],
+    [
+      "slices, repr",
+      "x = None\nfor _ in range(100_000): x = slice(x)\nrepr(x)",
+    ],
     ["an object that calls itself", "class A: pass\nA.__call__ = A()\nA()()"],
-    ["causes of exceptions", "e = None\nfor i in range(100_000):\n    n = ValueError(i)\n    n.__cause__ = e\n    e = n\nraise RecursionError from e"],
-    ["groups of exceptions", "e = ValueError(1)\nfor _ in range(100_000): e = ExceptionGroup('g', [e])\ntry: raise e\nexcept* ValueError: pass"],
+    [
+      "causes of exceptions",
+      "e = None\nfor i in range(100_000):\n    n = ValueError(i)\n    n.__cause__ = e\n    e = n\nraise RecursionError from e",
+    ],
+    [
+      "groups of exceptions",
+      "e = ValueError(1)\nfor _ in range(100_000): e = ExceptionGroup('g', [e])\ntry: raise e\nexcept* ValueError: pass",
+    ],
     ["parentheses", "eval('(' * 100_000)"],
     ["brackets", "eval('[' * 190 + ']' * 190)"],
     ["unary minus", "eval('-' * 100_000 + '1')"],
@@ -126,14 +216,32 @@ describe("never a crash:", () => {
     ["calls", "eval('x' + '()' * 50_000)"],
     ["lambdas", "eval('lambda:' * 5000 + '1')"],
     ["nested comprehensions", "eval('[' * 100 + '0 ' + 'for x in [1]]' * 100)"],
-    ["nested comprehensions of one another", "eval('[' * 60 + '0' + ' for x in [1]]' * 60)"],
+    [
+      "nested comprehensions of one another",
+      "eval('[' * 60 + '0' + ' for x in [1]]' * 60)",
+    ],
     ["conditional expressions", "eval('1 if 1 else ' * 20_000 + '1')"],
     ["nested f-strings", `eval('f"{' * 140 + '1' + '}"' * 140)`],
-    ["nested blocks", String.raw`exec("\n".join(" " * i + "if 1:" for i in range(99)) + "\n" + " " * 99 + "pass")`],
-    ["elif after elif", String.raw`exec("if 0: pass\n" + "elif 0: pass\n" * 20_000)`],
-    ["nested functions", String.raw`exec("\n".join(" " * i + f"def f{i}():" for i in range(99)) + "\n" + " " * 99 + "pass")`],
-    ["match patterns", String.raw`exec("match 1:\n case " + "[" * 150 + "]" * 150 + ": pass")`],
-    ["a syntax tree, compiled", `${SYNTAX}compile(ast.fix_missing_locations(ast.Expression(x)), 'f', 'eval')`],
+    [
+      "nested blocks",
+      String.raw`exec("\n".join(" " * i + "if 1:" for i in range(99)) + "\n" + " " * 99 + "pass")`,
+    ],
+    [
+      "elif after elif",
+      String.raw`exec("if 0: pass\n" + "elif 0: pass\n" * 20_000)`,
+    ],
+    [
+      "nested functions",
+      String.raw`exec("\n".join(" " * i + f"def f{i}():" for i in range(99)) + "\n" + " " * 99 + "pass")`,
+    ],
+    [
+      "match patterns",
+      String.raw`exec("match 1:\n case " + "[" * 150 + "]" * 150 + ": pass")`,
+    ],
+    [
+      "a syntax tree, compiled",
+      `${SYNTAX}compile(ast.fix_missing_locations(ast.Expression(x)), 'f', 'eval')`,
+    ],
     ["a syntax tree, dumped", `${SYNTAX}ast.dump(x)`],
     ["a syntax tree, unparsed", `${SYNTAX}ast.unparse(x)`],
     ["a syntax tree, copied", `import copy\n${SYNTAX}copy.deepcopy(x)`],
@@ -141,20 +249,50 @@ describe("never a crash:", () => {
     ["objects, copied", `import copy\n${OBJECTS}copy.deepcopy(x)`],
     ["objects, pickled", `import pickle\n${OBJECTS}pickle.dumps(x)`],
     ["pickle in Python", `import pickle\n${LISTS}pickle._dumps(x)`],
-    ["unpickled tuples", "import pickle\npickle.loads(b'(' * 100_000 + b't' * 100_000 + b'.')"],
+    [
+      "unpickled tuples",
+      "import pickle\npickle.loads(b'(' * 100_000 + b't' * 100_000 + b'.')",
+    ],
     ["marshal.dumps", `import marshal\n${TUPLES}marshal.dumps(x)`],
-    ["marshal.loads", String.raw`import marshal` + "\n" + String.raw`try: marshal.loads(b"\xa9\x01" * 100_000)` + "\nexcept (ValueError, EOFError): pass"],
-    ["XML, parsed", "import xml.etree.ElementTree as E\nE.fromstring('<a>' * 100_000 + '</a>' * 100_000)"],
+    [
+      "marshal.loads",
+      String.raw`import marshal` +
+        "\n" +
+        String.raw`try: marshal.loads(b"\xa9\x01" * 100_000)` +
+        "\nexcept (ValueError, EOFError): pass",
+    ],
+    [
+      "XML, parsed",
+      "import xml.etree.ElementTree as E\nE.fromstring('<a>' * 100_000 + '</a>' * 100_000)",
+    ],
     ["XML, written", `${ELEMENTS}E.tostring(x)`],
     ["TOML", "import tomllib\ntomllib.loads('a=' + '[' * 50_000)"],
-    ["sqlite", "import sqlite3\ntry: sqlite3.connect(':memory:').execute('select ' + '(' * 100_000)\nexcept sqlite3.Error: pass"],
-    ["repeated groups of re", "import re\nre.match('(?:(a)|b)*', 'ab' * 500_000)"],
+    [
+      "sqlite",
+      "import sqlite3\ntry: sqlite3.connect(':memory:').execute('select ' + '(' * 100_000)\nexcept sqlite3.Error: pass",
+    ],
+    [
+      "repeated groups of re",
+      "import re\nre.match('(?:(a)|b)*', 'ab' * 500_000)",
+    ],
     ["lazy repeats of re", "import re\nre.match('(?:a|b)*?c', 'ab' * 500_000)"],
     ["alternatives of re", "import re\nre.compile('a|' * 50_000)"],
-    ["chained maps", "import collections\nc = {}\nfor _ in range(20_000): c = collections.ChainMap({}, c)\nc.get('x')"],
-    ["a raised limit", "import sys\nsys.setrecursionlimit(10**9)\ndef f(): f()\nf()"],
-    ["a raised limit, through C", "import sys\nsys.setrecursionlimit(10**9)\nclass A:\n    def __repr__(self): return repr([self])\nrepr(A())"],
-    ["a raised limit, through sort", "import sys\nsys.setrecursionlimit(10**9)\ndef f(x): return sorted([x], key=f)\nf(1)"],
+    [
+      "chained maps",
+      "import collections\nc = {}\nfor _ in range(20_000): c = collections.ChainMap({}, c)\nc.get('x')",
+    ],
+    [
+      "a raised limit",
+      "import sys\nsys.setrecursionlimit(10**9)\ndef f(): f()\nf()",
+    ],
+    [
+      "a raised limit, through C",
+      "import sys\nsys.setrecursionlimit(10**9)\nclass A:\n    def __repr__(self): return repr([self])\nrepr(A())",
+    ],
+    [
+      "a raised limit, through sort",
+      "import sys\nsys.setrecursionlimit(10**9)\ndef f(x): return sorted([x], key=f)\nf(1)",
+    ],
     ["a result that is too deep", `${LISTS}result = x`],
     ["a last value that is too deep", `${LISTS}x`],
   ])("%s", async (_, code) => {

@@ -115,9 +115,7 @@ describe("exit", () => {
   it.each(["sys.exit()", "sys.exit(0)", "sys.exit(None)", "raise SystemExit"])(
     "%s succeeds",
     async (call) => {
-      const result = await run(
-        `import sys\nprint("a")\n${call}\nprint("b")`,
-      );
+      const result = await run(`import sys\nprint("a")\n${call}\nprint("b")`);
       expect(result.stdout).toBe("a");
     },
   );
@@ -268,7 +266,10 @@ describe("what the sandbox does not have", () => {
       "import threading; threading.Thread(target=print).start()",
       "RuntimeError: can't start new thread",
     ],
-    ["import os; os.fork()", "AttributeError: module 'os' has no attribute 'fork'"],
+    [
+      "import os; os.fork()",
+      "AttributeError: module 'os' has no attribute 'fork'",
+    ],
     [
       'import os; os.system("ls")',
       "AttributeError: module 'os' has no attribute 'system'",

@@ -43,10 +43,10 @@ const FAILING = SOURCE.replace(
   }
 `,
 )
-  .replace("20_000", "4_000")
-  .replace("80_000", "16_000");
+  .replace("20_000", "8_000")
+  .replace("80_000", "8_000");
 
-it("20,000 that fail, exit or write files leave memory and files as they were", async () => {
+it("16,000 that fail, exit or write files leave memory and files as they were", async () => {
   const result = JSON.parse(await nodePrints(FAILING, ["--expose-gc"]));
   expect(result.fds).toBe(0);
   expect(result.grown).toBeLessThan(30);

@@ -91,8 +91,7 @@ describe("import", () => {
   });
 
   it("of something that is not there is a ModuleNotFoundError", async () => {
-    const code =
-      "try: import numpy\nexcept ModuleNotFoundError as e: print(e)";
+    const code = "try: import numpy\nexcept ModuleNotFoundError as e: print(e)";
     expect(await printed(code)).toBe("No module named 'numpy'");
   });
 
@@ -123,25 +122,89 @@ describe("modules work:", () => {
     ],
     [
       "json",
-      "import json\nprint(json.dumps(json.loads('{\"a\": [1, 2.5, null, \"é\"]}'), ensure_ascii=False))",
+      'import json\nprint(json.dumps(json.loads(\'{"a": [1, 2.5, null, "é"]}\'), ensure_ascii=False))',
       '{"a": [1, 2.5, null, "é"]}',
     ],
-    ["re", String.raw`import re; print(re.sub(r"(\w+) (\w+)", r"\2 \1", "a b"))`, "b a"],
-    ["hashlib", "import hashlib\nprint(hashlib.sha256(b'a').hexdigest()[:8], hashlib.md5(b'a').hexdigest()[:8], hashlib.blake2b(b'a').hexdigest()[:8], hashlib.sha3_256(b'a').hexdigest()[:8])", "ca978112 0cc175b9 333fcb4e 80084bf2"],
-    ["zlib and gzip", "import gzip, zlib\nprint(gzip.decompress(gzip.compress(b'a' * 9)), zlib.decompress(zlib.compress(b'b')))", "b'aaaaaaaaa' b'b'"],
-    ["struct and array", "import array, struct\nprint(struct.unpack('<iq', struct.pack('<iq', -1, 2**40)), array.array('d', [1.5]))", "(-1, 1099511627776) array('d', [1.5])"],
-    ["unicodedata", "import unicodedata\nprint(unicodedata.normalize('NFD', 'é').encode(), unicodedata.name('𝄞'))", "b'e\\xcc\\x81' MUSICAL SYMBOL G CLEF"],
-    ["statistics", "import statistics\nprint(statistics.mean([1, 2, 3]), statistics.stdev([1, 2, 3]))", "2 1.0"],
-    ["datetime", "import datetime\nprint(datetime.datetime.fromisoformat('2024-02-29T12:00:00Z') + datetime.timedelta(days=366), datetime.datetime(2024, 1, 1).strftime('%A %d %B'))", "2025-03-01 12:00:00+00:00 Monday 01 January"],
-    ["csv", "import csv, io\nprint(list(csv.DictReader(io.StringIO('a,b\\n1,\"x,y\"\\n'))))", "[{'a': '1', 'b': 'x,y'}]"],
-    ["zipfile", "import io, zipfile\nb = io.BytesIO()\nwith zipfile.ZipFile(b, 'w', zipfile.ZIP_DEFLATED) as z: z.writestr('a', 'x' * 100)\nprint(zipfile.ZipFile(b).read('a')[:2])", "b'xx'"],
-    ["argparse", "import argparse\np = argparse.ArgumentParser()\np.add_argument('--n', type=int)\nprint(p.parse_args(['--n', '3']).n)", "3"],
-    ["logging", "import io, logging\ns = io.StringIO()\nlogging.basicConfig(stream=s)\nlogging.error('x')\nprint(s.getvalue().strip())", "ERROR:root:x"],
-    ["urllib.parse", "import urllib.parse\nprint(urllib.parse.urlencode({'a': 'é &'}))", "a=%C3%A9+%26"],
-    ["graphlib", "import graphlib\nprint(list(graphlib.TopologicalSorter({'a': 'b'}).static_order()))", "['b', 'a']"],
-    ["contextvars and weakref", "import weakref\nclass A: pass\na = A()\nr = weakref.ref(a)\ndel a\nprint(r())", "None"],
-    ["locale", "import locale\nlocale.setlocale(locale.LC_ALL, '')\nprint(f'{1234567.5:,}')", "1,234,567.5"],
-    ["math", "import math\nprint(math.sin(1), math.gamma(5.5), 0.1 + 0.2, round(2.675, 2), float('1e-320'))", "0.8414709848078965 52.34277778455352 0.30000000000000004 2.67 1e-320"],
+    [
+      "re",
+      String.raw`import re; print(re.sub(r"(\w+) (\w+)", r"\2 \1", "a b"))`,
+      "b a",
+    ],
+    [
+      "hashlib",
+      "import hashlib\nprint(hashlib.sha256(b'a').hexdigest()[:8], hashlib.md5(b'a').hexdigest()[:8], hashlib.blake2b(b'a').hexdigest()[:8], hashlib.sha3_256(b'a').hexdigest()[:8])",
+      "ca978112 0cc175b9 333fcb4e 80084bf2",
+    ],
+    [
+      "zlib and gzip",
+      "import gzip, zlib\nprint(gzip.decompress(gzip.compress(b'a' * 9)), zlib.decompress(zlib.compress(b'b')))",
+      "b'aaaaaaaaa' b'b'",
+    ],
+    [
+      "struct and array",
+      "import array, struct\nprint(struct.unpack('<iq', struct.pack('<iq', -1, 2**40)), array.array('d', [1.5]))",
+      "(-1, 1099511627776) array('d', [1.5])",
+    ],
+    [
+      "unicodedata",
+      "import unicodedata\nprint(unicodedata.normalize('NFD', 'é').encode(), unicodedata.name('𝄞'))",
+      "b'e\\xcc\\x81' MUSICAL SYMBOL G CLEF",
+    ],
+    [
+      "statistics",
+      "import statistics\nprint(statistics.mean([1, 2, 3]), statistics.stdev([1, 2, 3]))",
+      "2 1.0",
+    ],
+    [
+      "datetime",
+      "import datetime\nprint(datetime.datetime.fromisoformat('2024-02-29T12:00:00Z') + datetime.timedelta(days=366), datetime.datetime(2024, 1, 1).strftime('%A %d %B'))",
+      "2025-03-01 12:00:00+00:00 Monday 01 January",
+    ],
+    [
+      "csv",
+      "import csv, io\nprint(list(csv.DictReader(io.StringIO('a,b\\n1,\"x,y\"\\n'))))",
+      "[{'a': '1', 'b': 'x,y'}]",
+    ],
+    [
+      "zipfile",
+      "import io, zipfile\nb = io.BytesIO()\nwith zipfile.ZipFile(b, 'w', zipfile.ZIP_DEFLATED) as z: z.writestr('a', 'x' * 100)\nprint(zipfile.ZipFile(b).read('a')[:2])",
+      "b'xx'",
+    ],
+    [
+      "argparse",
+      "import argparse\np = argparse.ArgumentParser()\np.add_argument('--n', type=int)\nprint(p.parse_args(['--n', '3']).n)",
+      "3",
+    ],
+    [
+      "logging",
+      "import io, logging\ns = io.StringIO()\nlogging.basicConfig(stream=s)\nlogging.error('x')\nprint(s.getvalue().strip())",
+      "ERROR:root:x",
+    ],
+    [
+      "urllib.parse",
+      "import urllib.parse\nprint(urllib.parse.urlencode({'a': 'é &'}))",
+      "a=%C3%A9+%26",
+    ],
+    [
+      "graphlib",
+      "import graphlib\nprint(list(graphlib.TopologicalSorter({'a': 'b'}).static_order()))",
+      "['b', 'a']",
+    ],
+    [
+      "contextvars and weakref",
+      "import weakref\nclass A: pass\na = A()\nr = weakref.ref(a)\ndel a\nprint(r())",
+      "None",
+    ],
+    [
+      "locale",
+      "import locale\nlocale.setlocale(locale.LC_ALL, '')\nprint(f'{1234567.5:,}')",
+      "1,234,567.5",
+    ],
+    [
+      "math",
+      "import math\nprint(math.sin(1), math.gamma(5.5), 0.1 + 0.2, round(2.675, 2), float('1e-320'))",
+      "0.8414709848078965 52.34277778455352 0.30000000000000004 2.67 1e-320",
+    ],
   ])("%s", async (_, code, text) => {
     expect(await printed(code)).toBe(text);
   });

@@ -107,7 +107,9 @@ describe("onStdout and onStderr", () => {
 
   it("of the sandbox hold for every run, unless execute has its own", async () => {
     const seen: string[] = [];
-    const sandbox = new Sandbox({ onStdout: (chunk) => seen.push(`s${chunk}`) });
+    const sandbox = new Sandbox({
+      onStdout: (chunk) => seen.push(`s${chunk}`),
+    });
     await sandbox.execute("print(1)");
     await sandbox.execute("print(2)", {
       onStdout: (chunk) => seen.push(`e${chunk}`),
@@ -138,9 +140,12 @@ describe("onStdout and onStderr", () => {
       const until = performance.now() + 1;
       while (performance.now() < until);
     };
-    const result = await run("line = 'x' * 999\nfor _ in range(5000): print(line)", {
-      onStdout,
-    });
+    const result = await run(
+      "line = 'x' * 999\nfor _ in range(5000): print(line)",
+      {
+        onStdout,
+      },
+    );
     expect(size).toBe(5_000_000);
     expect(result.stdoutBytes).toHaveLength(5_000_000);
   });
@@ -189,17 +194,21 @@ describe("a handler that throws", () => {
     ]);
   });
 
-  it.each(["undefined", "null", "'text'", "Symbol('s')", "Object.create(null)", "1n"])(
-    "throwing %s does not end the process",
-    async (thrown) => {
-      const source = `
+  it.each([
+    "undefined",
+    "null",
+    "'text'",
+    "Symbol('s')",
+    "Object.create(null)",
+    "1n",
+  ])("throwing %s does not end the process", async (thrown) => {
+    const source = `
         import { Sandbox } from "@bsull/eryx";
         const onStdout = () => { throw ${thrown}; };
         const { value } = await new Sandbox().execute("print(1)\\n2", { onStdout });
         console.log(value);`;
-      expect(await nodePrints(source, ["--no-warnings"])).toBe("2");
-    },
-  );
+    expect(await nodePrints(source, ["--no-warnings"])).toBe("2");
+  });
 
   it("that is async and rejects does not hold the run up", async () => {
     const source = `

@@ -25,7 +25,9 @@ describe("types", () => {
     expectTypeOf<Sandbox["execute"]>().parameters.toEqualTypeOf<
       [code: string, options?: ExecutionOptions]
     >();
-    expectTypeOf<Sandbox["execute"]>().returns.resolves.toEqualTypeOf<ExecuteResult>();
+    expectTypeOf<
+      Sandbox["execute"]
+    >().returns.resolves.toEqualTypeOf<ExecuteResult>();
     expectTypeOf<
       Sandbox["executeCancellable"]
     >().returns.toEqualTypeOf<ExecutionHandle>();
@@ -34,7 +36,9 @@ describe("types", () => {
   });
 
   it("of the handle", () => {
-    expectTypeOf<ExecutionHandle["wait"]>().returns.resolves.toEqualTypeOf<ExecuteResult>();
+    expectTypeOf<
+      ExecutionHandle["wait"]
+    >().returns.resolves.toEqualTypeOf<ExecuteResult>();
     expectTypeOf<ExecutionHandle["isRunning"]>().toBeBoolean();
     expectTypeOf<ExecutionHandle["cancel"]>().returns.toBeVoid();
   });

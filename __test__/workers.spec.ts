@@ -50,8 +50,8 @@ describe("worker threads", () => {
       let sum = 0;
       for (let n = 0; n < 10; n++) {
         const worker = start(n);
-        sum += await message(worker);
-        await exit(worker);
+        const [value] = await Promise.all([message(worker), exit(worker)]);
+        sum += value;
       }
       console.log(sum);`;
     expect(await withWorkers(COMPUTE, main)).toBe("285");
@@ -111,8 +111,9 @@ describe("worker threads", () => {
     });`;
     const main = `
       const worker = start();
+      const ended = exit(worker);
       console.log(await new Promise((resolve) => worker.once("error", (error) => resolve(error.message))));
-      await exit(worker);
+      await ended;
       console.log((await new Sandbox().execute("1")).value);`;
     expect(await withWorkers(work, main)).toBe("mine\n1");
   });

@@ -34,6 +34,9 @@ pub struct NativeRuntime {
 #[napi]
 impl NativeRuntime {
     /// Loads the runtime in `directory`. The process keeps it: later calls with the same directory share it.
+    ///
+    /// # Errors
+    /// The runtime cannot be loaded.
     #[napi(constructor, catch_unwind)]
     pub fn new(directory: String, dispatch: Function<'_, dispatch::Arguments, ()>) -> Result<Self> {
         let runtime = options::shared_runtime(Path::new(&directory))
@@ -46,6 +49,7 @@ impl NativeRuntime {
 
     /// Version of Python, of wasmtime, and the runtime's identity.
     #[napi(catch_unwind)]
+    #[must_use]
     pub fn versions(&self) -> Vec<String> {
         let manifest = self.runtime.manifest();
         vec![
@@ -66,6 +70,9 @@ pub struct NativeSandbox {
 #[napi]
 impl NativeSandbox {
     /// Options come checked from `js/options.js`.
+    ///
+    /// # Errors
+    /// What only the core can check is wrong with them.
     #[napi(constructor, catch_unwind)]
     pub fn new(runtime: &NativeRuntime, options: NativeSandboxOptions) -> Result<Self> {
         let sandbox = Sandbox::new(&runtime.runtime, options.into_core())
@@ -77,6 +84,9 @@ impl NativeSandbox {
     }
 
     /// Starts `code`. The end comes as an event with `id`. Returns an error if nothing was started.
+    ///
+    /// # Errors
+    /// The encoded inputs are damaged.
     #[napi(catch_unwind)]
     pub fn execute(
         &self,
@@ -85,14 +95,14 @@ impl NativeSandbox {
         options: NativeExecutionOptions,
         run: &NativeRun,
     ) -> Result<Option<ErrorObject>> {
-        let mut core = options.to_core(run.0.clone())?;
         let streams = options::Streams::from_bits(options.streams);
+        let mut options = options.to_core(run.0.clone())?;
         if streams.any() {
-            core.sink = Some(Arc::new(Sink::new(Arc::clone(&self.dispatch), id, streams)));
+            options.sink = Some(Arc::new(Sink::new(Arc::clone(&self.dispatch), id, streams)));
         }
         let dispatch = Arc::clone(&self.dispatch);
-        let started = self.sandbox.spawn(code, core, move |outcome| {
-            dispatch.send(Event::Done(id, Box::new(outcome)))
+        let started = self.sandbox.spawn(code, options, move |outcome| {
+            dispatch.send(Event::Done(id, Box::new(outcome)));
         });
         Ok(started.err().map(ErrorObject::from))
     }
@@ -123,6 +133,7 @@ impl NativeRun {
     /// A run that is yet to start.
     #[expect(clippy::new_without_default, reason = "a JavaScript constructor")]
     #[napi(constructor, catch_unwind)]
+    #[must_use]
     pub fn new() -> Self {
         Self(CancelHandle::new())
     }

@@ -57,11 +57,11 @@ pub fn deepen(wasm: &[u8]) -> Result<Vec<u8>> {
                 encoder.section(&functions(&types, &wrapped));
             }
             Payload::CodeSectionStart { .. } => {
-                let wrapper = |local: u32, number: u32| -> Result<Function> {
+                let envelope = |local: u32, number: u32| -> Result<Function> {
                     let parameters = parameters(&module, imported + local)?;
                     Ok(wrapper(parameters, stack_pointer, first_new + number))
                 };
-                encoder.section(&bodies(wasm, code.clone(), &wrapped, wrapper)?);
+                encoder.section(&bodies(wasm, code.clone(), &wrapped, envelope)?);
             }
             payload => {
                 if let Some((id, range)) = payload.as_section() {
@@ -128,7 +128,7 @@ fn bodies(
     wasm: &[u8],
     code: CodeSectionReader<'_>,
     wrapped: &[u32],
-    wrapper: impl Fn(u32, u32) -> Result<Function>,
+    envelope: impl Fn(u32, u32) -> Result<Function>,
 ) -> Result<CodeSection> {
     let mut section = CodeSection::new();
     let mut moved = Vec::new();
@@ -136,7 +136,7 @@ fn bodies(
         let body = &wasm[body?.range()];
         match wrapped.binary_search(&index) {
             Ok(number) => {
-                section.function(&wrapper(index, u32::try_from(number)?)?);
+                section.function(&envelope(index, u32::try_from(number)?)?);
                 moved.push(body);
             }
             Err(_) => drop(section.raw(body)),

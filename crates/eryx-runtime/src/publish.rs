@@ -67,30 +67,38 @@ fn make(layout: &Layout, lock: &Lock, linked: &Linked, progress: &mut dyn Progre
     let stripped = strip::strip(&fs::read(&linked.wasm)?)?;
     steps.run("compiling to machine code", || {
         let code = eryx::builder::compile(&stripped.wasm).map_err(|error| anyhow!(error))?;
-        fs::write(output(file::MODULE), code)?;
-        Ok(fs::write(
-            output(file::WASM),
-            zstd::encode_all(stripped.wasm.as_slice(), ZSTD_LEVEL)?,
-        )?)
+        replace(&output(file::MODULE), &code)?;
+        replace(
+            &output(file::WASM),
+            &zstd::encode_all(stripped.wasm.as_slice(), ZSTD_LEVEL)?,
+        )
     })?;
     let module = output(file::MODULE);
     let library = steps.run("compiling the standard library", || {
         let archive = library::make(&module, &stripped, &linked.stdlib_tar, &linked.tzdata_wheel)?;
-        fs::write(output(file::LIBRARY), &archive)?;
+        replace(&output(file::LIBRARY), &archive)?;
         Ok(archive)
     })?;
     let frozen = steps.run("taking the image", || {
         let frozen = freeze::freeze(&module, &stripped, library, &layout.guest().join("python"))?;
-        fs::write(output(file::IMAGE), &frozen.memory)?;
+        replace(&output(file::IMAGE), &frozen.memory)?;
         Ok(frozen)
     })?;
     steps.run("writing the manifest", || {
         let manifest = manifest(lock, frozen.manifest, &layout.output)?;
-        Ok(fs::write(
-            output(file::MANIFEST),
-            serde_json::to_vec_pretty(&manifest)?,
-        )?)
+        replace(
+            &output(file::MANIFEST),
+            &serde_json::to_vec_pretty(&manifest)?,
+        )
     })
+}
+
+/// Puts a new file in the place of `path`. Processes that have the old one mapped keep it as it was.
+fn replace(path: &Path, content: &[u8]) -> Result<()> {
+    let partial = path.with_extension("partial");
+    fs::write(&partial, content)
+        .and_then(|()| fs::rename(&partial, path))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn manifest(lock: &Lock, image: eryx::manifest::ImageManifest, output: &Path) -> Result<Manifest> {

@@ -220,7 +220,7 @@ impl View {
                 content.len(),
                 libc::PROT_READ,
                 libc::MAP_SHARED,
-            )?
+            )?;
         };
         Ok(view)
     }

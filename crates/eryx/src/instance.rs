@@ -150,6 +150,11 @@ impl Instance {
                 result: Ok(()),
                 fuel_consumed,
             },
+            Err(error) if matches!(error.downcast_ref(), Some(Exit(0))) => Ended {
+                condition: Condition::Lost,
+                result: Ok(()),
+                fuel_consumed,
+            },
             Err(error) => {
                 let result = Err(self.classify(&error));
                 if !error.is::<Exit>() {

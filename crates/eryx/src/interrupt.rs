@@ -84,7 +84,9 @@ impl Interrupt {
     /// For a last call into a guest that was cut off: it is cut off again soon.
     pub(crate) fn soon() -> Self {
         let now = Instant::now();
-        let asked = now.checked_sub(GRACE - LAST_CALL).unwrap_or(now);
+        let asked = now
+            .checked_sub(GRACE.checked_sub(LAST_CALL).unwrap())
+            .unwrap_or(now);
         Self {
             deadline: Some(now),
             cancel: CancelHandle::new(),

@@ -67,10 +67,10 @@ impl Report {
                 ("message", Value::String(text)) => failure.message = text,
                 ("traceback", Value::String(text)) => failure.traceback = text,
                 ("frames", Value::List(list)) => {
-                    failure.frames = list.into_iter().filter_map(frame).collect()
+                    failure.frames = list.into_iter().filter_map(frame).collect();
                 }
                 ("exit_code", Value::Int(code)) => {
-                    failure.exit_code = i32::try_from(code).ok().or(Some(-1))
+                    failure.exit_code = i32::try_from(code).ok().or(Some(-1));
                 }
                 _ => {}
             }

@@ -28,7 +28,7 @@ pub(crate) struct Pool {
     manifest: Arc<ImageManifest>,
     strategy: RestoreStrategy,
     metered: bool,
-    idle: Mutex<Vec<Box<Instance>>>,
+    idle: Mutex<Vec<Instance>>,
     /// Guests that are being cleaned.
     returning: AtomicUsize,
     returned: Notify,
@@ -58,7 +58,7 @@ impl Pool {
     }
 
     /// A guest in the image's state. If there is no room for one more, waits for those that are being cleaned.
-    pub(crate) async fn take(&self) -> Result<Box<Instance>, Error> {
+    pub(crate) async fn take(&self) -> Result<Instance, Error> {
         loop {
             let returned = self.returned.notified();
             if let Some(instance) = self.idle().pop() {
@@ -72,17 +72,15 @@ impl Pool {
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Box<Instance>>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Instance>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn instantiate(&self, slot: Arc<Slot>) -> Result<Box<Instance>, Error> {
+    fn instantiate(&self, slot: Arc<Slot>) -> Result<Instance, Error> {
         let host = Host::new(nothing(), self.manifest.interrupt.as_slice().into());
-        Instance::new(&self.module, slot, host, &self.manifest, self.metered)
-            .map(Box::new)
-            .map_err(|error| {
-                Error::Initialization(format!("the Python runtime cannot be started: {error:#}"))
-            })
+        Instance::new(&self.module, slot, host, &self.manifest, self.metered).map_err(|error| {
+            Error::Initialization(format!("the Python runtime cannot be started: {error:#}"))
+        })
     }
 
     /// A guest has ended its run and will be given back.
@@ -91,10 +89,10 @@ impl Pool {
     }
 
     /// Cleans a guest up after its run and keeps it, if there is room.
-    pub(crate) fn give_back(&self, instance: Box<Instance>, condition: Condition) {
+    pub(crate) fn give_back(&self, instance: Instance, condition: Condition) {
         // A slot that cannot be cleaned is dropped, mapping and all.
         let clean = match instance.recycle(condition, self.strategy) {
-            Ok(Recycled::Instance(instance)) => Some(instance),
+            Ok(Recycled::Instance(instance)) => Some(*instance),
             Ok(Recycled::Slot(slot)) => self.instantiate(slot).ok(),
             Err(_) => None,
         };

@@ -79,7 +79,7 @@ impl Slot {
     /// Makes `size` bytes accessible; the new ones are zero.
     fn grow(&self, size: usize) -> io::Result<()> {
         let old = self.accessible();
-        if size > RESERVATION || size < old || size % PAGE != 0 {
+        if size > RESERVATION || size < old || !size.is_multiple_of(PAGE) {
             return Err(io::ErrorKind::OutOfMemory.into());
         }
         // SAFETY: inside our reservation and behind everything accessible; the pages there were never written since
@@ -157,7 +157,7 @@ impl Slot {
                 source.as_ptr(),
                 self.start.as_ptr().add(from),
                 source.len(),
-            )
+            );
         };
     }
 

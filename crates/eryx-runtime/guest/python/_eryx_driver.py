@@ -28,8 +28,8 @@ KIND_OUTCOME = 2
 DONE = -1
 
 _MAX_REPR = 10_000
-# Larger sources are not turned into a syntax tree, which takes 50 times their size: their last expression has no value.
-_MAX_TREE_SOURCE = 400_000
+# Larger sources are not turned into a syntax tree, which takes 200 times their size: their last expression has no value.
+_MAX_TREE_SOURCE = 100_000
 _VALUE = "_eryx_value"
 
 _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT

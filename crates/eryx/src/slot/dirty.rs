@@ -183,8 +183,11 @@ mod linux {
         Ok(found)
     }
 
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "both lie inside a range whose length is a usize"
+    )]
     fn offsets(from: u64, to: u64) -> (usize, usize) {
-        // Both lie inside a range whose length is a usize.
         (from as usize, to as usize)
     }
 }

@@ -7,6 +7,10 @@ fn image(pages: usize) -> Arc<Image> {
     Arc::new(Image::from_memory(&memory, vec![7]).expect("an image"))
 }
 
+#[expect(
+    clippy::mut_from_ref,
+    reason = "the slot's memory is the guest's, not a field of it"
+)]
 fn bytes(slot: &Slot) -> &mut [u8] {
     // SAFETY: `accessible` bytes are mapped, and each test touches its own slot from one thread, one slice at a time.
     unsafe { std::slice::from_raw_parts_mut(slot.start.as_ptr(), slot.accessible()) }

@@ -20,6 +20,7 @@ const RIGHT_READ_DIRECTORY: u64 = 1 << 14;
 /// A (pointer, length) pair that should be a path.
 type Text = (u32, u32);
 
+#[expect(clippy::too_many_lines, reason = "a flat list of imports")]
 pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     import!(
         linker,
