@@ -75,7 +75,7 @@ export function child(
 ): Promise<ChildResult> {
   const options = {
     cwd: root,
-    timeout: 25_000,
+    timeout: 55_000,
     env: { ...process.env, NODE_OPTIONS: "", ...env },
   };
   return new Promise((resolve) => {

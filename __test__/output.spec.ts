@@ -115,10 +115,7 @@ describe("result", () => {
     ],
     ["result = print", /^result: .* is not transferable$/],
     ["result = [object()]", "result[0]: object is not transferable"],
-    [
-      "class C: pass\nresult = C()",
-      /^result: .*C is not transferable$/,
-    ],
+    ["class C: pass\nresult = C()", /^result: .*C is not transferable$/],
     [
       String.raw`result = ["\ud800"]`,
       /^.*result\[0\]: .*surrogate.* is not transferable$/,

@@ -1,3 +1,5 @@
+import { shown } from "./check.js";
+
 // Runs whose end has not been reported yet. The addon reports through `dispatch`, in order.
 
 const DONE = 0;
@@ -33,9 +35,12 @@ function notify(handler, chunk) {
   try {
     handler(chunk);
   } catch (error) {
-    process.emitWarning(error instanceof Error ? error : String(error), {
-      type: "EryxHandlerWarning",
-    });
+    process.emitWarning(
+      error instanceof Error ? error : `a handler threw ${shown(error)}`,
+      {
+        type: "EryxHandlerWarning",
+      },
+    );
   }
 }
 

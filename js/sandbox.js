@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { checkText, refuse } from "./check.js";
 import {
   CancelledError,
@@ -22,6 +23,13 @@ function checkCode(code) {
     );
   }
   return checkText("code", code);
+}
+
+/** Any number of executions may share a signal: Node's warning about many listeners means leaks, which these are not. */
+function listen(signal, cancel) {
+  if (signal === undefined) return;
+  if (signal instanceof EventTarget) setMaxListeners(0, signal);
+  signal.addEventListener("abort", cancel, { once: true });
 }
 
 function cancelled() {
@@ -51,7 +59,7 @@ class Execution {
         unregister(id);
         return this.#refused(reject, error);
       }
-      return signal?.addEventListener("abort", cancel, { once: true });
+      return listen(signal, cancel);
     });
   }
 

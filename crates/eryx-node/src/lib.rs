@@ -131,7 +131,6 @@ pub struct NativeRun(CancelHandle);
 #[napi]
 impl NativeRun {
     /// A run that is yet to start.
-    #[expect(clippy::new_without_default, reason = "a JavaScript constructor")]
     #[napi(constructor, catch_unwind)]
     #[must_use]
     pub fn new() -> Self {

@@ -134,13 +134,19 @@ impl Instance {
         fuel: Option<u64>,
     ) -> Ended {
         self.store.data_mut().begin(state);
-        // Looked at with the first step, so that a run that is cancelled already, or has no time, ends.
         self.store.set_epoch_deadline(1);
         let budget = fuel.unwrap_or(u64::MAX);
         if self.metered {
             self.store
                 .set_fuel(budget)
                 .expect("the engine of a metered instance counts fuel");
+        }
+        if self.store.data_mut().interrupt.check() == Verdict::Ask {
+            return Ended {
+                condition: Condition::Sound,
+                result: Err(stopped(self.store.data().interrupt.stop(), false)),
+                fuel_consumed: None,
+            };
         }
         let result = self.drive(request).await;
         let fuel_consumed = fuel.and_then(|budget| Some(budget - self.store.get_fuel().ok()?));

@@ -35,7 +35,7 @@ impl CancelHandle {
     /// Asks the run to end. Does nothing if it has ended already.
     pub fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::Release);
-        self.0.changed.notify_one();
+        self.0.changed.notify_waiters();
     }
 
     /// Whether [`CancelHandle::cancel`] was called.
@@ -144,9 +144,16 @@ impl Interrupt {
         if self.asked.is_some() {
             return timer.await;
         }
+        let cancelled = self.cancel.0.changed.notified();
+        tokio::pin!(cancelled);
+        // From here on a cancellation is noticed; one that came before must be looked for.
+        cancelled.as_mut().enable();
+        if self.cancel.is_cancelled() {
+            return;
+        }
         tokio::select! {
             () = timer => {}
-            () = self.cancel.0.changed.notified() => {}
+            () = cancelled => {}
         }
     }
 }

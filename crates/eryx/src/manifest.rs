@@ -45,6 +45,11 @@ pub struct Manifest {
     pub image: ImageManifest,
 }
 
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
 /// What the host must know of the image.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ImageManifest {
@@ -83,15 +88,19 @@ impl Manifest {
                 error.kind()
             ))
         })?;
+        // Read alone: another format may have another shape.
+        let format: Format = serde_json::from_slice(&text).map_err(|error| {
+            Error::Initialization(format!("the Python runtime's manifest is damaged: {error}"))
+        })?;
+        if format.format != FORMAT {
+            return Err(Error::Initialization(format!(
+                "the Python runtime has format {}, this version reads format {FORMAT}",
+                format.format
+            )));
+        }
         let manifest: Self = serde_json::from_slice(&text).map_err(|error| {
             Error::Initialization(format!("the Python runtime's manifest is damaged: {error}"))
         })?;
-        if manifest.format != FORMAT {
-            return Err(Error::Initialization(format!(
-                "the Python runtime has format {}, this version reads format {FORMAT}",
-                manifest.format
-            )));
-        }
         manifest.check_image()?;
         Ok(manifest)
     }

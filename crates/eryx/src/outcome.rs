@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::error::{PythonError, PythonFrame};
 use crate::host::Delivered;
-use crate::wire::WireError;
+use crate::wire::{self, WireError};
 use crate::{ExecutionOutput, Value};
 
 /// A run that succeeded.
@@ -42,17 +42,17 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn new(delivered: Delivered) -> Self {
         let mut report = Self::default();
-        match delivered.outcome {
+        match delivered.outcome.map(|bytes| wire::decode(&bytes)) {
             None => {}
             Some(Ok(Value::Map(entries))) => report.read(entries),
             Some(_) => report.failure = Some(tampered()),
         }
-        match delivered.result {
+        match delivered.result.map(|bytes| wire::decode(&bytes)) {
             Some(Ok(value)) => report.result = Some(value),
             Some(Err(error)) => report.result_error = Some(refused(error)),
             None => {}
         }
-        report.value = delivered.value.and_then(Result::ok);
+        report.value = delivered.value.and_then(|bytes| wire::decode(&bytes).ok());
         report
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use eryx_vfs::{MemoryFs, Namespace};
 use tokio::sync::Notify;
-use wasmtime::{InstancePre, Linker};
+use wasmtime::{ExternType, InstancePre, Linker, Module, Mutability};
 
 use crate::engine::Code;
 use crate::host::{self, Host, RunState};
@@ -42,6 +42,7 @@ impl Pool {
         strategy: RestoreStrategy,
         metered: bool,
     ) -> wasmtime::Result<Self> {
+        check_globals(&code.module, &manifest)?;
         let mut linker = Linker::new(&code.engine);
         host::link(&mut linker)?;
         let module = linker.instantiate_pre(&code.module)?;
@@ -104,6 +105,25 @@ impl Pool {
         self.returning.fetch_sub(1, Ordering::AcqRel);
         self.returned.notify_waiters();
     }
+}
+
+/// A global that is not in the image would keep its value from run to run.
+fn check_globals(module: &Module, manifest: &ImageManifest) -> wasmtime::Result<()> {
+    let mutable = |kind: &ExternType| {
+        kind.global()
+            .is_some_and(|global| global.mutability() == Mutability::Var)
+    };
+    let named = |name: &str| manifest.globals.iter().any(|(global, _)| global == name);
+    let numbered = module
+        .exports()
+        .filter(|export| mutable(&export.ty()) && export.name().starts_with("__mg"));
+    let numbered: Vec<_> = numbered.map(|export| export.name().to_owned()).collect();
+    if numbered.len() == manifest.globals.len() && numbered.iter().all(|name| named(name)) {
+        return Ok(());
+    }
+    Err(wasmtime::Error::msg(
+        "the Python runtime's manifest names other globals than its module",
+    ))
 }
 
 fn no_room(error: &std::io::Error) -> Error {

@@ -101,6 +101,9 @@ fn length(length: usize) -> Result<[u8; 4], WireError> {
 
 /// Reads the one value that `data` holds.
 pub(crate) fn decode(data: &[u8]) -> Result<Value, WireError> {
+    if data.len() > MAX_BYTES {
+        return Err(WireError::TooLarge);
+    }
     let mut reader = Reader { data, values: 0 };
     let value = reader.value(0)?;
     if reader.data.is_empty() {

@@ -4,6 +4,7 @@ Everything here is in the memory image. What a run needs is looked up once, at i
 replaces functions of the standard library breaks only itself.
 """
 
+import __future__
 import __main__
 import ast
 import atexit
@@ -12,9 +13,11 @@ import linecache
 import logging
 import os
 import random
+import re
 import signal
 import sys
 import time
+import unicodedata
 
 import _eryx
 import _eryx_loop
@@ -28,8 +31,11 @@ KIND_OUTCOME = 2
 DONE = -1
 
 _MAX_REPR = 10_000
-# Larger sources are not turned into a syntax tree, which takes 200 times their size: their last expression has no value.
-_MAX_TREE_SOURCE = 100_000
+# Larger sources are compiled in parts of about this size.
+_PART = 65_536
+# A line that may begin a statement of the top level; the previous one is no decorator.
+_BEGINNING = re.compile(rb"\n(?!(?:else|elif|except|finally)\b)(?=[A-Za-z_@])(?<!\\\n)")
+_FUTURES = __future__.annotations.compiler_flag | __future__.barry_as_FLUFL.compiler_flag
 _VALUE = "_eryx_value"
 
 _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -43,6 +49,8 @@ _exit_functions = 0
 _stock_update_cache = linecache.updatecache
 # What was run, by file name.
 _sources = {}
+# Memory for the report of a run that has used up all of it.
+_reserve = [bytes(1 << 18)]
 _stdout = sys.stdout
 _stderr = sys.stderr
 
@@ -65,7 +73,7 @@ def start(request):
     """Runs one request as far as it goes without waiting."""
     global _run
     code, filename, result_name, inputs, env, seed, streamed = request
-    _run = _Run(result_name)
+    _run = _Run(_identifier(result_name))
     _reseed(seed)
     if streamed != _stdout.line_buffering:
         _stdout.reconfigure(line_buffering=streamed)
@@ -74,12 +82,17 @@ def start(request):
     if env:
         os.environ.update(env)
     if inputs:
-        _names.update(inputs)
-    error = None
+        _names.update((_identifier(name), value) for name, value in inputs.items())
+    error = pending = None
     try:
-        compiled = _compile(code, filename)
-        pending = eval(compiled, _names)
+        parts = _compile(code, filename)
+        if len(parts) == 1 or not any(part.co_flags & _CO_COROUTINE for part in parts):
+            for part in parts:
+                pending = eval(part, _names)
+        else:
+            pending = _run_parts(parts)
     except BaseException as raised:
+        _reserve.clear()
         error = raised
     # Functions that the user set to watch calls are not for ours. No call of ours may come before this.
     try:
@@ -87,7 +100,7 @@ def start(request):
         _set_profile(None)
     except BaseException:  # the profile function saw the call and raised: it is gone
         pass
-    if error is not None or not compiled.co_flags & _CO_COROUTINE:
+    if pending is None:
         return _finish(error)
     _run.task = _eryx_loop.begin(pending)
     return _advance()
@@ -115,18 +128,55 @@ def _advance():
     return _finish(_eryx_loop.outcome(_run.task))
 
 
+def _identifier(name):
+    """As the compiler stores it."""
+    return name if name.isascii() else unicodedata.normalize("NFKC", name)
+
+
 def _compile(code, filename):
+    """The code objects to run, one after the other. More than one for a large source: compiling takes 200 times the
+    size of what is compiled at once."""
     _sources[filename] = code
     linecache.cache.pop(filename, None)
-    if len(code) > _MAX_TREE_SOURCE:
-        return compile(code, filename, "exec", _FLAGS, True)
-    tree = compile(code, filename, "exec", _FLAGS | ast.PyCF_ONLY_AST, True)
+    parts, flags, start, tried = [], _FLAGS, 0, 0
+    while len(code) - tried > _PART and b"coding" not in code[:400]:
+        cut = _BEGINNING.search(code, tried + _PART)
+        if cut is None:
+            break
+        tried = cut.start() + 1
+        try:
+            part = compile(_with_lines(code, start, tried), filename, "exec", flags, True)
+        except SyntaxError:
+            continue  # cut in the middle of something: the next place may do
+        if not parts:
+            flags |= part.co_flags & _FUTURES
+        parts.append(part)
+        start = tried
+    parts.append(_compile_last(_with_lines(code, start, len(code)), filename, flags))
+    return parts
+
+
+def _with_lines(code, start, end):
+    """A part of `code`, with its true line numbers."""
+    return b"\n" * code.count(b"\n", 0, start) + code[start:end] if start or end < len(code) else code
+
+
+def _compile_last(code, filename, flags):
+    """Compiles code whose last expression's value is kept."""
+    tree = compile(code, filename, "exec", flags | ast.PyCF_ONLY_AST, True)
     body = tree.body
     if body and type(body[-1]) is ast.Expr:
         last = body[-1]
         target = ast.copy_location(ast.Name(_VALUE, ast.Store()), last)
         body[-1] = ast.copy_location(ast.Assign([target], last.value), last)
-    return compile(tree, filename, "exec", _FLAGS, True)
+    return compile(tree, filename, "exec", flags, True)
+
+
+async def _run_parts(parts):
+    for part in parts:
+        pending = eval(part, _names)
+        if part.co_flags & _CO_COROUTINE:
+            await pending
 
 
 def _update_cache(filename, module_globals=None):
@@ -147,7 +197,7 @@ def _reseed(seed):
 
 def flush():
     """Hands everything printed so far to the host. Also called after a run was cut off, for what it had printed."""
-    for stream in (sys.stdout, sys.stderr, _stdout, _stderr):
+    for stream in (getattr(sys, "stdout", None), getattr(sys, "stderr", None), _stdout, _stderr):
         try:
             stream.flush()
         except _eryx.SandboxInterrupt:

@@ -83,7 +83,8 @@ def _warm_up():
     asyncio.run(asyncio.sleep(0))
     for code in ("x = 1\nx", "raise ValueError('x')", "def f(:"):
         try:
-            exec(_eryx_driver._compile(code.encode(), "<warm-up>"), {})
+            for part in _eryx_driver._compile(code.encode(), "<warm-up>"):
+                exec(part, {})
         except Exception as error:
             "".join(traceback.format_exception(error))
     bytearray(_SPARE_BYTES)

@@ -44,6 +44,20 @@ class Loop(base_events.BaseEventLoop):
         super().__init__()
         self._selector = _Selector(blocking)
         self._clock_resolution = 1e-6
+        self._interrupted = False
+
+    def _run_once(self):
+        super()._run_once()
+        if self._interrupted:
+            self._interrupted = False
+            raise _eryx.SandboxInterrupt
+
+    def call_exception_handler(self, context):
+        """An interrupt that met the loop's own code between two callbacks ends up here: it goes on."""
+        if isinstance(context.get("exception"), _eryx.SandboxInterrupt):
+            self._interrupted = True
+        else:
+            super().call_exception_handler(context)
 
     def _process_events(self, event_list):
         pass

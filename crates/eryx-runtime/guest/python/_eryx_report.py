@@ -9,9 +9,10 @@ import traceback
 import _eryx
 
 # Where our modules lay when the image was made.
-_OURS = "/eryx/"
+_OURS = {f"/eryx/_eryx_{name}.py" for name in ("driver", "loop", "report")}
 _MAX_TEXT = 1 << 20
 _MAX_FRAMES = 1000
+_MAX_ENTRIES = 20_000
 
 _module_of = type.__dict__["__module__"].__get__
 _name_of = type.__dict__["__qualname__"].__get__
@@ -57,7 +58,7 @@ def describe(error, outcome):
     outcome["type"] = clean(type_name(type(error)))
     outcome["message"] = message(error)
     try:
-        shown = traceback.TracebackException.from_exception(error, compact=True)
+        shown = traceback.TracebackException.from_exception(error, compact=True, limit=_limit(error))
         _drop_our_frames(shown)
         outcome["traceback"] = clean("".join(shown.format()).rstrip("\n"))
         outcome["frames"] = _frames(shown, error)
@@ -68,6 +69,14 @@ def describe(error, outcome):
         outcome["frames"] = []
 
 
+def _limit(error):
+    """None, or for a traceback too long to be read, the number of its last frames that are shown."""
+    entry, count = BaseException.__traceback__.__get__(error), 0
+    while entry is not None and count < _MAX_ENTRIES:
+        entry, count = entry.tb_next, count + 1
+    return None if count < _MAX_ENTRIES else -_MAX_FRAMES
+
+
 def _drop_our_frames(shown):
     todo, seen = [shown], set()
     while todo:
@@ -75,7 +84,7 @@ def _drop_our_frames(shown):
         if one is None or id(one) in seen:
             continue
         seen.add(id(one))
-        one.stack[:] = [frame for frame in one.stack if not frame.filename.startswith(_OURS)]
+        one.stack[:] = [frame for frame in one.stack if frame.filename not in _OURS]
         todo += [one.__cause__, one.__context__, *(one.exceptions or ())]
 
 

@@ -5,16 +5,15 @@ use std::time::{Duration, Instant};
 use wasmtime::{Caller, Linker};
 
 use super::{Host, parts, wait};
-use crate::Value;
 use crate::abi::{Delivery, MODULE};
-use crate::wire::{self, MAX_BYTES, WireError};
+use crate::wire::MAX_BYTES;
 
-/// What the guest has handed over in this run. The last of each kind counts.
+/// What the guest has handed over in this run, encoded. The last of each kind counts.
 #[derive(Debug, Default)]
 pub(crate) struct Delivered {
-    pub(crate) result: Option<Result<Value, WireError>>,
-    pub(crate) value: Option<Result<Value, WireError>>,
-    pub(crate) outcome: Option<Result<Value, WireError>>,
+    pub(crate) result: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) outcome: Option<Vec<u8>>,
 }
 
 pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
@@ -43,15 +42,11 @@ fn deliver(mut caller: Caller<'_, Host>, kind: i32, at: u32, size: u32) {
     let (Some(kind), Ok(bytes)) = (Delivery::from_guest(kind), memory.bytes(at, size)) else {
         return;
     };
-    let value = if bytes.len() > MAX_BYTES {
-        Err(WireError::TooLarge)
-    } else {
-        wire::decode(bytes)
-    };
     let place = match kind {
         Delivery::Result => &mut host.delivered.result,
         Delivery::Value => &mut host.delivered.value,
         Delivery::Outcome => &mut host.delivered.outcome,
     };
-    *place = Some(value);
+    // One byte too many is enough to be refused when it is decoded, at the end of the run.
+    *place = Some(bytes[..bytes.len().min(MAX_BYTES + 1)].to_vec());
 }

@@ -12,7 +12,6 @@ pub(crate) enum Errno {
     Fault = 21,
     Fbig = 22,
     Ilseq = 25,
-    Intr = 27,
     Inval = 28,
     Isdir = 31,
     Loop = 32,

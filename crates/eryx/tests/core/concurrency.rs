@@ -1,0 +1,236 @@
+//! Many runs at the same time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use eryx::{CancelHandle, ExecutionOptions, Value};
+
+use crate::support::{in_own_process, sandbox, within};
+
+#[tokio::test]
+async fn fifty_runs_of_one_sandbox_give_fifty_right_answers() {
+    let sandbox = sandbox();
+    let runs: Vec<_> = (0..50i64)
+        .map(|index| {
+            let sandbox = sandbox.clone();
+            tokio::spawn(async move {
+                let mut options = ExecutionOptions::default();
+                options.inputs = vec![("index".into(), index.into())];
+                let code = "
+import asyncio, os, time
+seen = 'mine' in globals()
+mine = index
+open('/data/mine', 'w').write(str(index))
+os.environ['MINE'] = str(index)
+if index % 3 == 0: time.sleep(0.01)
+if index % 3 == 1: await asyncio.sleep(0.01)
+total = sum(range(index * 1000))
+print(mine, os.environ['MINE'], open('/data/mine').read())
+result = [seen, mine, total]";
+                let result = sandbox.execute(code, options).await.expect("runs");
+                let total = index * 1000 * (index * 1000 - 1) / 2;
+                assert_eq!(
+                    result.result,
+                    Some(Value::List(vec![false.into(), index.into(), total.into()]))
+                );
+                assert_eq!(
+                    result.output.stdout,
+                    format!("{index} {index} {index}\n").into_bytes()
+                );
+            })
+        })
+        .collect();
+    for run in runs {
+        run.await.expect("checked");
+    }
+}
+
+#[tokio::test]
+async fn fifty_sandboxes_at_once() {
+    let runs: Vec<_> = (0..50i64)
+        .map(|index| {
+            tokio::spawn(async move {
+                let sandbox = sandbox();
+                for round in 0..4i64 {
+                    let code = format!(
+                        "x = {index} * 100 + {round}\nassert 'y' not in globals()\ny = 1\nx"
+                    );
+                    let result = sandbox
+                        .execute(code, ExecutionOptions::default())
+                        .await
+                        .expect("runs");
+                    assert_eq!(result.value, Some((index * 100 + round).into()));
+                }
+            })
+        })
+        .collect();
+    for run in runs {
+        run.await.expect("checked");
+    }
+}
+
+#[tokio::test]
+async fn waiting_holds_no_thread() {
+    for code in [
+        "import time\ntime.sleep(0.3)",
+        "import asyncio\nawait asyncio.sleep(0.3)",
+        "import asyncio\nasyncio.run(asyncio.sleep(0.3))",
+        "import select\nselect.select([], [], [], 0.3)",
+    ] {
+        let sandbox = sandbox();
+        let started = Instant::now();
+        let runs: Vec<_> = (0..100)
+            .map(|_| {
+                let sandbox = sandbox.clone();
+                tokio::spawn(async move {
+                    let outcome = sandbox.execute(code, ExecutionOptions::default()).await;
+                    outcome.expect("runs").duration
+                })
+            })
+            .collect();
+        for run in runs {
+            let took = run.await.expect("no panic");
+            assert!(took >= Duration::from_millis(300), "{code}: {took:?}");
+        }
+        // One after the other they would take 30 seconds.
+        assert!(
+            started.elapsed() < Duration::from_secs(4),
+            "{code}: {:?}",
+            started.elapsed()
+        );
+    }
+}
+
+#[test]
+fn runs_that_compute_do_not_starve_others() {
+    in_own_process("concurrency::own_process_hogs");
+}
+
+#[tokio::test]
+#[ignore = "needs a process of its own"]
+async fn own_process_hogs() {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let sandbox = sandbox();
+    let cancel = CancelHandle::new();
+    let ended = Arc::new(AtomicUsize::new(0));
+    for _ in 0..cores * 2 {
+        let mut options = within(Duration::from_secs(60));
+        options.cancel = cancel.clone();
+        let ended = Arc::clone(&ended);
+        sandbox
+            .spawn("while True: pass", options, move |_| {
+                ended.fetch_add(1, Ordering::SeqCst);
+            })
+            .expect("starts");
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    for _ in 0..10 {
+        let started = Instant::now();
+        let result = sandbox.execute("1 + 1", ExecutionOptions::default()).await;
+        assert_eq!(result.expect("runs").value, Some(2.into()));
+        assert!(
+            started.elapsed() < Duration::from_secs(1),
+            "waited {:?}",
+            started.elapsed()
+        );
+    }
+    assert_eq!(ended.load(Ordering::SeqCst), 0);
+    cancel.cancel();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(ended.load(Ordering::SeqCst), cores * 2);
+}
+
+#[tokio::test]
+async fn deadlines_hold_while_others_compute() {
+    let sandbox = sandbox();
+    let started = Instant::now();
+    let runs: Vec<_> = (0..16)
+        .map(|_| {
+            let sandbox = sandbox.clone();
+            tokio::spawn(async move {
+                sandbox
+                    .execute("while True: pass", within(Duration::from_millis(500)))
+                    .await
+            })
+        })
+        .collect();
+    for run in runs {
+        let error = run.await.expect("no panic").expect_err("too long").error;
+        assert!(matches!(error, eryx::Error::Timeout { .. }), "{error:?}");
+    }
+    assert!(
+        started.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[test]
+fn works_from_any_executor() {
+    let sandbox = sandbox();
+    let threads: Vec<_> = (0..8i64)
+        .map(|index| {
+            let sandbox = sandbox.clone();
+            std::thread::spawn(move || {
+                let executor = tokio::runtime::Builder::new_current_thread()
+                    .build()
+                    .expect("an executor");
+                for _ in 0..20 {
+                    let outcome = executor.block_on(
+                        sandbox.execute(format!("{index} + 1"), ExecutionOptions::default()),
+                    );
+                    assert_eq!(outcome.expect("runs").value, Some((index + 1).into()));
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().expect("no panic");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_piles_up() {
+    in_own_process("concurrency::own_process_flat");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+#[ignore = "needs a process of its own"]
+async fn own_process_flat() {
+    use crate::support::process_kibibytes;
+    let descriptors = || std::fs::read_dir("/proc/self/fd").expect("Linux").count();
+    let sandbox = sandbox();
+    let codes = [
+        "print('x' * 1000)",
+        "raise ValueError",
+        "import os; os._exit(1)",
+        "bytearray(40 << 20)",
+        "import os; os.abort()",
+    ];
+    let mut held = (0, 0, 0);
+    for round in 0..3000usize {
+        let _ = sandbox
+            .execute(codes[round % codes.len()], ExecutionOptions::default())
+            .await;
+        if round == 500 {
+            held = (
+                process_kibibytes("VmRSS"),
+                descriptors(),
+                process_kibibytes("Threads"),
+            );
+        }
+    }
+    assert!(
+        process_kibibytes("VmRSS") < held.0 + (16 << 10),
+        "{} KiB, then {} KiB",
+        held.0,
+        process_kibibytes("VmRSS")
+    );
+    assert_eq!(
+        (descriptors(), process_kibibytes("Threads")),
+        (held.1, held.2)
+    );
+}

@@ -1,0 +1,341 @@
+//! A run sees nothing of the run before it in the same slot, whatever that did and however it ended.
+//!
+//! For every way of cleaning a slot. The memory is compared byte by byte with the image; what lives outside of it
+//! (files, environment, clocks) is looked at from Python.
+
+use std::path::Path;
+use std::time::Duration;
+
+use eryx::{Error, ExecutionOptions, Outcome, RestoreStrategy, Runtime, Sandbox, SandboxOptions};
+
+use crate::support::{copied_runtime, text, within};
+
+/// Everything a program can look at, one line each: equal texts mean that nothing differs.
+const FINGERPRINT: &str = include_str!("python/fingerprint.py");
+/// Changes every kind of state that a program can change.
+const POLLUTER: &str = include_str!("python/polluter.py");
+
+const STRATEGIES: [RestoreStrategy; 4] = [
+    RestoreStrategy::PagemapScan,
+    RestoreStrategy::Pagemap,
+    RestoreStrategy::Remap,
+    RestoreStrategy::Copy,
+];
+
+/// One sandbox that always runs in the same slot.
+struct Lane {
+    sandbox: Sandbox,
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "the memory is looked at through /proc")
+    )]
+    image: std::path::PathBuf,
+    executor: tokio::runtime::Runtime,
+    slot: Option<u64>,
+}
+
+impl Lane {
+    /// The runtime's files get a directory of their own: that tells this lane's slots apart from all others.
+    fn new(strategy: RestoreStrategy, name: &str) -> Self {
+        let directory = copied_runtime(&format!("isolation-{name}-{strategy:?}"));
+        let runtime = Runtime::load_with(&directory, strategy).expect("the runtime loads");
+        let mut options = SandboxOptions::default();
+        options.limits.max_memory_bytes = Some(512 << 20);
+        Self {
+            sandbox: Sandbox::new(&runtime, options).expect("the options are good"),
+            image: directory.join("python.img"),
+            executor: tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()
+                .expect("an executor"),
+            slot: None,
+        }
+    }
+
+    fn run_with(&mut self, code: &str, options: ExecutionOptions) -> Outcome {
+        let outcome = self.executor.block_on(self.sandbox.execute(code, options));
+        self.wait_until_clean();
+        outcome
+    }
+
+    fn run(&mut self, code: &str) -> Outcome {
+        self.run_with(code, ExecutionOptions::default())
+    }
+
+    fn fingerprint(&mut self) -> String {
+        let result = self.run(FINGERPRINT).expect("the fingerprint is taken");
+        text(&result.output.stdout)
+    }
+
+    /// The slot is cleaned after the outcome is handed over: waits for that, and checks that it is the one slot.
+    #[cfg(target_os = "linux")]
+    fn wait_until_clean(&mut self) {
+        let image = std::fs::read(&self.image).expect("the image");
+        let mut differs = None;
+        for _ in 0..500 {
+            std::thread::sleep(Duration::from_millis(10));
+            differs = self.first_difference(&image);
+            if differs.is_none() {
+                break;
+            }
+        }
+        assert_eq!(differs, None, "the slot is not its image again");
+    }
+
+    /// Elsewhere nothing can be seen from outside.
+    #[cfg(not(target_os = "linux"))]
+    fn wait_until_clean(&mut self) {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+
+    /// The first byte of the slot that is not as in the image.
+    #[cfg(target_os = "linux")]
+    fn first_difference(&mut self, image: &[u8]) -> Option<u64> {
+        use std::os::unix::fs::FileExt;
+        let Some(slot) = only_slot(&self.image) else {
+            return Some(0);
+        };
+        assert_eq!(*self.slot.get_or_insert(slot), slot, "another slot");
+        let memory = std::fs::File::open("/proc/self/mem").expect("our own memory");
+        let mut held = vec![0; image.len()];
+        memory.read_exact_at(&mut held, slot).expect("mapped");
+        if let Some(at) = held
+            .iter()
+            .zip(image)
+            .position(|(held, image)| held != image)
+        {
+            return Some(at as u64);
+        }
+        let size = image.len() as u64;
+        (accessible_bytes(slot) != size).then_some(size)
+    }
+
+    fn assert_untouched(&mut self, before: &str, after: &str) {
+        let now = self.fingerprint();
+        let difference = before
+            .lines()
+            .zip(now.lines())
+            .find(|(before, now)| before != now);
+        assert_eq!(difference, None, "{after}");
+        assert_eq!(before.lines().count(), now.lines().count(), "{after}");
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        if let Some(directory) = self.image.parent() {
+            let _ = std::fs::remove_dir_all(directory);
+        }
+    }
+}
+
+/// Address ranges of this process with their permissions and files.
+#[cfg(target_os = "linux")]
+fn mappings() -> Vec<(u64, u64, String, String)> {
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux");
+    let parsed = maps.lines().filter_map(|line| {
+        let mut fields = line.split_whitespace();
+        let (start, end) = fields.next()?.split_once('-')?;
+        let permissions = fields.next()?.to_owned();
+        let file = fields.nth(3).unwrap_or_default().to_owned();
+        let parse = |text| u64::from_str_radix(text, 16).ok();
+        Some((parse(start)?, parse(end)?, permissions, file))
+    });
+    parsed.collect()
+}
+
+/// Where the one writable private mapping of `image` starts. A slot that is being mapped afresh may have none.
+#[cfg(target_os = "linux")]
+fn only_slot(image: &Path) -> Option<u64> {
+    let path = image.to_str().expect("a readable path");
+    let mut pieces: Vec<(u64, u64)> = mappings()
+        .into_iter()
+        .filter(|(_, _, permissions, file)| file == path && permissions == "rw-p")
+        .map(|(start, end, ..)| (start, end))
+        .collect();
+    // One mapping may be shown in pieces that follow each other.
+    pieces.dedup_by(|next, previous| {
+        let follows = next.0 == previous.1;
+        if follows {
+            previous.1 = next.1;
+        }
+        follows
+    });
+    assert!(pieces.len() < 2, "slots in use: {pieces:x?}");
+    pieces.first().map(|(start, _)| *start)
+}
+
+/// How far from `slot` on memory may be touched.
+#[cfg(target_os = "linux")]
+fn accessible_bytes(slot: u64) -> u64 {
+    let mut end = slot;
+    for (from, to, permissions, _) in mappings() {
+        if from == end && permissions.starts_with('r') {
+            end = to;
+        }
+    }
+    end - slot
+}
+
+/// What a run may do before the next one must be clean, and the error it should end with.
+struct Ending {
+    name: &'static str,
+    code: &'static str,
+    timeout: Option<Duration>,
+    expected: fn(&Error) -> bool,
+}
+
+const ENDINGS: [Ending; 7] = [
+    Ending {
+        name: "an exception",
+        code: "raise ValueError('the end')",
+        timeout: None,
+        expected: |error| matches!(error, Error::Python(python) if python.message == "ValueError: the end"),
+    },
+    Ending {
+        name: "os._exit",
+        code: "os._exit(3)",
+        timeout: None,
+        expected: |error| matches!(error, Error::Python(python) if python.exit_code == Some(3)),
+    },
+    Ending {
+        name: "os.abort",
+        code: "os.abort()",
+        timeout: None,
+        expected: |error| matches!(error, Error::Python(python) if python.interpreter_lost),
+    },
+    Ending {
+        name: "a deadline that Python meets",
+        code: "while True: pass",
+        timeout: Some(Duration::from_secs(2)),
+        expected: |error| matches!(error, Error::Timeout { hard: false, .. }),
+    },
+    Ending {
+        name: "a deadline that Python ignores",
+        code: "
+while True:
+    try:
+        while True: pass
+    except BaseException: pass",
+        timeout: Some(Duration::from_secs(2)),
+        expected: |error| matches!(error, Error::Timeout { hard: true, .. }),
+    },
+    Ending {
+        name: "a wait that is cut short",
+        code: "time.sleep(60)",
+        timeout: Some(Duration::from_secs(2)),
+        expected: |error| matches!(error, Error::Timeout { hard: false, .. }),
+    },
+    Ending {
+        name: "an await that is cut short",
+        code: "await asyncio.sleep(60)",
+        timeout: Some(Duration::from_secs(2)),
+        expected: |error| matches!(error, Error::Timeout { hard: false, .. }),
+    },
+];
+
+fn check(strategy: RestoreStrategy) {
+    let mut lane = Lane::new(strategy, "endings");
+    let before = lane.fingerprint();
+    lane.assert_untouched(&before, "a run that only looked");
+    let polluted = lane.run(POLLUTER).expect("the polluter runs");
+    assert_eq!(text(&polluted.output.stdout), "polluted\n");
+    lane.assert_untouched(&before, "a run that succeeded");
+    for ending in &ENDINGS {
+        let code = format!("{POLLUTER}\nimport asyncio, os, time\n{}\n", ending.code);
+        let options = ending
+            .timeout
+            .map_or_else(ExecutionOptions::default, within);
+        let error = lane
+            .run_with(&code, options)
+            .expect_err("it does not end well")
+            .error;
+        assert!((ending.expected)(&error), "{}: {error:?}", ending.name);
+        lane.assert_untouched(&before, ending.name);
+    }
+}
+
+#[test]
+fn slots_cleaned_by_pagemap_scan() {
+    if RestoreStrategy::detect() == RestoreStrategy::PagemapScan {
+        check(RestoreStrategy::PagemapScan);
+    }
+}
+
+#[test]
+fn slots_cleaned_by_pagemap() {
+    if matches!(
+        RestoreStrategy::detect(),
+        RestoreStrategy::PagemapScan | RestoreStrategy::Pagemap
+    ) {
+        check(RestoreStrategy::Pagemap);
+    }
+}
+
+#[test]
+fn slots_cleaned_by_mapping_afresh() {
+    check(RestoreStrategy::Remap);
+}
+
+#[test]
+fn slots_cleaned_by_copying() {
+    check(RestoreStrategy::Copy);
+}
+
+#[test]
+fn each_kind_of_growth_is_taken_back() {
+    for strategy in STRATEGIES {
+        if strategy == RestoreStrategy::PagemapScan && RestoreStrategy::detect() != strategy {
+            continue;
+        }
+        let mut lane = Lane::new(strategy, "growth");
+        let before = lane.fingerprint();
+        for mebibytes in [1, 6, 60, 300] {
+            let code = format!("held = bytearray(b'\\xee') * ({mebibytes} << 20)\nlen(held)");
+            lane.run(&code).expect("fits the limit");
+            lane.assert_untouched(&before, &format!("{mebibytes} MiB, {strategy:?}"));
+        }
+    }
+}
+
+#[test]
+fn random_numbers_differ_from_run_to_run() {
+    let mut lane = Lane::new(RestoreStrategy::detect(), "random");
+    let code = "
+import os, random, secrets, tempfile, uuid
+result = [random.random(), random.SystemRandom().random(), secrets.token_hex(8), str(uuid.uuid4()), str(uuid.uuid1()),
+          os.urandom(16).hex(), tempfile.mktemp(), random.Random().random(), random.getrandbits(64)]";
+    let runs: Vec<_> = (0..3)
+        .map(|_| lane.run(code).expect("runs").result.expect("a result"))
+        .collect();
+    for (first, second) in [(0, 1), (0, 2), (1, 2)] {
+        let (eryx::Value::List(first), eryx::Value::List(second)) = (&runs[first], &runs[second])
+        else {
+            panic!("not lists: {runs:?}");
+        };
+        for (index, (first, second)) in first.iter().zip(second).enumerate() {
+            assert_ne!(first, second, "item {index}");
+        }
+    }
+}
+
+#[test]
+fn secrets_of_one_run_are_nowhere_in_the_next() {
+    let mut lane = Lane::new(RestoreStrategy::detect(), "secrets");
+    let mut options = ExecutionOptions::default();
+    let secret = "hunter2-".repeat(4000);
+    options.inputs = vec![("secret".into(), secret.as_str().into())];
+    options.stdin = secret.clone().into_bytes();
+    lane.run_with(
+        "import sys\ntext = sys.stdin.read() + secret\nopen('/data/kept', 'w').write(text)\nprint(text)",
+        options,
+    )
+    .expect("runs");
+    // wait_until_clean has compared every byte of the slot; what is left is what the host keeps.
+    let result = lane
+        .run("import os, sys\n[os.listdir('/data'), sys.stdin.read(), 'secret' in globals()]")
+        .expect("runs");
+    let value = eryx::Value::List(vec![eryx::Value::List(vec![]), "".into(), false.into()]);
+    assert_eq!(result.value, Some(value));
+    assert!(result.output.stdout.is_empty());
+}

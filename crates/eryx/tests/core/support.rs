@@ -1,0 +1,173 @@
+//! What all modules share: the runtime, one-line runs, and looks at the outcome.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use eryx::{
+    Error, ExecutionOptions, ExecutionResult, Outcome, PythonError, ResourceLimits, Runtime,
+    Sandbox, SandboxOptions, Value,
+};
+
+/// How much later than at its deadline a run may end here. Promised are 150 ms on an idle machine; tests run beside
+/// each other on few cores.
+pub(crate) const SLACK: Duration = Duration::from_millis(1500);
+
+/// Where the runtime's files are.
+pub(crate) fn runtime_directory() -> PathBuf {
+    let directory = std::env::var_os("ERYX_RUNTIME_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/eryx-runtime"),
+        PathBuf::from,
+    );
+    assert!(
+        directory.join("manifest.json").exists(),
+        "the Python runtime is missing: run `npm run build` first, or set ERYX_RUNTIME_DIR"
+    );
+    directory
+}
+
+/// The runtime that most tests share.
+pub(crate) fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| Runtime::load(&runtime_directory()).expect("the runtime loads"))
+}
+
+/// A sandbox with defaults, short of a deadline that lets a hanging test end soon.
+pub(crate) fn sandbox() -> Sandbox {
+    sandbox_with(|_| {})
+}
+
+/// The same with some limits changed.
+pub(crate) fn sandbox_with(change: impl FnOnce(&mut ResourceLimits)) -> Sandbox {
+    let mut options = SandboxOptions::default();
+    change(&mut options.limits);
+    Sandbox::new(runtime(), options).expect("the options are good")
+}
+
+/// Options with a deadline.
+pub(crate) fn within(timeout: Duration) -> ExecutionOptions {
+    let mut options = ExecutionOptions::default();
+    options.timeout = Some(Some(timeout));
+    options
+}
+
+/// Runs code with all defaults.
+pub(crate) async fn run(code: &str) -> Outcome {
+    sandbox().execute(code, ExecutionOptions::default()).await
+}
+
+/// Runs code that must succeed.
+pub(crate) async fn succeed(code: &str) -> ExecutionResult {
+    match run(code).await {
+        Ok(result) => result,
+        Err(failure) => panic!(
+            "{:?}\n{}",
+            failure.error,
+            String::from_utf8_lossy(&failure.output.stderr)
+        ),
+    }
+}
+
+/// Runs code that must succeed and returns what it printed on stdout.
+pub(crate) async fn printed(code: &str) -> String {
+    text(&succeed(code).await.output.stdout)
+}
+
+/// Runs code that must end with a Python exception.
+pub(crate) async fn raised(code: &str) -> PythonError {
+    python_error(run(code).await)
+}
+
+/// The Python exception that a run ended with.
+pub(crate) fn python_error(outcome: Outcome) -> PythonError {
+    match outcome.map_err(|failure| failure.error) {
+        Err(Error::Python(error)) => error,
+        other => panic!("not a Python exception: {other:?}"),
+    }
+}
+
+/// Checks that a run was ended by its deadline, and soon enough.
+pub(crate) fn assert_timed_out(outcome: Outcome, started: Instant, limit: Duration) -> bool {
+    let took = started.elapsed();
+    let error = outcome.map_err(|failure| failure.error);
+    let Err(Error::Timeout { limit: named, hard }) = error else {
+        panic!("not a timeout: {error:?}");
+    };
+    assert_eq!(named, limit);
+    assert!(took >= limit, "ended after {took:?}, before the deadline");
+    assert!(
+        took < limit + SLACK,
+        "ended {:?} late",
+        took.saturating_sub(limit)
+    );
+    hard
+}
+
+/// A list value.
+pub(crate) fn list<const N: usize>(items: [Value; N]) -> Value {
+    Value::List(items.into())
+}
+
+/// Output as text.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs one ignored test of this binary in a process of its own, for what is counted per process.
+pub(crate) fn in_own_process(test: &str) {
+    let output = Command::new(std::env::current_exe().expect("the test binary has a path"))
+        .args(["--exact", test, "--ignored", "--test-threads=1"])
+        .output()
+        .expect("the test binary starts");
+    assert!(
+        output.status.success(),
+        "{}\n{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    assert!(
+        text(&output.stdout).contains("1 passed"),
+        "no test is called {test}"
+    );
+}
+
+/// A field of `/proc/self/status` in KiB.
+#[cfg(target_os = "linux")]
+pub(crate) fn process_kibibytes(field: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .expect("a number of KiB")
+}
+
+/// A new directory below cargo's own for tests; on the file system of the runtime's files.
+pub(crate) fn new_directory(name: &str) -> PathBuf {
+    let path =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&path);
+    std::fs::create_dir_all(&path).expect("the target directory is ours");
+    path
+}
+
+/// Puts the runtime's files, linked or copied, into a new directory.
+pub(crate) fn copied_runtime(name: &str) -> PathBuf {
+    let directory = new_directory(name);
+    for entry in std::fs::read_dir(runtime_directory()).expect("a directory") {
+        let from = entry.expect("an entry").path();
+        let to = directory.join(from.file_name().expect("a name"));
+        if std::fs::hard_link(&from, &to).is_err() {
+            std::fs::copy(&from, &to).expect("copies");
+        }
+    }
+    directory
+}
+
+/// Overwrites one file of a copied runtime. Never writes through a hard link.
+pub(crate) fn replace(directory: &Path, name: &str, content: &[u8]) {
+    let path = directory.join(name);
+    std::fs::remove_file(&path).expect("it was there");
+    std::fs::write(path, content).expect("the target directory is ours");
+}
