@@ -88,7 +88,7 @@ export interface ExecuteResult {
   readonly result?: Value;
   /** Why `result` could not cross, if it could not. */
   readonly resultError?: string;
-  /** The last statement's value if it is an expression that is not None; undefined if it cannot cross (valueRepr still set). Not for sources over 100,000 bytes. */
+  /** The last statement's value if it is an expression that is not None; undefined if it cannot cross (valueRepr still set). */
   readonly value?: Value;
   /** `repr` of that value, cut at 10,000 characters. */
   readonly valueRepr?: string;

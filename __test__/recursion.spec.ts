@@ -150,10 +150,6 @@ describe("never a crash:", () => {
       "g = iter([1])\nfor _ in range(100_000): g = map(abs, g)\ndel g",
     ],
     [
-      "next of map in map",
-      "g = iter([1])\nfor _ in range(100_000): g = map(abs, g)\nnext(g)",
-    ],
-    [
       "next of chain in chain",
       "import itertools\ng = iter([1])\nfor _ in range(100_000): g = itertools.chain(g)\nnext(g)",
     ],
@@ -215,11 +211,6 @@ describe("never a crash:", () => {
     ["subscripts", "eval('x' + '[0]' * 50_000)"],
     ["calls", "eval('x' + '()' * 50_000)"],
     ["lambdas", "eval('lambda:' * 5000 + '1')"],
-    ["nested comprehensions", "eval('[' * 100 + '0 ' + 'for x in [1]]' * 100)"],
-    [
-      "nested comprehensions of one another",
-      "eval('[' * 60 + '0' + ' for x in [1]]' * 60)",
-    ],
     ["conditional expressions", "eval('1 if 1 else ' * 20_000 + '1')"],
     ["nested f-strings", `eval('f"{' * 140 + '1' + '}"' * 140)`],
     [
@@ -297,5 +288,28 @@ describe("never a crash:", () => {
     ["a last value that is too deep", `${LISTS}x`],
   ])("%s", async (_, code) => {
     await survives(code);
+  });
+});
+
+// A native CPython 3.14 ends with a segmentation fault here: map has no bound, and the compiler overruns its block stack.
+describe("where CPython itself crashes, only the run is lost:", () => {
+  it.each([
+    [
+      "next of map in map",
+      "g = iter([1])\nfor _ in range(100_000): g = map(abs, g)\nnext(g)",
+    ],
+    ["nested comprehensions", "eval('[' * 100 + '0 ' + 'for x in [1]]' * 100)"],
+    [
+      "nested comprehensions of one another",
+      "eval('[' * 60 + '0' + ' for x in [1]]' * 60)",
+    ],
+  ])("%s", async (_, code) => {
+    const sandbox = new Sandbox();
+    const error = await rejection(sandbox.execute(code));
+    expect(error).toMatchObject({
+      code: "ERYX_EXECUTION",
+      pythonType: "SystemError",
+    });
+    expect((await sandbox.execute("1 + 1")).value).toBe(2);
   });
 });

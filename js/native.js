@@ -53,12 +53,21 @@ function runtimeDirectory() {
 
 export const addon = loadAddon();
 
+function load(directory) {
+  try {
+    return translated(() => new addon.NativeRuntime(directory, dispatch));
+  } catch (error) {
+    // The core names no paths, but this one the caller chose, or can repair.
+    if (error instanceof InitializationError)
+      error.message += ` (in ${directory})`;
+    throw error;
+  }
+}
+
 let loaded;
 /** Loaded at first use, so that importing the package costs little. */
 export function runtime() {
-  loaded ??= translated(
-    () => new addon.NativeRuntime(runtimeDirectory(), dispatch),
-  );
+  loaded ??= load(runtimeDirectory());
   return loaded;
 }
 

@@ -65,11 +65,19 @@ impl Pool {
             if let Some(instance) = self.idle().pop() {
                 return Ok(instance);
             }
-            match Slot::new(Arc::clone(&self.image)) {
+            let error = match Slot::new(Arc::clone(&self.image)) {
                 Ok(slot) => return self.instantiate(Arc::new(slot)),
-                Err(_) if self.returning.load(Ordering::Acquire) > 0 => returned.await,
-                Err(error) => return Err(no_room(&error)),
+                Err(error) => error,
+            };
+            // Read before the second look: whoever is not counted any more is among the idle ones.
+            let returning = self.returning.load(Ordering::Acquire);
+            if let Some(instance) = self.idle().pop() {
+                return Ok(instance);
             }
+            if returning == 0 {
+                return Err(no_room(&error));
+            }
+            returned.await;
         }
     }
 

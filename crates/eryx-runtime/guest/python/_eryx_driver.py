@@ -278,10 +278,17 @@ def _deliver_outcome(outcome):
         _eryx.deliver(KIND_OUTCOME, small or {"result_error": "not enough memory to hand it over"}, "outcome")
 
 
+def _unraisable(unraisable):
+    """sys.unraisablehook without what is ours: an interrupt that came in the middle of a __del__."""
+    if unraisable.exc_type is not _eryx.SandboxInterrupt:
+        sys.__unraisablehook__(unraisable)
+
+
 def install():
     """Puts the driver in place. Image time only."""
     global _exit_functions
     _exit_functions = atexit._ncallbacks()
     linecache.updatecache = _update_cache
-    signal.signal(_eryx.SIGNAL, _eryx.interrupt)
+    sys.unraisablehook = _unraisable
+    signal.signal(_eryx.SIGNAL, _eryx_loop.on_signal)
     _eryx.set_driver(start, resume, interrupt, flush)

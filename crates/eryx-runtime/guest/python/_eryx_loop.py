@@ -95,6 +95,19 @@ class Policy(events._AbstractEventLoopPolicy if hasattr(events, "_AbstractEventL
         return Loop()
 
 
+# Code that must not be left in the middle: a callback that was taken from the queue would be lost.
+_UNINTERRUPTED = {base_events.__file__, events.__file__, heapq.__file__, __file__}
+
+
+def on_signal(signum, frame):
+    """The handler of the interrupt: raises where the user's code runs, and at the end of the loop's step otherwise."""
+    loop = events._get_running_loop()
+    if isinstance(loop, Loop) and frame is not None and frame.f_code.co_filename in _UNINTERRUPTED:
+        loop._interrupted = True
+    else:
+        _eryx.interrupt(signum, frame)
+
+
 async def _main(script):
     """The user's top-level code, and what asyncio.run does after it."""
     try:

@@ -3,6 +3,7 @@
 //! For every way of cleaning a slot. The memory is compared byte by byte with the image; what lives outside of it
 //! (files, environment, clocks) is looked at from Python.
 
+#[cfg(target_os = "linux")]
 use std::path::Path;
 use std::time::Duration;
 
@@ -25,12 +26,15 @@ const STRATEGIES: [RestoreStrategy; 4] = [
 /// One sandbox that always runs in the same slot.
 struct Lane {
     sandbox: Sandbox,
-    #[cfg_attr(
-        not(target_os = "linux"),
-        expect(dead_code, reason = "the memory is looked at through /proc")
-    )]
-    image: std::path::PathBuf,
+    directory: std::path::PathBuf,
     executor: tokio::runtime::Runtime,
+    /// What the slot holds between runs.
+    #[cfg(target_os = "linux")]
+    memory: Vec<u8>,
+    /// Where the contents of the image lie in it.
+    #[cfg(target_os = "linux")]
+    content: usize,
+    #[cfg(target_os = "linux")]
     slot: Option<u64>,
 }
 
@@ -43,12 +47,17 @@ impl Lane {
         options.limits.max_memory_bytes = Some(512 << 20);
         Self {
             sandbox: Sandbox::new(&runtime, options).expect("the options are good"),
-            image: directory.join("python.img"),
             executor: tokio::runtime::Builder::new_current_thread()
                 .enable_time()
                 .build()
                 .expect("an executor"),
+            #[cfg(target_os = "linux")]
+            memory: memory_of_the_image(&runtime, &directory),
+            #[cfg(target_os = "linux")]
+            content: runtime.manifest().image.start as usize,
+            #[cfg(target_os = "linux")]
             slot: None,
+            directory,
         }
     }
 
@@ -70,16 +79,15 @@ impl Lane {
     /// The slot is cleaned after the outcome is handed over: waits for that, and checks that it is the one slot.
     #[cfg(target_os = "linux")]
     fn wait_until_clean(&mut self) {
-        let image = std::fs::read(&self.image).expect("the image");
         let mut differs = None;
         for _ in 0..500 {
             std::thread::sleep(Duration::from_millis(10));
-            differs = self.first_difference(&image);
+            differs = self.first_difference();
             if differs.is_none() {
-                break;
+                return;
             }
         }
-        assert_eq!(differs, None, "the slot is not its image again");
+        panic!("the slot is not its image again: {differs:x?}");
     }
 
     /// Elsewhere nothing can be seen from outside.
@@ -90,24 +98,25 @@ impl Lane {
 
     /// The first byte of the slot that is not as in the image.
     #[cfg(target_os = "linux")]
-    fn first_difference(&mut self, image: &[u8]) -> Option<u64> {
+    fn first_difference(&mut self) -> Option<usize> {
         use std::os::unix::fs::FileExt;
-        let Some(slot) = only_slot(&self.image) else {
+        let Some(image) = only_mapping(&self.directory.join("python.img")) else {
             return Some(0);
         };
+        let slot = image - self.content as u64;
         assert_eq!(*self.slot.get_or_insert(slot), slot, "another slot");
         let memory = std::fs::File::open("/proc/self/mem").expect("our own memory");
-        let mut held = vec![0; image.len()];
-        memory.read_exact_at(&mut held, slot).expect("mapped");
-        if let Some(at) = held
-            .iter()
-            .zip(image)
-            .position(|(held, image)| held != image)
-        {
-            return Some(at as u64);
+        let mut held = vec![0; self.memory.len()];
+        if memory.read_exact_at(&mut held, slot).is_err() {
+            return Some(0);
         }
-        let size = image.len() as u64;
-        (accessible_bytes(slot) != size).then_some(size)
+        let at = held
+            .iter()
+            .zip(&self.memory)
+            .position(|(held, image)| held != image);
+        // Behind the image nothing is accessible.
+        let size = self.memory.len();
+        at.or_else(|| (accessible_bytes(slot) != size as u64).then_some(size))
     }
 
     fn assert_untouched(&mut self, before: &str, after: &str) {
@@ -123,10 +132,18 @@ impl Lane {
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        if let Some(directory) = self.image.parent() {
-            let _ = std::fs::remove_dir_all(directory);
-        }
+        let _ = std::fs::remove_dir_all(&self.directory);
     }
+}
+
+/// The whole memory of a guest that has not run yet.
+#[cfg(target_os = "linux")]
+fn memory_of_the_image(runtime: &Runtime, directory: &Path) -> Vec<u8> {
+    let manifest = &runtime.manifest().image;
+    let content = std::fs::read(directory.join("python.img")).expect("the image");
+    let mut memory = vec![0; manifest.size as usize];
+    memory[manifest.start as usize..][..content.len()].copy_from_slice(&content);
+    memory
 }
 
 /// Address ranges of this process with their permissions and files.
@@ -146,7 +163,7 @@ fn mappings() -> Vec<(u64, u64, String, String)> {
 
 /// Where the one writable private mapping of `image` starts. A slot that is being mapped afresh may have none.
 #[cfg(target_os = "linux")]
-fn only_slot(image: &Path) -> Option<u64> {
+fn only_mapping(image: &Path) -> Option<u64> {
     let path = image.to_str().expect("a readable path");
     let mut pieces: Vec<(u64, u64)> = mappings()
         .into_iter()
@@ -161,7 +178,7 @@ fn only_slot(image: &Path) -> Option<u64> {
         }
         follows
     });
-    assert!(pieces.len() < 2, "slots in use: {pieces:x?}");
+    assert!(pieces.len() < 2, "more than one slot: {pieces:x?}");
     pieces.first().map(|(start, _)| *start)
 }
 
