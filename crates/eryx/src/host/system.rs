@@ -10,6 +10,8 @@ use crate::guest_memory::GuestMemory;
 
 /// Clocks tick in steps of so many nanoseconds.
 const CLOCK_RESOLUTION: u64 = 1000;
+/// Random bytes of one call, which cannot be interrupted. libc asks for 256 at a time.
+const MAX_RANDOM: u32 = 1 << 20;
 /// Subscriptions of one `poll_oneoff`.
 const MAX_SUBSCRIPTIONS: u32 = 1024;
 
@@ -120,6 +122,9 @@ fn clock_time(
 }
 
 fn random(memory: &mut GuestMemory<'_>, host: &Host, at: u32, size: u32) -> Result<(), Errno> {
+    if size > MAX_RANDOM {
+        return Err(Errno::Inval);
+    }
     let into = memory.bytes_mut(at, size)?;
     if host.frozen {
         into.fill(0);
