@@ -160,10 +160,11 @@ impl Boot {
         }
         let size = memory.len() as u64;
         let content = content(&memory);
-        let start = content.start as u64;
+        let (start, end) = (content.start as u64, content.end as u64);
         let manifest = ImageManifest {
             size,
             start,
+            end,
             globals,
             interrupt,
             request_buffer,

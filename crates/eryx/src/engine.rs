@@ -104,7 +104,8 @@ impl Code {
         // checked. wasmtime checks its version and the compile settings.
         let module = unsafe { Module::deserialize_file(&engine, path) }.map_err(|error| {
             Error::Initialization(format!(
-                "the compiled Python runtime cannot be loaded: {error:#}"
+                "the compiled Python runtime cannot be loaded: {}",
+                error.root_cause()
             ))
         })?;
         Ok(Self { engine, module })

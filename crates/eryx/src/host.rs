@@ -130,8 +130,16 @@ fn parts<'a>(caller: &'a mut Caller<'_, Host>) -> (GuestMemory<'a>, &'a mut Host
 pub(crate) fn apply_interrupt(
     mut store: impl wasmtime::AsContextMut<Data = Host>,
 ) -> wasmtime::Result<bool> {
+    let verdict = store.as_context_mut().data_mut().interrupt.check();
+    apply(store, verdict)
+}
+
+fn apply(
+    mut store: impl wasmtime::AsContextMut<Data = Host>,
+    verdict: Verdict,
+) -> wasmtime::Result<bool> {
     let mut context = store.as_context_mut();
-    match context.data_mut().interrupt.check() {
+    match verdict {
         Verdict::Continue => Ok(false),
         Verdict::Cut => Err(CutOff.into()),
         Verdict::Ask => {
@@ -161,7 +169,8 @@ fn trip_signal(bytes: &mut [u8], words: &[InterruptWord]) {
 pub(crate) fn on_epoch(
     mut store: wasmtime::StoreContextMut<'_, Host>,
 ) -> wasmtime::Result<wasmtime::UpdateDeadline> {
-    apply_interrupt(&mut store)?;
+    let verdict = store.data_mut().interrupt.check_computing();
+    apply(&mut store, verdict)?;
     let host = store.data_mut();
     host.slice_is_fresh = !host.slice_is_fresh;
     Ok(if host.slice_is_fresh {

@@ -10,6 +10,8 @@ use std::ptr::NonNull;
 /// Bytes of a host page. Images are made of whole wasm pages (64 KiB), which are multiples of it on every target.
 pub(crate) const PAGE: usize = 4096;
 
+const WRONG_SIZE: &str = "it does not have the size that the manifest says";
+
 /// The frozen state of a guest. Cheap to share; a slot maps it without copying.
 ///
 /// The file holds the memory from its first to its last page that is not zero; what lies around it is zero.
@@ -23,20 +25,19 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// A memory of `size` bytes that holds the contents of `path` at `start`. The file must not change while the image
+    /// A memory of `size` bytes that holds the whole of `path` at `content`. The file must not change while the image
     /// lives.
     pub(crate) fn open(
         path: &Path,
-        start: usize,
+        content: Range<usize>,
         size: usize,
         globals: Vec<i32>,
     ) -> io::Result<Self> {
         let file = File::open(path)?;
-        let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
-        let end = start
-            .checked_add(length)
-            .ok_or(io::ErrorKind::InvalidData)?;
-        Self::from_file(file, start..end, size, globals)
+        if file.metadata()?.len() != content.len() as u64 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, WRONG_SIZE));
+        }
+        Self::from_file(file, content, size, globals)
     }
 
     /// An image of `memory`, held in an anonymous file. Pages of zeros take no room.
@@ -61,8 +62,7 @@ impl Image {
             .iter()
             .all(|bytes| bytes % PAGE == 0);
         if !pages || content.is_empty() || content.end > size {
-            let message = "the memory image does not have the size that its manifest says";
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, WRONG_SIZE));
         }
         let view = View::new(&file, content.clone(), size)?;
         Ok(Self {

@@ -12,6 +12,9 @@ use tokio::sync::Notify;
 /// How long Python may take to end after it was asked.
 const GRACE: Duration = Duration::from_millis(100);
 
+/// Looks at a computing guest, two in a time slice, that it gets before it is cut off.
+const FAIR_SLICES: u32 = 6;
+
 /// How long a guest that was cut off may take to hand over its output.
 const LAST_CALL: Duration = Duration::from_millis(10);
 
@@ -68,6 +71,8 @@ pub(crate) struct Interrupt {
     deadline: Option<Instant>,
     cancel: CancelHandle,
     asked: Option<(Stop, Instant)>,
+    /// Time slices that the guest had since it was asked.
+    slices: u32,
 }
 
 impl Interrupt {
@@ -78,6 +83,7 @@ impl Interrupt {
             deadline,
             cancel,
             asked: None,
+            slices: 0,
         }
     }
 
@@ -91,12 +97,25 @@ impl Interrupt {
             deadline: Some(now),
             cancel: CancelHandle::new(),
             asked: Some((Stop::Timeout, asked)),
+            slices: FAIR_SLICES,
         }
     }
 
     /// Why the run was asked to end, if it was.
     pub(crate) fn stop(&self) -> Option<Stop> {
         self.asked.map(|(stop, _)| stop)
+    }
+
+    /// As [`Interrupt::check`], for a guest at the end of a time slice. Where many share a core, one that was asked is not
+    /// cut off before it had the time to answer.
+    pub(crate) fn check_computing(&mut self) -> Verdict {
+        let verdict = self.check();
+        self.slices = self.slices.saturating_add(u32::from(self.asked.is_some()));
+        if verdict == Verdict::Cut && self.slices <= FAIR_SLICES {
+            Verdict::Continue
+        } else {
+            verdict
+        }
     }
 
     pub(crate) fn check(&mut self) -> Verdict {

@@ -10,6 +10,9 @@ use crate::Error;
 /// Raised when a reader of an older manifest would misunderstand a newer one.
 pub const FORMAT: u32 = 1;
 
+/// Bytes of a page of linear memory.
+const WASM_PAGE: u64 = 65_536;
+
 /// Names of the runtime's files.
 pub mod file {
     /// The module, compiled for this platform.
@@ -57,6 +60,8 @@ pub struct ImageManifest {
     pub size: u64,
     /// Where in it the contents of `python.img` begin. Around them it is zero.
     pub start: u64,
+    /// Where they end.
+    pub end: u64,
     /// The module's mutable globals, by export name, and their values.
     pub globals: Vec<(String, i32)>,
     /// What to set in memory so that Python raises `SandboxInterrupt`.
@@ -110,7 +115,10 @@ impl Manifest {
         let inside = |at: u32, size: u32| u64::from(at) + u64::from(size) <= image.size;
         let good = inside(image.request_buffer.0, image.request_buffer.1)
             && image.interrupt.iter().all(|word| inside(word.address, 4))
-            && u32::try_from(image.size).is_ok();
+            && image.size.is_multiple_of(WASM_PAGE)
+            && image.size < 1 << 32
+            && image.start < image.end
+            && image.end <= image.size;
         if good {
             Ok(())
         } else {

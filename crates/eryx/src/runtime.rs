@@ -172,9 +172,10 @@ fn open_image(directory: &Path, manifest: &ImageManifest) -> Result<Arc<Image>, 
             .map_err(|_| Error::Initialization("the memory image is too large".into()))
     };
     let globals = manifest.globals.iter().map(|(_, value)| *value).collect();
+    let content = bytes(manifest.start)?..bytes(manifest.end)?;
     Image::open(
         &directory.join(file::IMAGE),
-        bytes(manifest.start)?,
+        content,
         bytes(manifest.size)?,
         globals,
     )
@@ -189,6 +190,9 @@ fn open_library(directory: &Path) -> Result<Template, Error> {
     let map = crate::image::MappedFile::open(&directory.join(file::LIBRARY))
         .map_err(|error| damaged(&error))?;
     let archive = ArchiveFs::from_tar(Arc::new(map)).map_err(|error| damaged(&error))?;
+    if archive.file("os.py").is_none() {
+        return Err(damaged(&"it holds no os.py"));
+    }
     Template::new(archive).map_err(|error| damaged(&error))
 }
 

@@ -92,7 +92,6 @@ def start(request):
         else:
             pending = _run_parts(parts)
     except BaseException as raised:
-        _reserve.clear()
         error = raised
     # Functions that the user set to watch calls are not for ours. No call of ours may come before this.
     try:
@@ -208,6 +207,7 @@ def flush():
 
 def _finish(error):
     """Reports the end of the run."""
+    _reserve.clear()
     outcome = {}
     if error is not None and not _run.interrupted:
         _report_error(error, outcome)

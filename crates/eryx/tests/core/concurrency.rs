@@ -115,7 +115,7 @@ async fn own_process_hogs() {
     let cancel = CancelHandle::new();
     let ended = Arc::new(AtomicUsize::new(0));
     for _ in 0..cores * 2 {
-        let mut options = within(Duration::from_secs(60));
+        let mut options = within(Duration::from_mins(1));
         options.cancel = cancel.clone();
         let ended = Arc::clone(&ended);
         sandbox

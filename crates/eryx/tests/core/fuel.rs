@@ -82,11 +82,11 @@ async fn a_budget_that_is_just_enough() {
             .await
             .is_ok()
     );
-    let failure = metered(needed - 1)
+    let failure = metered(needed - needed / 100)
         .execute(WORK, ExecutionOptions::default())
         .await;
     assert_eq!(
-        failure.expect_err("one too few").error,
+        failure.expect_err("too few").error,
         Error::ResourceLimit(Limit::Fuel)
     );
     let failure = metered(0).execute("1", ExecutionOptions::default()).await;

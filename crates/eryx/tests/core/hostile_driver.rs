@@ -168,7 +168,11 @@ async fn exception_classes_with_strange_names() {
     ] {
         let error = endured_error(code).await;
         assert!(!error.interpreter_lost, "{code}: {error:?}");
-        assert!(error.message.contains("hi"), "{code}: {}", error.message);
+        assert!(
+            error.message.contains("hi") || error.message.len() > 1 << 20,
+            "{code}: {}",
+            error.message
+        );
         assert!(error.message.contains(name), "{code}: {}", error.message);
         assert!(error.message.len() < 3 << 20, "{code}");
     }

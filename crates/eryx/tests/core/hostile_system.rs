@@ -23,7 +23,7 @@ def attempt(step, *arguments):
 ";
     let code = format!("{prelude}{code}\nresult = outcomes");
     match sandbox()
-        .execute(code.as_str(), within(Duration::from_secs(60)))
+        .execute(code.as_str(), within(Duration::from_mins(1)))
         .await
     {
         Ok(result) => result,

@@ -54,7 +54,7 @@ impl Lane {
             #[cfg(target_os = "linux")]
             memory: memory_of_the_image(&runtime, &directory),
             #[cfg(target_os = "linux")]
-            content: runtime.manifest().image.start as usize,
+            content: bytes(runtime.manifest().image.start),
             #[cfg(target_os = "linux")]
             slot: None,
             directory,
@@ -141,9 +141,14 @@ impl Drop for Lane {
 fn memory_of_the_image(runtime: &Runtime, directory: &Path) -> Vec<u8> {
     let manifest = &runtime.manifest().image;
     let content = std::fs::read(directory.join("python.img")).expect("the image");
-    let mut memory = vec![0; manifest.size as usize];
-    memory[manifest.start as usize..][..content.len()].copy_from_slice(&content);
+    let mut memory = vec![0; bytes(manifest.size)];
+    memory[bytes(manifest.start)..][..content.len()].copy_from_slice(&content);
     memory
+}
+
+#[cfg(target_os = "linux")]
+fn bytes(count: u64) -> usize {
+    usize::try_from(count).expect("an image fits the address space")
 }
 
 /// Address ranges of this process with their permissions and files.

@@ -5,7 +5,6 @@ use eryx::{Error, ExecutionOptions, PythonFrame};
 use crate::support::{raised, run, sandbox, text};
 
 fn frame(line: u32, function: &str) -> PythonFrame {
-    // PythonFrame is a plain record; built here through a real one would say less.
     PythonFrame {
         filename: "<sandbox>".into(),
         line,

@@ -105,7 +105,7 @@ fn each_file_replaced_by_something_else() {
         let size = copied.read(name).len();
         for byte in [0u8, 0xFF, b'{'] {
             let noise: Vec<u8> = (0..size)
-                .map(|at| byte.wrapping_mul((at % 251) as u8))
+                .map(|at| byte.wrapping_mul(u8::try_from(at % 251).expect("small")))
                 .collect();
             replace(&copied.0, name, &noise);
             // The content of an image of the right size cannot be told from another: only that nothing breaks.

@@ -348,7 +348,7 @@ async fn inputs_that_are_too_large_are_refused_before_the_run() {
 #[tokio::test]
 async fn inputs_that_do_not_fit_the_memory() {
     let sandbox = crate::support::sandbox_with(|limits| {
-        limits.max_memory_bytes = Some(runtime().memory_floor() + (1 << 20))
+        limits.max_memory_bytes = Some(runtime().memory_floor() + (1 << 20));
     });
     let mut options = ExecutionOptions::default();
     options.inputs = vec![("given".into(), Value::Bytes(vec![0; 30 << 20]))];
