@@ -13,7 +13,7 @@
  *
  * Anything else is a clear error on the side that sent it, naming the type and
  * the path to it (`result.rows[3].when: datetime.datetime is not transferable`).
- * One value may be nested 256 levels deep, hold 4,194,304 values and take 64 MiB.
+ * One value may be nested 256 levels deep, hold 1,048,576 values and take 64 MiB.
  */
 export type Value =
   | null

@@ -301,17 +301,17 @@ describe("inputs", () => {
     );
   });
 
-  it("refuse more than 4,194,304 values", async () => {
+  it("refuse more than 1,048,576 values", async () => {
     const inputs = { value: new Array(4_200_000).fill(true) };
     expect(await refused(() => run("", { inputs }))).toBe(
-      "inputs: value of more than 4194304 values is not transferable",
+      "inputs: value of more than 1048576 values is not transferable",
     );
   });
 
   it("refuse an array of four billion holes at once", async () => {
     const inputs = { value: new Array(2 ** 32 - 1) };
     expect(await refused(() => run("", { inputs }))).toBe(
-      "inputs: value of more than 4194304 values is not transferable",
+      "inputs: value of more than 1048576 values is not transferable",
     );
   });
 
@@ -319,7 +319,7 @@ describe("inputs", () => {
     let value: Value = [];
     for (let level = 0; level < 40; level++) value = [value, value];
     expect(await refused(() => run("", { inputs: { value } }))).toBe(
-      "inputs: value of more than 4194304 values is not transferable",
+      "inputs: value of more than 1048576 values is not transferable",
     );
   });
 

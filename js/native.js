@@ -8,20 +8,15 @@ import { dispatch } from "./pending.js";
 const require = createRequire(import.meta.url);
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
-/** The C library a Linux binary is made for. */
-function libc() {
-  return process.report?.getReport?.()?.header?.glibcVersionRuntime ===
-    undefined
-    ? "musl"
-    : "gnu";
-}
-
-const TRIPLE =
-  platform === "linux" ? `linux-${arch}-${libc()}` : `${platform}-${arch}`;
+/** Which binaries this platform may load: on Linux, one per C library, tried in turn. */
+const TRIPLES =
+  platform === "linux"
+    ? [`linux-${arch}-gnu`, `linux-${arch}-musl`]
+    : [`${platform}-${arch}`];
 
 function fail(tried) {
   throw new InitializationError(
-    `@bsull/eryx has no binary for ${TRIPLE} that can be loaded. Tried:\n${tried.join("\n")}\n` +
+    `@bsull/eryx has no binary for ${platform}-${arch} that can be loaded. Tried:\n${tried.join("\n")}\n` +
       "From a checkout, run `npm run build`. As a dependency, install again without --no-optional.",
     { code: "ERYX_INITIALIZATION" },
   );
@@ -29,18 +24,22 @@ function fail(tried) {
 
 function loadAddon() {
   const tried = [];
-  for (const candidate of [
-    here(`../eryx.${TRIPLE}.node`),
-    `@bsull/eryx-${TRIPLE}`,
-  ]) {
-    try {
-      return require(candidate);
-    } catch (error) {
-      tried.push(`- ${candidate}: ${error.message.split("\n")[0]}`);
+  for (const triple of TRIPLES) {
+    for (const candidate of [
+      here(`../eryx.${triple}.node`),
+      `@bsull/eryx-${triple}`,
+    ]) {
+      try {
+        return { addon: require(candidate), triple };
+      } catch (error) {
+        tried.push(`- ${candidate}: ${error.message.split("\n")[0]}`);
+      }
     }
   }
   return fail(tried);
 }
+
+export const { addon, triple } = loadAddon();
 
 /** The Python runtime's files: `ERYX_RUNTIME_DIR`, a checkout's own build, or the platform package. */
 function runtimeDirectory() {
@@ -48,10 +47,8 @@ function runtimeDirectory() {
   if (given !== undefined && given !== "") return given;
   const built = here("../target/eryx-runtime");
   if (existsSync(built)) return built;
-  return here(`../../eryx-${TRIPLE}`);
+  return here(`../../eryx-${triple}`);
 }
-
-export const addon = loadAddon();
 
 function load(directory) {
   try {

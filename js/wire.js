@@ -5,7 +5,7 @@ import { invalidArgument } from "./errors.js";
 // The wire format of values: docs/wire-format.md. The core checks what is written here once more.
 
 const MAX_DEPTH = 256;
-const MAX_VALUES = 2 ** 22;
+const MAX_VALUES = 2 ** 20;
 const MAX_BYTES = 64 * 2 ** 20;
 const TAG = Object.fromEntries(
   [..."ntfiIdsblm"].map((tag) => [tag, tag.charCodeAt(0)]),

@@ -126,6 +126,7 @@ impl Drop for NativeSandbox {
 
 /// One run, to cancel it.
 #[napi]
+#[derive(Default)]
 pub struct NativeRun(CancelHandle);
 
 #[napi]
@@ -134,7 +135,7 @@ impl NativeRun {
     #[napi(constructor, catch_unwind)]
     #[must_use]
     pub fn new() -> Self {
-        Self(CancelHandle::new())
+        Self::default()
     }
 
     /// Asks it to end.

@@ -55,7 +55,7 @@ pub(crate) fn optimise(inputs: &Inputs, merged: &Path, python: &Path) -> Result<
     wasm_opt(
         inputs,
         &folded,
-        &["-O2", "--strip-debug", "--strip-producers"],
+        &["-O3", "--strip-debug", "--strip-producers"],
         python,
     )
 }

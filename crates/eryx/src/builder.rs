@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use eryx_vfs::Namespace;
 use wasmtime::{Instance, Linker, Memory, Store, Val, WasmParams, WasmResults};
@@ -197,7 +198,7 @@ fn unlimited(files: Namespace) -> RunState {
         files,
         stdin: Arc::default(),
         output: Output::new(None, None),
-        interrupt: Interrupt::new(None, CancelHandle::new()),
+        interrupt: Interrupt::new(Instant::now(), None, CancelHandle::new()),
         max_memory: usize::MAX,
         frozen: true,
     }

@@ -47,8 +47,6 @@ pub(crate) struct Host {
 #[derive(Debug)]
 pub(crate) struct Growth {
     pub(crate) max_memory: usize,
-    /// A growth was refused: if the guest then fails in a way it could not handle, this is why.
-    pub(crate) memory_refused: bool,
 }
 
 impl ResourceLimiter for Growth {
@@ -58,9 +56,7 @@ impl ResourceLimiter for Growth {
         desired: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let allowed = desired <= self.max_memory;
-        self.memory_refused |= !allowed;
-        Ok(allowed)
+        Ok(desired <= self.max_memory)
     }
 
     fn table_growing(
@@ -99,7 +95,6 @@ impl Host {
             interrupt: run.interrupt,
             limits: Growth {
                 max_memory: run.max_memory,
-                memory_refused: false,
             },
             started: Instant::now(),
             frozen: run.frozen,

@@ -257,10 +257,6 @@ impl Instance {
         }
         match error.downcast_ref::<Trap>() {
             Some(Trap::OutOfFuel) => Error::ResourceLimit(Limit::Fuel),
-            // How C code ends when it cannot go on without the memory it asked for.
-            Some(Trap::UnreachableCodeReached) if host.limits.memory_refused => {
-                Error::ResourceLimit(Limit::Memory)
-            }
             Some(trap) => Error::Python(crashed(*trap)),
             None => Error::Internal(format!("{error:#}")),
         }

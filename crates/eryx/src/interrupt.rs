@@ -76,9 +76,10 @@ pub(crate) struct Interrupt {
 }
 
 impl Interrupt {
-    pub(crate) fn new(timeout: Option<Duration>, cancel: CancelHandle) -> Self {
+    /// For a run that the caller started at `started`.
+    pub(crate) fn new(started: Instant, timeout: Option<Duration>, cancel: CancelHandle) -> Self {
         // A timeout beyond what Instant can hold is no timeout.
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = timeout.and_then(|timeout| started.checked_add(timeout));
         Self {
             deadline,
             cancel,

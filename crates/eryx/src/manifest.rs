@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::builder::WASMTIME_VERSION;
+use crate::{CPU_BASELINE, Error};
 
 /// Raised when a reader of an older manifest would misunderstand a newer one.
 pub const FORMAT: u32 = 1;
@@ -106,8 +107,20 @@ impl Manifest {
         let manifest: Self = serde_json::from_slice(&text).map_err(|error| {
             Error::Initialization(format!("the Python runtime's manifest is damaged: {error}"))
         })?;
+        manifest.check_engine()?;
         manifest.check_image()?;
         Ok(manifest)
+    }
+
+    fn check_engine(&self) -> Result<(), Error> {
+        let ours = (WASMTIME_VERSION, CPU_BASELINE.0);
+        if (self.wasmtime.as_str(), self.cpu.as_str()) == ours {
+            return Ok(());
+        }
+        Err(Error::Initialization(format!(
+            "the Python runtime was compiled by wasmtime {} for {}, this version needs wasmtime {} for {}",
+            self.wasmtime, self.cpu, ours.0, ours.1
+        )))
     }
 
     fn check_image(&self) -> Result<(), Error> {

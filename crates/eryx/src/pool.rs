@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::Instant;
 
 use eryx_vfs::{MemoryFs, Namespace};
 use tokio::sync::Notify;
@@ -149,7 +149,7 @@ pub(crate) fn nothing() -> RunState {
         files: Namespace::new(Arc::new(MemoryFs::new(0))),
         stdin: Arc::default(),
         output: Output::new(Some(0), None),
-        interrupt: Interrupt::new(None::<Duration>, CancelHandle::new()),
+        interrupt: Interrupt::new(Instant::now(), None, CancelHandle::new()),
         max_memory: usize::MAX,
         frozen: false,
     }

@@ -91,8 +91,10 @@ impl Sandbox {
         options.check(&code)?;
         let request = request::encode(code, &mut options, &self.0.config)?;
         let id = self.0.register(options.cancel.clone())?;
+        let started = Instant::now();
         let inner = Arc::clone(&self.0);
-        workers::runtime().spawn(async move { inner.run(id, request, options, done).await });
+        workers::runtime()
+            .spawn(async move { inner.run(id, request, options, started, done).await });
         Ok(())
     }
 
@@ -127,6 +129,7 @@ impl Inner {
         id: u64,
         request: Vec<u8>,
         options: ExecutionOptions,
+        mut started: Instant,
         done: impl FnOnce(Outcome),
     ) {
         let finish = |outcome| {
@@ -143,14 +146,17 @@ impl Inner {
             Ok(pool) => pool,
             Err(error) => return finish(Err(error.into())),
         };
+        if metering == Metering::Fuel {
+            // Compiling that code, which the first such run does, is not the run's time.
+            started = Instant::now();
+        }
         let mut instance = match pool.take().await {
             Ok(instance) => instance,
             Err(error) => return finish(Err(error.into())),
         };
         let condition = {
             let _active = ticker().start();
-            let started = Instant::now();
-            let state = self.state(&options);
+            let state = self.state(&options, started);
             let ended = instance.run(state, &request, limits.max_fuel).await;
             let condition = ended.condition;
             let outcome = self.outcome(&mut instance, ended, &options, started);
@@ -161,7 +167,7 @@ impl Inner {
         pool.give_back(instance, condition);
     }
 
-    fn state(&self, options: &ExecutionOptions) -> RunState {
+    fn state(&self, options: &ExecutionOptions, started: Instant) -> RunState {
         let limits = &self.config.limits;
         RunState {
             files: self
@@ -169,7 +175,7 @@ impl Inner {
                 .namespace(limits.max_vfs_bytes.unwrap_or(u64::MAX)),
             stdin: options.stdin.as_slice().into(),
             output: Output::new(limits.max_output_bytes, options.sink.clone()),
-            interrupt: Interrupt::new(self.timeout(options), options.cancel.clone()),
+            interrupt: Interrupt::new(started, self.timeout(options), options.cancel.clone()),
             max_memory: limits
                 .max_memory_bytes
                 .and_then(|limit| usize::try_from(limit).ok())

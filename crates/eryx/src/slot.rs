@@ -24,8 +24,11 @@ pub(crate) const GUARD: usize = 32 << 20;
 /// not leave its pages resident in an idle slot.
 const HOT_PAGES: usize = 1024;
 
-/// Every so many runs, pages that are private but no longer written are given back.
-const COOLING: usize = 16;
+/// Every so many runs of a slot with more than [`WARM_PAGES`] private pages, those that are no longer written are given
+/// back. That costs more than copying them a few times: every other thread of the process is made to notice.
+const COOLING: usize = 128;
+/// About twice what a run of `pass` writes.
+const WARM_PAGES: usize = 256;
 
 /// One reserved address range and what is mapped at its start.
 #[derive(Debug)]
@@ -114,7 +117,9 @@ impl Slot {
                 return Ok(self.image.size() / PAGE);
             }
         };
-        let cooling = self.restores.fetch_add(1, Ordering::Relaxed) % COOLING == COOLING - 1;
+        let private: usize = written.iter().map(|(from, to)| (to - from) / PAGE).sum();
+        let cooling = private > WARM_PAGES
+            && self.restores.fetch_add(1, Ordering::Relaxed) % COOLING == COOLING - 1;
         let mut pages = 0;
         for (from, to) in written {
             let hot = HOT_PAGES.saturating_sub(pages).min((to - from) / PAGE) * PAGE;

@@ -12,7 +12,7 @@ use crate::Value;
 /// it in.
 pub(crate) const MAX_DEPTH: usize = 256 + 3;
 /// Values in one message, containers included. Bounds what a small message can make the host allocate.
-pub(crate) const MAX_VALUES: usize = 1 << 22;
+pub(crate) const MAX_VALUES: usize = 1 << 20;
 /// Bytes of one message.
 pub(crate) const MAX_BYTES: usize = 64 << 20;
 
@@ -32,7 +32,7 @@ pub enum WireError {
     /// Containers inside containers, 256 at most.
     #[error("nested deeper than {MAX_DEPTH} levels")]
     TooDeep,
-    /// 4,194,304 at most.
+    /// 1,048,576 at most.
     #[error("more than {MAX_VALUES} values")]
     TooMany,
     /// 64 MiB at most.
@@ -255,8 +255,8 @@ mod tests {
 
     #[test]
     fn nested_headers_share_one_budget() {
-        let header = [&b"l"[..], &3_000_000u32.to_le_bytes()].concat();
-        let bytes = [header.repeat(2), vec![b'n'; 6_000_000]].concat();
+        let header = [&b"l"[..], &600_000u32.to_le_bytes()].concat();
+        let bytes = [header.repeat(2), vec![b'n'; 1_200_000]].concat();
         assert_eq!(decode(&bytes), Err(WireError::TooMany));
     }
 

@@ -223,7 +223,7 @@ def _finish(error):
 
 
 def _report_error(error, outcome):
-    if not isinstance(error, SystemExit):
+    if not issubclass(type(error), SystemExit):  # isinstance would ask the object
         _eryx_report.describe(error, outcome)
         return
     code = _exit_status(_exit_code(error))
@@ -236,7 +236,7 @@ def _exit_status(code):
     """The exit status of sys.exit(code), as CPython's main() makes it."""
     if code is None:
         return 0
-    if isinstance(code, int):
+    if issubclass(type(code), int):
         code = int.__index__(code)
         return code if -(2**31) <= code < 2**31 else -1
     try:

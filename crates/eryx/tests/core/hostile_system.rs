@@ -318,7 +318,7 @@ async fn sleeps_that_make_no_sense() {
 import time
 for seconds in (-1, float('nan'), float('-inf'), float('inf'), 1e18, 1e300, 10**30, -10**30, 'x', None, 0, -0.0, 1e-300):
     attempt(time.sleep, seconds)
-for clock in range(-2, 12):
+for clock in range(4):
     attempt(lambda: time.clock_gettime(clock) >= 0)
     attempt(lambda: time.clock_getres(clock) > 0)
 for stamp in (2**31, 2**40, 2**62, -2**62, 1e30, float('nan')):

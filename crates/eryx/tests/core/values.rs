@@ -241,7 +241,7 @@ async fn cyclic_and_deep_values_are_refused() {
 #[tokio::test]
 async fn too_many_or_too_large_values_are_refused() {
     for (code, expected) in [
-        ("[None] * 4_194_305", "4194304 values"),
+        ("[None] * 1_048_577", "1048576 values"),
         ("'x' * (64 << 20)", "67108864 bytes"),
     ] {
         let sandbox =
@@ -255,8 +255,8 @@ async fn too_many_or_too_large_values_are_refused() {
         assert!(error.contains(expected), "{error}");
         assert_eq!(result.result, None);
     }
-    let result = succeed("result = [None] * 4_000_000").await;
-    assert!(matches!(result.result, Some(Value::List(items)) if items.len() == 4_000_000));
+    let result = succeed("result = [None] * 1_000_000").await;
+    assert!(matches!(result.result, Some(Value::List(items)) if items.len() == 1_000_000));
     let result = succeed("result = bytes(30 << 20)").await;
     assert!(
         matches!(result.result, Some(Value::Bytes(bytes)) if bytes.len() == 30 << 20),
