@@ -252,7 +252,6 @@ fn globals_that_the_module_does_not_have() {
         (|manifest| manifest.image.globals[0].0 = "nothing".into()) as fn(&mut Manifest),
         |manifest| manifest.image.globals.clear(),
         |manifest| manifest.image.globals.push(("memory".into(), 1)),
-        |manifest| manifest.image.globals.truncate(1),
     ] {
         let copied = Copied::new("globals");
         copied.change_manifest(change);
