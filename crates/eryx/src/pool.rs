@@ -16,10 +16,11 @@ use crate::interrupt::Interrupt;
 use crate::manifest::ImageManifest;
 use crate::output::Output;
 use crate::slot::{GUARD, RESERVATION, RestoreStrategy, Slot};
-use crate::{CancelHandle, Error};
+use crate::{CancelHandle, Error, workers};
 
-/// Idle guests that are kept. Each holds the pages that runs usually write, about a megabyte.
-const MAX_IDLE: usize = 32;
+/// Idle guests that are kept for each core. Each holds the pages that runs usually write, one to four megabytes. A core
+/// runs one at a time, and cleans up one more; the others are for runs that wait.
+const IDLE_PER_CORE: usize = 4;
 
 /// Makes and recycles the guests of one image and one kind of code.
 pub(crate) struct Pool {
@@ -106,7 +107,7 @@ impl Pool {
             Err(_) => None,
         };
         let mut idle = self.idle();
-        if idle.len() < MAX_IDLE {
+        if idle.len() < IDLE_PER_CORE * workers::count() {
             idle.extend(clean);
         }
         drop(idle);
