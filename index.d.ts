@@ -48,6 +48,56 @@ export declare const ResourceLimits: {
   unlimited(): Required<ResourceLimits>;
 };
 
+// ------------------------------------------------------------- callbacks
+
+export interface CallbackContext {
+  /** Aborted when the guest task is cancelled, times out, or the execution ends. */
+  readonly signal: AbortSignal;
+  readonly name: string;
+}
+/** `await add(1, b=2)` in Python calls `add(1, { b: 2 })`: positionals first, then one object if keywords were given. */
+export type CallbackFunction = (...args: any[]) => unknown | Promise<unknown>;
+export interface CallbackDefinition<Args = any> {
+  /** Called with ONE object. Positional arguments are bound in the declared order of `parameters` / `schema.properties`. */
+  fn: (args: Args, context: CallbackContext) => unknown | Promise<unknown>;
+  /** The docstring. */
+  description?: string;
+  /**
+   * JSON Schema of the argument object, or any Standard Schema (zod, valibot, arktype): arguments are validated before fn
+   * runs. Arguments that do not match are a CallbackArgumentError in Python. `default` of a property is applied;
+   * `format` is not checked.
+   */
+  schema?: object;
+  /** Names of the parameters in positional order. Without a schema all of them are required. */
+  parameters?: string[];
+  /** In place of `resourceLimits.callbackTimeoutMs`; null = none. */
+  timeoutMs?: number | null;
+}
+/**
+ * Keys may be dotted: `"http.get"` becomes `await http.get(...)` in Python. The first part is a Python identifier that is
+ * no keyword, no builtin and not the result variable; the others may be any text: `http["odd-name"]`.
+ *
+ * What a function throws is CallbackError in Python, with the error's name and message and nothing else; its timeout is
+ * TimeoutError; a call beyond `maxCallbackInvocations` is CallbackLimitError.
+ */
+export type Callbacks =
+  | Record<string, CallbackFunction | CallbackDefinition>
+  | Array<CallbackDefinition & { name: string }>;
+
+/** Callbacks plus Python source that wraps them plus type stubs, as one reusable unit. */
+export declare class RuntimeLibrary {
+  /** `python` runs before the code, in the same namespace, as `<library>`, `<library 2>`, ..; 4 MiB per sandbox. */
+  constructor(options?: {
+    callbacks?: Callbacks;
+    python?: string;
+    stubs?: string;
+  });
+  /** A library with the parts of both; this one's Python runs first. A name that both define is an error. */
+  merge(other: RuntimeLibrary): RuntimeLibrary;
+  /** `.pyi` text of every callback (signature from the schema, description as docstring) plus `stubs`. */
+  readonly typeStubs: string;
+}
+
 // --------------------------------------------------------------- options
 
 export interface ExecutionOptions {
@@ -60,14 +110,20 @@ export interface ExecutionOptions {
   /** Called in order, decoded, while the code runs; all calls are made before the promise settles. */
   onStdout?: (chunk: string) => void;
   onStderr?: (chunk: string) => void;
+  /** Called in order, while the code runs; all calls are made before the promise settles. */
+  onTrace?: (event: TraceEvent) => void;
+  /** Collect events into result.trace. Default false. */
+  trace?: boolean;
   /** Shown in tracebacks. Default "<sandbox>". */
   filename?: string;
 }
 export interface SandboxOptions extends Pick<
   ExecutionOptions,
-  "onStdout" | "onStderr"
+  "onStdout" | "onStderr" | "onTrace" | "trace"
 > {
   resourceLimits?: ResourceLimits;
+  callbacks?: Callbacks;
+  libraries?: RuntimeLibrary[];
   /** Added to os.environ, which otherwise holds HOME only. */
   env?: Record<string, string>;
   /** The variable returned as `result`. Default "result". */
@@ -97,6 +153,26 @@ export interface ExecuteResult {
   readonly peakMemoryBytes: number;
   /** Only when maxFuel is set. Deterministic for the same code and inputs. */
   readonly fuelConsumed?: bigint;
+  /** Only with `trace: true`. At most 100,000 events and 16 MiB of names and details. */
+  readonly trace?: TraceEvent[];
+  /** Only with `trace: true`: whether events were dropped. */
+  readonly traceTruncated?: boolean;
+}
+/** What the user's own code did. Libraries and the standard library are not traced. */
+export interface TraceEvent {
+  kind:
+    | "line"
+    | "call"
+    | "return"
+    | "exception"
+    | "callback-start"
+    | "callback-end";
+  /** From 1; 0 if there is none. */
+  line: number;
+  /** `<module>` at the top level. */
+  function?: string;
+  /** kind "exception": type and message; "callback-*": name, and on end durationMs and error. */
+  detail?: { [key: string]: Value };
 }
 
 // ---------------------------------------------------------------- errors
@@ -126,6 +202,9 @@ export declare class EryxError extends Error {
   readonly stderr: string;
   /** True if a session's Python state was lost and the next execute() starts fresh. */
   readonly stateLost: boolean;
+  /** Only with `trace: true`: what the code did before the failure. */
+  readonly trace?: TraceEvent[];
+  readonly traceTruncated?: boolean;
 }
 /** The Python code raised. `message` is "ValueError: oops"; `traceback` has only the user's frames, with true line numbers. */
 export declare class ExecutionError extends EryxError {
@@ -153,6 +232,7 @@ export declare class Sandbox implements AsyncDisposable {
   execute(code: string, options?: ExecutionOptions): Promise<ExecuteResult>;
   /** For code that wants a handle instead of an AbortSignal. */
   executeCancellable(code: string, options?: ExecutionOptions): ExecutionHandle;
+  /** `.pyi` text of its callbacks and the stubs of its libraries; "" if there are none. */
   readonly typeStubs: string;
   /** Cancels what runs, and resolves when all of it has ended. */
   close(): Promise<void>;

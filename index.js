@@ -9,6 +9,7 @@ export {
   SnapshotError,
   TimeoutError,
 } from "./js/errors.js";
+export { RuntimeLibrary } from "./js/library.js";
 export { ResourceLimits } from "./js/limits.js";
 export { ExecutionHandle, Sandbox } from "./js/sandbox.js";
 export { versions } from "./js/native.js";

@@ -104,7 +104,7 @@ describe("the options object", () => {
 
   it("refuses a name that is unknown", async () => {
     expect(await refused(create({ timeout: 1 }))).toMatch(
-      /^options\.timeout: unknown option, expected one of resourceLimits, env, /,
+      /^options\.timeout: unknown option, expected one of resourceLimits, callbacks, /,
     );
     expect(await refused(execute({ timeout: 1 }))).toMatch(
       /^options\.timeout: unknown option, expected one of signal, timeoutMs, inputs, /,
@@ -115,8 +115,6 @@ describe("the options object", () => {
   });
 
   it.each([
-    "callbacks",
-    "libraries",
     "network",
     "secrets",
     "packages",
@@ -124,16 +122,9 @@ describe("the options object", () => {
     "vfs",
     "vfsMountPath",
     "volumes",
-    "onTrace",
   ])("refuses %s, which this version does not have", async (name) => {
     expect(await refused(create({ [name]: {} }))).toBe(
       `options.${name}: this option is not available in this version`,
-    );
-  });
-
-  it("of execute refuses onTrace, which this version does not have", async () => {
-    expect(await refused(execute({ onTrace: () => {} }))).toBe(
-      "options.onTrace: this option is not available in this version",
     );
   });
 

@@ -1,4 +1,5 @@
 import { types } from "node:util";
+import { checkCallbacks, encodeCallbacks } from "./callbacks.js";
 import {
   checkFunction,
   checkMilliseconds,
@@ -7,13 +8,12 @@ import {
   refuse,
 } from "./check.js";
 import { invalidArgument } from "./errors.js";
+import { partsOf } from "./library.js";
 import { resolveLimits } from "./limits.js";
-import { encode } from "./wire.js";
+import { encodeMembers } from "./wire.js";
 
 /** Options of the contract that this version does not have yet. */
 const SANDBOX_LATER = [
-  "callbacks",
-  "libraries",
   "network",
   "secrets",
   "packages",
@@ -21,16 +21,17 @@ const SANDBOX_LATER = [
   "vfs",
   "vfsMountPath",
   "volumes",
-  "onTrace",
-  "trace",
 ];
-const EXECUTION_LATER = ["onTrace", "trace"];
 const SANDBOX = [
   "resourceLimits",
+  "callbacks",
+  "libraries",
   "env",
   "resultVariable",
   "onStdout",
   "onStderr",
+  "onTrace",
+  "trace",
 ];
 const EXECUTION = [
   "signal",
@@ -39,11 +40,13 @@ const EXECUTION = [
   "stdin",
   "onStdout",
   "onStderr",
+  "onTrace",
+  "trace",
   "filename",
 ];
 
-function refuseLater(name, options, later) {
-  for (const key of later) {
+function refuseLater(name, options) {
+  for (const key of SANDBOX_LATER) {
     if (options[key] !== undefined) {
       throw invalidArgument(
         `${name}.${key}: this option is not available in this version`,
@@ -54,7 +57,7 @@ function refuseLater(name, options, later) {
 
 function handlers(name, options) {
   const found = {};
-  for (const key of ["onStdout", "onStderr"]) {
+  for (const key of ["onStdout", "onStderr", "onTrace"]) {
     if (options[key] !== undefined)
       found[key] = checkFunction(`${name}.${key}`, options[key]);
   }
@@ -78,11 +81,14 @@ export function sandboxOptions(given) {
     ...SANDBOX,
     ...SANDBOX_LATER,
   ]);
-  refuseLater("options", options, SANDBOX_LATER);
+  refuseLater("options", options);
   const limits = resolveLimits(options.resourceLimits);
   const { resultVariable } = options;
+  const { callbacks, python, stubs } = libraryParts(options);
   const native = {
     executionTimeoutMs: limits.executionTimeoutMs ?? undefined,
+    callbackTimeoutMs: limits.callbackTimeoutMs ?? undefined,
+    maxCallbackInvocations: limits.maxCallbackInvocations ?? undefined,
     maxMemoryBytes: limits.maxMemoryBytes ?? undefined,
     maxOutputBytes: limits.maxOutputBytes ?? undefined,
     maxVfsBytes: limits.maxVfsBytes ?? undefined,
@@ -92,8 +98,37 @@ export function sandboxOptions(given) {
       resultVariable === undefined
         ? undefined
         : checkText("options.resultVariable", resultVariable),
+    callbacks: encodeCallbacks(callbacks),
+    libraries: python,
   };
-  return { native, handlers: handlers("options", options) };
+  const inherited = {
+    handlers: handlers("options", options),
+    trace: checkTrace(options.trace) ?? false,
+  };
+  return { native, inherited, callbacks, stubs };
+}
+
+/** Callbacks, Python and stubs of the options and of their libraries. */
+function libraryParts({ callbacks, libraries = [] }) {
+  if (!Array.isArray(libraries))
+    refuse("options.libraries", libraries, "an array of RuntimeLibrary");
+  const parts = libraries.map((library, index) =>
+    partsOf(`options.libraries[${index}]`, library),
+  );
+  return {
+    callbacks: [
+      ...checkCallbacks("options.callbacks", callbacks),
+      ...parts.flatMap((part) => part.callbacks),
+    ],
+    python: parts.flatMap((part) => part.python),
+    stubs: parts.flatMap((part) => part.stubs),
+  };
+}
+
+function checkTrace(trace) {
+  if (trace !== undefined && typeof trace !== "boolean")
+    refuse("options.trace", trace, "a boolean");
+  return trace;
 }
 
 function checkSignal(signal) {
@@ -122,7 +157,7 @@ function checkInputs(inputs) {
   ) {
     refuse("options.inputs", inputs, "an object of values");
   }
-  return encode(inputs, "inputs");
+  return encodeMembers(inputs, "inputs");
 }
 
 /** A negative number is "no limit" to the addon. */
@@ -136,16 +171,15 @@ function checkTimeout(timeout) {
 export function executionOptions(given, inherited) {
   if (given === undefined)
     return {
-      native: { streams: streams(inherited) },
-      handlers: inherited,
+      native: {
+        streams: streams(inherited.handlers),
+        trace: inherited.trace,
+      },
+      handlers: inherited.handlers,
       signal: undefined,
     };
-  const options = checkOptions("options", given, [
-    ...EXECUTION,
-    ...EXECUTION_LATER,
-  ]);
-  refuseLater("options", options, EXECUTION_LATER);
-  const found = { ...inherited, ...handlers("options", options) };
+  const options = checkOptions("options", given, EXECUTION);
+  const found = { ...inherited.handlers, ...handlers("options", options) };
   const { signal, timeoutMs, inputs, stdin, filename } = options;
   const native = {
     timeoutMs: timeoutMs === undefined ? undefined : checkTimeout(timeoutMs),
@@ -156,6 +190,7 @@ export function executionOptions(given, inherited) {
         ? undefined
         : checkText("options.filename", filename),
     streams: streams(found),
+    trace: checkTrace(options.trace) ?? inherited.trace,
   };
   return {
     native,
@@ -164,6 +199,10 @@ export function executionOptions(given, inherited) {
   };
 }
 
-function streams({ onStdout, onStderr }) {
-  return (onStdout === undefined ? 0 : 1) + (onStderr === undefined ? 0 : 2);
+function streams({ onStdout, onStderr, onTrace }) {
+  return (
+    (onStdout === undefined ? 0 : 1) +
+    (onStderr === undefined ? 0 : 2) +
+    (onTrace === undefined ? 0 : 4)
+  );
 }

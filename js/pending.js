@@ -1,9 +1,14 @@
 import { shown } from "./check.js";
+import { decode } from "./wire.js";
 
 // Runs whose end has not been reported yet. The addon reports through `dispatch`, in order.
 
+// Kinds of events: eryx-node/src/dispatch.rs.
 const DONE = 0;
 const STDOUT = 1;
+const STDERR = 2;
+const CALL = 3;
+const ABORT = 4;
 
 const runs = new Map();
 let nextId = 1;
@@ -15,7 +20,7 @@ function hold() {
   else if (runs.size === 1) keepAlive.ref();
 }
 
-/** Registers a run: `{ done(outcome), onStdout?, onStderr? }`. Returns its id. */
+/** Registers a run: `{ done(outcome), calls, onStdout?, onStderr?, onTrace? }`. Returns its id. */
 export function register(run) {
   while (runs.has(nextId)) nextId = nextId === 0xffffffff ? 1 : nextId + 1;
   const id = nextId;
@@ -31,9 +36,9 @@ export function unregister(id) {
 }
 
 /** Calls a handler of the user's. What it throws is a warning: the run goes on. */
-function notify(handler, chunk) {
+function notify(handler, argument) {
   try {
-    handler(chunk);
+    handler(argument);
   } catch (error) {
     process.emitWarning(
       error instanceof Error ? error : `a handler threw ${shown(error)}`,
@@ -45,13 +50,27 @@ function notify(handler, chunk) {
 }
 
 /** Called by the addon. */
-export function dispatch(kind, id, payload) {
+export function dispatch(kind, id, payload, call, callback) {
   const run = runs.get(id);
   if (run === undefined) return;
-  if (kind === DONE) {
-    unregister(id);
-    run.done(payload);
-  } else {
-    notify(kind === STDOUT ? run.onStdout : run.onStderr, payload);
+  switch (kind) {
+    case DONE:
+      unregister(id);
+      run.done(payload);
+      break;
+    case STDOUT:
+      notify(run.onStdout, payload);
+      break;
+    case STDERR:
+      notify(run.onStderr, payload);
+      break;
+    case CALL:
+      run.calls.start(call, callback, payload);
+      break;
+    case ABORT:
+      run.calls.abort(call);
+      break;
+    default:
+      for (const event of decode(payload)) notify(run.onTrace, event);
   }
 }

@@ -11,17 +11,27 @@ function text(bytes) {
   return end === all.length ? all : all.slice(0, end);
 }
 
+/** Collected events, and whether there were more. */
+function traceOf({ trace, traceTruncated }) {
+  return {
+    trace: trace === undefined ? [] : decode(trace),
+    traceTruncated,
+  };
+}
+
 /** The error of a run that failed. */
-export function failure(outcome) {
+export function failure(outcome, traced) {
   const output = {
     stdout: outcome.stdout === undefined ? "" : text(outcome.stdout),
     stderr: outcome.stderr === undefined ? "" : text(outcome.stderr),
   };
-  return fromNative(outcome.error, output);
+  const error = fromNative(outcome.error, output);
+  return traced ? Object.assign(error, traceOf(outcome)) : error;
 }
 
 /** The result of a run that succeeded. Fields that are not set are missing. */
-export function success({ ok, stdout, stderr, truncated }) {
+export function success(outcome, traced) {
+  const { ok, stdout, stderr, truncated } = outcome;
   const result = {
     stdout: stdout === undefined ? "" : text(stdout),
     stderr: stderr === undefined ? "" : text(stderr),
@@ -29,7 +39,7 @@ export function success({ ok, stdout, stderr, truncated }) {
     stderrBytes: stderr ?? new Uint8Array(0),
     outputTruncated: truncated,
     durationMs: ok.durationMs,
-    callbackInvocations: 0,
+    callbackInvocations: ok.callbackInvocations,
     peakMemoryBytes: ok.peakMemoryBytes,
   };
   if (ok.result !== undefined) result.result = decode(ok.result);
@@ -37,5 +47,6 @@ export function success({ ok, stdout, stderr, truncated }) {
   if (ok.value !== undefined) result.value = decode(ok.value);
   if (ok.valueRepr !== undefined) result.valueRepr = ok.valueRepr;
   if (ok.fuelConsumed !== undefined) result.fuelConsumed = ok.fuelConsumed;
+  if (traced) Object.assign(result, traceOf(outcome));
   return result;
 }

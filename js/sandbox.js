@@ -1,4 +1,5 @@
 import { setMaxListeners } from "node:events";
+import { Calls } from "./calls.js";
 import { checkText, refuse } from "./check.js";
 import {
   CancelledError,
@@ -11,6 +12,7 @@ import { addon, runtime } from "./native.js";
 import { executionOptions, sandboxOptions } from "./options.js";
 import { register, unregister } from "./pending.js";
 import { failure, success } from "./result.js";
+import { typeStubs } from "./stubs.js";
 
 /** Bytes of source that the core takes. A UTF-16 unit is at least one byte of UTF-8. */
 const MAX_CODE = 16 * 1024 * 1024;
@@ -43,17 +45,18 @@ class Execution {
   running = true;
   #native = new addon.NativeRun();
 
-  constructor(sandbox, code, { native, handlers, signal }) {
+  constructor(sandbox, callbacks, code, { native, handlers, signal }) {
     this.promise = new Promise((resolve, reject) => {
       if (signal?.aborted) return this.#refused(reject, cancelled());
       const cancel = () => this.cancel();
       const done = (outcome) => {
         this.running = false;
         signal?.removeEventListener("abort", cancel);
-        if (outcome.ok === undefined) reject(failure(outcome));
-        else resolve(success(outcome));
+        if (outcome.ok === undefined) reject(failure(outcome, native.trace));
+        else resolve(success(outcome, native.trace));
       };
-      const id = register({ done, ...handlers });
+      const calls = new Calls(callbacks, this.#native);
+      const id = register({ done, calls, ...handlers });
       const error = this.#start(sandbox, id, code, native);
       if (error !== undefined) {
         unregister(id);
@@ -111,14 +114,18 @@ export class ExecutionHandle {
 /** Every execute() starts from the same fresh interpreter; concurrent calls are independent. */
 export class Sandbox {
   #native;
-  #handlers;
+  #inherited;
+  #callbacks;
+  #stubs;
   #running = new Set();
   #closed = false;
 
   constructor(options) {
-    const { native, handlers } = sandboxOptions(options);
+    const { native, inherited, callbacks, stubs } = sandboxOptions(options);
     this.#native = translated(() => new addon.NativeSandbox(runtime(), native));
-    this.#handlers = handlers;
+    this.#inherited = inherited;
+    this.#callbacks = callbacks;
+    this.#stubs = stubs;
   }
 
   async execute(code, options) {
@@ -131,9 +138,14 @@ export class Sandbox {
 
   #start(code, options) {
     const source = checkCode(code);
-    const checked = executionOptions(options, this.#handlers);
+    const checked = executionOptions(options, this.#inherited);
     if (this.#closed) throw closed("sandbox");
-    const execution = new Execution(this.#native, source, checked);
+    const execution = new Execution(
+      this.#native,
+      this.#callbacks,
+      source,
+      checked,
+    );
     this.#running.add(execution);
     const forget = () => this.#running.delete(execution);
     execution.promise.then(forget, forget);
@@ -141,7 +153,7 @@ export class Sandbox {
   }
 
   get typeStubs() {
-    return "";
+    return typeStubs(this.#callbacks, this.#stubs);
   }
 
   /** Cancels what runs, and resolves when all of it has ended. */

@@ -97,9 +97,17 @@ class Writer {
 
 /** Encodes `value`. `root` names it in errors: `inputs.rows[3].when: Date is not transferable`. */
 export function encode(value, root) {
+  return encodeAt(value, root, 0);
+}
+
+/** As `encode`, for an object whose members may be nested as deep as a value. */
+export function encodeMembers(object, root) {
+  return encodeAt(object, root, -1);
+}
+
+function encodeAt(value, root, depth) {
   const writer = new Writer(root);
-  // The outermost object is the message: the values in it may be nested MAX_DEPTH levels deep.
-  write(writer, value, root, -1);
+  write(writer, value, root, depth);
   return writer.bytes.subarray(0, writer.size);
 }
 

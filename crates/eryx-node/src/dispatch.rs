@@ -5,33 +5,44 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use eryx::{Outcome, OutputSink, Stream};
+use eryx::{Outcome, OutputSink, Stream, TraceEvent};
 use napi::bindgen_prelude::*;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use tokio::sync::Notify;
 
 use crate::options::Streams;
-use crate::to_js::OutcomeObject;
+use crate::to_js::{OutcomeObject, encoded_trace};
 
-/// `dispatch(kind, id, payload)`: kind 0 is the end of a run, 1 is text of stdout, 2 of stderr.
-pub(crate) type Arguments = FnArgs<(u32, u32, Payload)>;
+/// `dispatch(kind, id, payload, call, callback)`: something happened in the run `id`. The kinds are in [`arguments`].
+pub(crate) type Arguments = FnArgs<(u32, u32, Payload, f64, u32)>;
 
-/// Text on its way to handlers, per run. A guest that prints faster than they read waits.
+/// Bytes on their way to JavaScript, per run. A guest that prints or calls faster than they are taken waits.
 const MAX_QUEUED_BYTES: usize = 256 << 10;
+/// What an event counts besides its bytes.
+const EVENT_BYTES: usize = 128;
 
-/// Something that happened on a worker thread.
-pub(crate) enum Event {
-    Done(u32, Box<Outcome>),
-    Output {
-        id: u32,
-        stream: Stream,
-        text: String,
-        queue: Arc<Queue>,
+/// Something that happened in the run `id`, on a worker thread.
+pub(crate) struct Event {
+    id: u32,
+    what: What,
+    /// Given back when the JavaScript thread takes the event.
+    share: Option<Share>,
+}
+
+pub(crate) enum What {
+    Done(Box<Outcome>),
+    Output(Stream, String),
+    Call {
+        call: u64,
+        callback: usize,
+        arguments: Vec<u8>,
     },
+    Abort(u64),
+    Trace(Uint8Array),
 }
 
 /// What an event carries, converted on the JavaScript thread.
-pub(crate) type Payload = Either<OutcomeObject, String>;
+pub(crate) type Payload = Either4<OutcomeObject, String, Uint8Array, Null>;
 
 type Raw = ThreadsafeFunction<Event, (), Arguments, Status, false, true, 0>;
 
@@ -53,24 +64,44 @@ pub(crate) fn build(function: Function<'_, Arguments, ()>) -> Result<Dispatch> {
     })
 }
 
+/// The kinds are those of `js/pending.js`.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "numbers of calls and callbacks stay far below the limits"
+)]
 fn arguments(event: Event) -> Arguments {
-    match event {
-        Event::Done(id, outcome) => (0, id, Either::A((*outcome).into())).into(),
-        Event::Output {
-            id,
-            stream,
-            text,
-            queue,
+    let Event { id, what, share } = event;
+    drop(share);
+    let plain = |kind, payload| (kind, id, payload, 0.0, 0).into();
+    match what {
+        What::Done(outcome) => plain(0, Either4::A((*outcome).into())),
+        What::Output(Stream::Stdout, text) => plain(1, Either4::B(text)),
+        What::Output(Stream::Stderr, text) => plain(2, Either4::B(text)),
+        What::Call {
+            call,
+            callback,
+            arguments,
         } => {
-            queue.left(text.len());
-            let kind = if stream == Stream::Stdout { 1 } else { 2 };
-            (kind, id, Either::B(text)).into()
+            let payload = Either4::C(arguments.into());
+            (3, id, payload, call as f64, callback as u32).into()
         }
+        What::Abort(call) => (4, id, Either4::D(Null), call as f64, 0).into(),
+        What::Trace(events) => plain(5, Either4::C(events)),
     }
 }
 
 impl Dispatch {
-    pub(crate) fn send(&self, event: Event) {
+    /// Reports the end of a run.
+    pub(crate) fn done(&self, id: u32, outcome: Outcome) {
+        self.send(Event {
+            id,
+            what: What::Done(Box::new(outcome)),
+            share: None,
+        });
+    }
+
+    fn send(&self, event: Event) {
         let sent = catch_unwind(AssertUnwindSafe(|| {
             self.raw
                 .call(event, ThreadsafeFunctionCallMode::NonBlocking)
@@ -86,62 +117,91 @@ impl Dispatch {
     }
 }
 
-/// How much text of a run waits for its handlers.
+/// How much of a run's events waits for the JavaScript thread.
 #[derive(Default)]
-pub(crate) struct Queue {
+struct Queue {
     bytes: AtomicUsize,
     changed: Notify,
 }
 
-impl Queue {
-    fn left(&self, bytes: usize) {
-        self.bytes.fetch_sub(bytes, Ordering::AcqRel);
-        self.changed.notify_one();
+/// One event's share of the queue, until it is dropped.
+struct Share {
+    queue: Arc<Queue>,
+    bytes: usize,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.queue.bytes.fetch_sub(self.bytes, Ordering::AcqRel);
+        self.queue.changed.notify_one();
+    }
+}
+
+/// The way of one run's events to JavaScript.
+pub(crate) struct Line {
+    dispatch: Arc<Dispatch>,
+    id: u32,
+    queue: Arc<Queue>,
+}
+
+impl Line {
+    pub(crate) fn new(dispatch: Arc<Dispatch>, id: u32) -> Self {
+        Self {
+            dispatch,
+            id,
+            queue: Arc::default(),
+        }
+    }
+
+    /// Sends an event that carries so many bytes.
+    pub(crate) fn send(&self, what: What, bytes: usize) {
+        let bytes = bytes + EVENT_BYTES;
+        self.queue.bytes.fetch_add(bytes, Ordering::AcqRel);
+        let queue = Arc::clone(&self.queue);
+        self.dispatch.send(Event {
+            id: self.id,
+            what,
+            share: Some(Share { queue, bytes }),
+        });
+    }
+
+    /// Resolves when there is room.
+    pub(crate) async fn ready(&self) {
+        while self.queue.bytes.load(Ordering::Acquire) > MAX_QUEUED_BYTES
+            && !self.dispatch.is_closed()
+        {
+            self.queue.changed.notified().await;
+        }
     }
 }
 
 /// Sends a run's output to its handlers.
 pub(crate) struct Sink {
-    dispatch: Arc<Dispatch>,
-    id: u32,
-    streams: Streams,
-    queue: Arc<Queue>,
-}
-
-impl Sink {
-    pub(crate) fn new(dispatch: Arc<Dispatch>, id: u32, streams: Streams) -> Self {
-        Self {
-            dispatch,
-            id,
-            streams,
-            queue: Arc::default(),
-        }
-    }
+    pub(crate) line: Arc<Line>,
+    pub(crate) streams: Streams,
 }
 
 impl OutputSink for Sink {
     fn write(&self, stream: Stream, text: &str) {
-        self.queue.bytes.fetch_add(text.len(), Ordering::AcqRel);
-        let queue = Arc::clone(&self.queue);
-        self.dispatch.send(Event::Output {
-            id: self.id,
-            stream,
-            text: text.to_owned(),
-            queue,
-        });
+        self.line
+            .send(What::Output(stream, text.to_owned()), text.len());
     }
 
     fn wants(&self, stream: Stream) -> bool {
         self.streams.wants(stream)
     }
 
+    fn trace(&self, events: &[TraceEvent]) {
+        let events = encoded_trace(events);
+        let bytes = events.len();
+        self.line.send(What::Trace(events), bytes);
+    }
+
+    fn wants_trace(&self) -> bool {
+        self.streams.trace
+    }
+
     fn ready(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(async {
-            while self.queue.bytes.load(Ordering::Acquire) > MAX_QUEUED_BYTES
-                && !self.dispatch.is_closed()
-            {
-                self.queue.changed.notified().await;
-            }
-        })
+        Box::pin(self.line.ready())
     }
 }

@@ -1,7 +1,7 @@
 //! The Node-API addon of `@bsull/eryx`. It converts; behaviour is in the core and in `js/`.
 //!
-//! Everything asynchronous goes through one function per JavaScript environment, `dispatch(kind, id, payload)`: output
-//! and the end of a run, in order. So one wake-up of the event loop settles every run that has ended meanwhile.
+//! Everything asynchronous goes through one function per JavaScript environment, `dispatch(kind, id, ..)`: output, calls
+//! of callbacks and the end of a run, in order. So one wake-up of the event loop settles every run that has ended meanwhile.
 
 #![deny(unsafe_code)]
 #![expect(
@@ -9,6 +9,7 @@
     reason = "arguments of exports are what Node-API converts"
 )]
 
+mod callbacks;
 mod dispatch;
 mod options;
 mod to_js;
@@ -16,11 +17,12 @@ mod to_js;
 use std::path::Path;
 use std::sync::Arc;
 
-use eryx::{CancelHandle, Runtime, Sandbox};
+use eryx::{CallbackFailure, CancelHandle, Runtime, Sandbox};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
-use crate::dispatch::{Dispatch, Event, Sink};
+use crate::callbacks::{Handler, Replies};
+use crate::dispatch::{Dispatch, Line, Sink};
 use crate::options::{NativeExecutionOptions, NativeSandboxOptions};
 use crate::to_js::ErrorObject;
 
@@ -64,6 +66,7 @@ impl NativeRuntime {
 #[napi]
 pub struct NativeSandbox {
     sandbox: Sandbox,
+    has_callbacks: bool,
     dispatch: Arc<Dispatch>,
 }
 
@@ -75,10 +78,12 @@ impl NativeSandbox {
     /// What only the core can check is wrong with them.
     #[napi(constructor, catch_unwind)]
     pub fn new(runtime: &NativeRuntime, options: NativeSandboxOptions) -> Result<Self> {
-        let sandbox = Sandbox::new(&runtime.runtime, options.into_core())
+        let has_callbacks = options.callbacks.is_some();
+        let sandbox = Sandbox::new(&runtime.runtime, options.into_core()?)
             .map_err(|error| to_js::thrown(&error))?;
         Ok(Self {
             sandbox,
+            has_callbacks,
             dispatch: Arc::clone(&runtime.dispatch),
         })
     }
@@ -96,13 +101,22 @@ impl NativeSandbox {
         run: &NativeRun,
     ) -> Result<Option<ErrorObject>> {
         let streams = options::Streams::from_bits(options.streams);
-        let mut options = options.to_core(run.0.clone())?;
-        if streams.any() {
-            options.sink = Some(Arc::new(Sink::new(Arc::clone(&self.dispatch), id, streams)));
+        let mut options = options.to_core(run.cancel.clone())?;
+        if streams.any() || self.has_callbacks {
+            let line = Arc::new(Line::new(Arc::clone(&self.dispatch), id));
+            if self.has_callbacks {
+                options.callback_handler = Some(Arc::new(Handler {
+                    line: Arc::clone(&line),
+                    replies: run.replies.clone(),
+                }));
+            }
+            if streams.any() {
+                options.sink = Some(Arc::new(Sink { line, streams }));
+            }
         }
         let dispatch = Arc::clone(&self.dispatch);
         let started = self.sandbox.spawn(code, options, move |outcome| {
-            dispatch.send(Event::Done(id, Box::new(outcome)));
+            dispatch.done(id, outcome);
         });
         Ok(started.err().map(ErrorObject::from))
     }
@@ -124,10 +138,13 @@ impl Drop for NativeSandbox {
     }
 }
 
-/// One run, to cancel it.
+/// One run, to cancel it and to answer its calls.
 #[napi]
 #[derive(Default)]
-pub struct NativeRun(CancelHandle);
+pub struct NativeRun {
+    cancel: CancelHandle,
+    replies: Replies,
+}
 
 #[napi]
 impl NativeRun {
@@ -141,6 +158,31 @@ impl NativeRun {
     /// Asks it to end.
     #[napi(catch_unwind)]
     pub fn cancel(&self) {
-        self.0.cancel();
+        self.cancel.cancel();
+    }
+
+    /// Answers a call with an encoded value. Nothing happens if nobody waits for it.
+    #[napi(catch_unwind)]
+    pub fn answer(&self, call: f64, value: Uint8Array) {
+        if let Some(reply) = self.replies.take(call) {
+            // What is wrong with the bytes, the guest is told.
+            let _ = reply.send_encoded(value.to_vec());
+        }
+    }
+
+    /// Answers a call with an error of the function.
+    #[napi(catch_unwind)]
+    pub fn fail(&self, call: f64, name: String, message: String) {
+        if let Some(reply) = self.replies.take(call) {
+            reply.send(Err(CallbackFailure::Raised { name, message }));
+        }
+    }
+
+    /// Answers a call whose arguments do not match its schema.
+    #[napi(catch_unwind)]
+    pub fn refuse(&self, call: f64, message: String) {
+        if let Some(reply) = self.replies.take(call) {
+            reply.send(Err(CallbackFailure::Arguments(message)));
+        }
     }
 }

@@ -27,6 +27,10 @@ pub(crate) fn shared_runtime(directory: &Path) -> std::result::Result<Runtime, e
 pub struct NativeSandboxOptions {
     /// Milliseconds.
     pub execution_timeout_ms: Option<f64>,
+    /// Milliseconds.
+    pub callback_timeout_ms: Option<f64>,
+    /// Calls.
+    pub max_callback_invocations: Option<f64>,
     /// Bytes.
     pub max_memory_bytes: Option<f64>,
     /// Bytes.
@@ -39,16 +43,22 @@ pub struct NativeSandboxOptions {
     pub env: Vec<String>,
     /// The variable whose value is returned.
     pub result_variable: Option<String>,
+    /// Encoded: what `js/callbacks.js` makes of them.
+    pub callbacks: Option<Uint8Array>,
+    /// Python sources that run before the code.
+    pub libraries: Vec<String>,
 }
 
 impl NativeSandboxOptions {
-    pub(crate) fn into_core(self) -> SandboxOptions {
+    pub(crate) fn into_core(self) -> Result<SandboxOptions> {
         let mut options = SandboxOptions::default();
         options.limits = ResourceLimits {
             execution_timeout: self.execution_timeout_ms.map(milliseconds),
-            max_memory_bytes: self.max_memory_bytes.map(bytes),
-            max_output_bytes: self.max_output_bytes.map(bytes),
-            max_vfs_bytes: self.max_vfs_bytes.map(bytes),
+            callback_timeout: self.callback_timeout_ms.map(milliseconds),
+            max_callback_invocations: self.max_callback_invocations.map(whole),
+            max_memory_bytes: self.max_memory_bytes.map(whole),
+            max_output_bytes: self.max_output_bytes.map(whole),
+            max_vfs_bytes: self.max_vfs_bytes.map(whole),
             max_fuel: self.max_fuel.map(|fuel| fuel.get_u64().1),
         };
         options.env = self
@@ -59,11 +69,15 @@ impl NativeSandboxOptions {
             .map(|[name, value]| (name.clone(), value.clone()))
             .collect();
         options.result_variable = self.result_variable;
-        options
+        if let Some(encoded) = &self.callbacks {
+            options.callbacks = crate::callbacks::definitions(encoded)?;
+        }
+        options.libraries = self.libraries;
+        Ok(options)
     }
 }
 
-fn milliseconds(value: f64) -> Duration {
+pub(crate) fn milliseconds(value: f64) -> Duration {
     Duration::try_from_secs_f64(value / 1000.0).unwrap_or(Duration::MAX)
 }
 
@@ -72,7 +86,7 @@ fn milliseconds(value: f64) -> Duration {
     clippy::cast_sign_loss,
     reason = "checked to be a safe integer before"
 )]
-fn bytes(value: f64) -> u64 {
+fn whole(value: f64) -> u64 {
     value as u64
 }
 
@@ -87,8 +101,10 @@ pub struct NativeExecutionOptions {
     pub stdin: Option<Uint8Array>,
     /// Shown in tracebacks.
     pub filename: Option<String>,
-    /// Bit 0: stdout has a handler. Bit 1: stderr has one.
+    /// Bit 0: stdout has a handler. Bit 1: stderr has one. Bit 2: trace events have one.
     pub streams: u32,
+    /// Collect trace events.
+    pub trace: bool,
 }
 
 impl NativeExecutionOptions {
@@ -104,6 +120,7 @@ impl NativeExecutionOptions {
             .map(|bytes| bytes.to_vec())
             .unwrap_or_default();
         options.filename.clone_from(&self.filename);
+        options.trace = self.trace;
         options.cancel = cancel;
         Ok(options)
     }
@@ -124,11 +141,12 @@ impl NativeExecutionOptions {
     }
 }
 
-/// Which streams have a handler.
+/// What has a handler.
 #[derive(Clone, Copy)]
 pub(crate) struct Streams {
     stdout: bool,
     stderr: bool,
+    pub(crate) trace: bool,
 }
 
 impl Streams {
@@ -136,11 +154,12 @@ impl Streams {
         Self {
             stdout: bits & 1 != 0,
             stderr: bits & 2 != 0,
+            trace: bits & 4 != 0,
         }
     }
 
     pub(crate) fn any(self) -> bool {
-        self.stdout || self.stderr
+        self.stdout || self.stderr || self.trace
     }
 
     pub(crate) fn wants(self, stream: Stream) -> bool {

@@ -1,6 +1,6 @@
 //! Outcomes and errors as plain objects. `js/result.js` and `js/errors.js` make the public shapes of them.
 
-use eryx::{Error, ExecutionError, ExecutionOutput, ExecutionResult, Outcome, Value};
+use eryx::{Error, ExecutionError, ExecutionOutput, ExecutionResult, Outcome, TraceEvent, Value};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
@@ -17,6 +17,10 @@ pub struct OutcomeObject {
     pub stderr: Option<Uint8Array>,
     /// Output was dropped.
     pub truncated: bool,
+    /// Encoded events. Missing if there are none.
+    pub trace: Option<Uint8Array>,
+    /// Events were dropped.
+    pub trace_truncated: bool,
 }
 
 /// A run that succeeded.
@@ -30,6 +34,8 @@ pub struct ResultObject {
     pub value: Option<Uint8Array>,
     /// `repr` of the last expression's value.
     pub value_repr: Option<String>,
+    /// Calls of callbacks.
+    pub callback_invocations: f64,
     /// Milliseconds.
     pub duration_ms: f64,
     /// Bytes.
@@ -91,6 +97,8 @@ impl OutcomeObject {
             stdout: bytes(output.stdout),
             stderr: bytes(output.stderr),
             truncated: output.truncated,
+            trace: (!output.trace.is_empty()).then(|| encoded_trace(&output.trace)),
+            trace_truncated: output.trace_truncated,
         }
     }
 }
@@ -102,7 +110,7 @@ fn bytes(bytes: Vec<u8>) -> Option<Uint8Array> {
 
 #[expect(
     clippy::cast_precision_loss,
-    reason = "a memory size is far below 2^53"
+    reason = "memory sizes and counts are far below 2^53"
 )]
 fn split(result: ExecutionResult) -> (ExecutionOutput, ResultObject) {
     let object = ResultObject {
@@ -110,6 +118,7 @@ fn split(result: ExecutionResult) -> (ExecutionOutput, ResultObject) {
         result_error: result.result_error,
         value: result.value.as_ref().map(encoded),
         value_repr: result.value_repr,
+        callback_invocations: result.callback_invocations as f64,
         duration_ms: result.duration.as_secs_f64() * 1000.0,
         peak_memory_bytes: result.peak_memory_bytes as f64,
         fuel_consumed: result.fuel_consumed.map(BigInt::from),
@@ -120,6 +129,25 @@ fn split(result: ExecutionResult) -> (ExecutionOutput, ResultObject) {
 /// The core took the value apart under its own caps, so putting it together again cannot fail.
 fn encoded(value: &Value) -> Uint8Array {
     value.to_bytes().unwrap_or_default().into()
+}
+
+/// A list of events in the shape of the contract.
+pub(crate) fn encoded_trace(events: &[TraceEvent]) -> Uint8Array {
+    encoded(&Value::List(events.iter().map(event).collect()))
+}
+
+fn event(event: &TraceEvent) -> Value {
+    let mut entries = vec![
+        ("kind".to_owned(), event.kind.name().into()),
+        ("line".to_owned(), event.line.into()),
+    ];
+    if let Some(function) = &event.function {
+        entries.push(("function".to_owned(), function.as_str().into()));
+    }
+    if let Some(detail) = &event.detail {
+        entries.push(("detail".to_owned(), detail.clone().into()));
+    }
+    Value::Map(entries)
 }
 
 impl From<Error> for ErrorObject {

@@ -83,22 +83,17 @@ static int64_t call_driver(PyObject *function, PyObject *argument) {
     return next;
 }
 
-static int64_t decode_and_call(PyObject *function, const uint8_t *data, uint32_t size) {
+/* `data` is the request buffer, or memory from eryx_alloc, which is freed here. */
+ERYX_EXPORT("eryx_start") int64_t eryx_start(const uint8_t *data, uint32_t size) {
     PyObject *request = eryx_decode(data, size);
     if (data != request_buffer) free((void *)data);
     if (!request) PyErr_Clear();
-    int64_t next = call_driver(function, request ? request : Py_GetConstantBorrowed(Py_CONSTANT_NONE));
+    int64_t next = call_driver(eryx_driver_start, request ? request : Py_GetConstantBorrowed(Py_CONSTANT_NONE));
     if (request) Py_DecRef(request);
     return next;
 }
-
-/* `data` is the request buffer, or memory from eryx_alloc, which is freed here. */
-ERYX_EXPORT("eryx_start") int64_t eryx_start(const uint8_t *data, uint32_t size) {
-    return decode_and_call(eryx_driver_start, data, size);
-}
-ERYX_EXPORT("eryx_resume") int64_t eryx_resume(const uint8_t *data, uint32_t size) {
-    return decode_and_call(eryx_driver_resume, data, size);
-}
+/* Goes on after a wait: a timer is due, or answers have arrived. */
+ERYX_EXPORT("eryx_resume") int64_t eryx_resume(void) { return call_driver(eryx_driver_resume, NULL); }
 /* Ends the awaits of a run that is PENDING. A run that computes is interrupted through ERYX_SIGNAL instead. */
 ERYX_EXPORT("eryx_interrupt") int64_t eryx_interrupt(void) { return call_driver(eryx_driver_interrupt, NULL); }
 

@@ -18,12 +18,29 @@ ERYX_IMPORT("deliver") void eryx_host_deliver(int32_t kind, const uint8_t *data,
 /* Waits inside a guest call until a timer of `nanoseconds` passed or something for the guest arrived. */
 ERYX_IMPORT("wait") int32_t eryx_host_wait(int64_t nanoseconds);
 
+/* Calls a function of the host with encoded arguments. Returns the call's number, or why it was refused: negative, see
+ * _eryx_callbacks.py. */
+ERYX_IMPORT("call") int64_t eryx_host_call(uint32_t callback, const uint8_t *data, uint32_t size);
+/* Nobody waits for the answer to this call any more. */
+ERYX_IMPORT("cancel") void eryx_host_cancel(int64_t call);
+typedef struct {
+    uint64_t call;
+    uint32_t kind, size;
+} EryxAnswer;
+/* Tells of the next answer: 1, or 0 if there is none. It can be read until the next call of this. */
+ERYX_IMPORT("next_answer") int32_t eryx_host_next_answer(EryxAnswer *answer);
+ERYX_IMPORT("read_answer") void eryx_host_read_answer(uint8_t *data);
+/* Hands encoded events of a traced run to the host. */
+ERYX_IMPORT("trace") void eryx_host_trace(const uint8_t *data, uint32_t size);
+
 /* ---- value.c: what crosses, in both directions. Layout: docs/wire-format.md */
 
 enum { ERYX_MAX_DEPTH = 256 };
 int eryx_value_init(void);
 /* Encodes `value` into a malloc'd buffer. On failure returns NULL with a TypeError that names the path from `root`. */
 uint8_t *eryx_encode(PyObject *value, const char *root, size_t *size);
+/* Encodes the arguments of a call: a list of a sequence and a dict. Errors begin with the callback's name. */
+uint8_t *eryx_encode_call(const char *name, PyObject *positional, PyObject *named, size_t *size);
 /* Decodes one value. The bytes come from the host and are trusted to be well formed; truncation still is an error. */
 PyObject *eryx_decode(const uint8_t *data, size_t size);
 

@@ -7,6 +7,12 @@
 PyObject *eryx_driver_start, *eryx_driver_resume, *eryx_driver_interrupt, *eryx_driver_flush;
 PyObject *eryx_sandbox_interrupt;
 
+static PyObject *none(void) {
+    PyObject *object = Py_GetConstantBorrowed(Py_CONSTANT_NONE);
+    Py_IncRef(object);
+    return object;
+}
+
 /* deliver(kind, value, root): encodes `value` and hands it to the host. TypeError names the path that cannot cross. */
 static PyObject *deliver(PyObject *module, PyObject *arguments) {
     int kind;
@@ -18,9 +24,82 @@ static PyObject *deliver(PyObject *module, PyObject *arguments) {
     if (!data) return NULL;
     eryx_host_deliver(kind, data, size);
     free(data);
-    PyObject *none = Py_GetConstantBorrowed(Py_CONSTANT_NONE);
-    Py_IncRef(none);
-    return none;
+    return none();
+}
+
+/* call(callback, name, positional, named): the number of the call, or a negative reason why it was refused. */
+static PyObject *call(PyObject *module, PyObject *arguments) {
+    int callback;
+    const char *name;
+    PyObject *positional, *named;
+    if (!PyArg_ParseTuple(arguments, "isOO", &callback, &name, &positional, &named)) return NULL;
+    size_t size;
+    uint8_t *data = eryx_encode_call(name, positional, named, &size);
+    if (!data) return NULL;
+    int64_t number = eryx_host_call((uint32_t)callback, data, (uint32_t)size);
+    free(data);
+    return PyLong_FromLongLong(number);
+}
+
+/* cancel(call) */
+static PyObject *cancel(PyObject *module, PyObject *number) {
+    long long call = PyLong_AsLongLong(number);
+    if (call == -1 && PyErr_Occurred()) return NULL;
+    eryx_host_cancel(call);
+    return none();
+}
+
+enum { SMALL_ANSWER = 4096, NO_MEMORY = -1 };
+
+static PyObject *read_answer(uint32_t size) {
+    uint8_t small[SMALL_ANSWER], *data = size <= SMALL_ANSWER ? small : malloc(size);
+    if (!data) return PyErr_NoMemory();
+    eryx_host_read_answer(data);
+    PyObject *value = eryx_decode(data, size);
+    if (data != small) free(data);
+    return value;
+}
+
+/* answer(): the next answer as (call, kind, value), or None. An answer that does not fit into memory has kind -1. */
+static PyObject *answer(PyObject *module, PyObject *arguments) {
+    EryxAnswer next;
+    if (!eryx_host_next_answer(&next)) return none();
+    int kind = (int)next.kind;
+    PyObject *value = read_answer(next.size);
+    if (!value) {
+        PyErr_Clear();
+        value = none();
+        kind = NO_MEMORY;
+    }
+    return Py_BuildValue("(LiN)", (long long)next.call, kind, value);
+}
+
+/* trace(events) */
+static PyObject *trace(PyObject *module, PyObject *events) {
+    size_t size;
+    uint8_t *data = eryx_encode(events, "trace", &size);
+    if (!data) return NULL;
+    eryx_host_trace(data, (uint32_t)size);
+    free(data);
+    return none();
+}
+
+/* encode(value): as bytes. For the image's preparation. */
+static PyObject *encode(PyObject *module, PyObject *value) {
+    size_t size;
+    uint8_t *data = eryx_encode(value, "value", &size);
+    if (!data) return NULL;
+    PyObject *bytes = PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)size);
+    free(data);
+    return bytes;
+}
+
+/* decode(bytes) */
+static PyObject *decode(PyObject *module, PyObject *bytes) {
+    char *data;
+    Py_ssize_t size;
+    if (PyBytes_AsStringAndSize(bytes, &data, &size)) return NULL;
+    return eryx_decode((const uint8_t *)data, (size_t)size);
 }
 
 /* wait(nanoseconds): blocks inside this call; for a loop that is run from synchronous code. */
@@ -40,9 +119,7 @@ static PyObject *set_driver(PyObject *module, PyObject *arguments) {
     PyObject **functions[] = {&eryx_driver_start, &eryx_driver_resume, &eryx_driver_interrupt, &eryx_driver_flush};
     if (!PyArg_ParseTuple(arguments, "OOOO", functions[0], functions[1], functions[2], functions[3])) return NULL;
     for (int i = 0; i < 4; i++) Py_IncRef(*functions[i]);
-    PyObject *none = Py_GetConstantBorrowed(Py_CONSTANT_NONE);
-    Py_IncRef(none);
-    return none;
+    return none();
 }
 
 /* interrupt(signum, frame): the handler of ERYX_SIGNAL. In C, so that it adds no frame to a traceback. */
@@ -54,6 +131,12 @@ static PyObject *interrupt(PyObject *module, PyObject *arguments) {
 static PyMethodDef methods[] = {
     {"deliver", deliver, METH_VARARGS, NULL},
     {"wait", wait_for_host, METH_VARARGS, NULL},
+    {"call", call, METH_VARARGS, NULL},
+    {"cancel", cancel, METH_O, NULL},
+    {"answer", answer, METH_NOARGS, NULL},
+    {"trace", trace, METH_O, NULL},
+    {"encode", encode, METH_O, NULL},
+    {"decode", decode, METH_O, NULL},
     {"set_driver", set_driver, METH_VARARGS, NULL},
     {"interrupt", interrupt, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},

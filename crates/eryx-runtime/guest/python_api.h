@@ -115,6 +115,7 @@ int PyDict_SetItem(PyObject *, PyObject *key, PyObject *value);
 Py_ssize_t PyDict_Size(PyObject *);
 int PyDict_Next(PyObject *, Py_ssize_t *position, PyObject **key, PyObject **value);
 PyObject *PySet_New(PyObject *);
+PyObject *Py_BuildValue(const char *format, ...);
 PyObject *PyFrozenSet_New(PyObject *);
 Py_ssize_t PySet_Size(PyObject *);
 int PyRun_SimpleStringFlags(const char *, void *flags);

@@ -227,6 +227,20 @@ uint8_t *eryx_encode(PyObject *value, const char *root, size_t *size) {
     return out.data;
 }
 
+uint8_t *eryx_encode_call(const char *name, PyObject *positional, PyObject *named, size_t *size) {
+    char root[256];
+    snprintf(root, sizeof root, "%s() arguments", name);
+    Encoder out = {.root = root};
+    Level top = {NULL, NULL, 0, 0};
+    uint32_t count = 2;
+    if (!put_tag(&out, 'l') || !put(&out, &count, sizeof count) || !encode(&out, positional, &top) || !encode(&out, named, &top)) {
+        free(out.data);
+        return NULL;
+    }
+    *size = out.size;
+    return out.data;
+}
+
 /* ---- decoding */
 
 typedef struct {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
-use eryx::builder::Frozen;
+use eryx::builder::{Boot, Frozen};
 use eryx_vfs::FileSystem as _;
 
 use crate::strip::Stripped;
@@ -33,11 +33,21 @@ pub(crate) fn freeze(
     let prepare = "import _eryx_image\n_eryx_image.prepare()";
     boot.exec(prepare)
         .map_err(|error| anyhow!("the image cannot be prepared: {error}"))?;
-    let modules = boot
-        .exec("import sys\nprint(' '.join(sorted(name for name in sys.modules if not name.startswith('_'))), flush=True)\ndel sys")
-        .map_err(|error| anyhow!(error))?;
+    let modules = names(&mut boot, "sys", "sys.modules")?;
+    let builtins = names(&mut boot, "builtins", "vars(builtins)")?;
     let mut frozen = boot.freeze().map_err(|error| anyhow!(error))?;
-    let modules = String::from_utf8(modules.stdout)?;
-    frozen.manifest.modules = modules.split_whitespace().map(str::to_owned).collect();
+    frozen.manifest.modules = modules;
+    frozen.manifest.builtins = builtins;
     Ok(frozen)
+}
+
+/// The keys of a dict of Python's that do not begin with an underscore, sorted.
+fn names(boot: &mut Boot, module: &str, dict: &str) -> Result<Vec<String>> {
+    let output = boot
+        .exec(&format!(
+            "import {module}\nprint(' '.join(sorted(name for name in {dict} if not name.startswith('_'))), flush=True)\ndel {module}"
+        ))
+        .map_err(|error| anyhow!(error))?;
+    let text = String::from_utf8(output.stdout)?;
+    Ok(text.split_whitespace().map(str::to_owned).collect())
 }

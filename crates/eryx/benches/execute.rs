@@ -1,10 +1,13 @@
-//! What an execution costs: an empty one, small ones, and putting a slot back. Run with `cargo bench --bench execute`.
+//! What an execution costs: an empty one, small ones, callbacks, and putting a slot back. Run with `cargo bench --bench execute`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use eryx::{ExecutionOptions, RestoreStrategy, Runtime, Sandbox, SandboxOptions};
+use eryx::{
+    Call, CallbackHandler, ExecutionOptions, RestoreStrategy, Runtime, Sandbox, SandboxOptions,
+};
 use tokio::runtime::{Builder, Runtime as Executor};
 
 /// Programs whose time is of interest, by name.
@@ -64,6 +67,38 @@ fn fresh(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Answers `None` at once, in the call itself: what is left is the cost of the way there and back.
+struct AtOnce;
+
+impl CallbackHandler for AtOnce {
+    fn call(&self, call: Call) {
+        call.reply.send(Ok(().into()));
+    }
+}
+
+/// A thousand calls, one after the other and all at once.
+fn callbacks(criterion: &mut Criterion) {
+    let executor = executor();
+    let runtime = Runtime::load(&runtime_directory()).expect("the Python runtime is there");
+    let mut options = SandboxOptions::default();
+    options.callbacks = vec!["f".into()];
+    options.callback_handler = Some(Arc::new(AtOnce));
+    let sandbox = Sandbox::new(&runtime, options).expect("the options are good");
+    let mut group = criterion.benchmark_group("1,000 calls");
+    for (name, code) in [
+        ("in sequence", "for _ in range(1000): await f(1)"),
+        (
+            "gathered",
+            "import asyncio\nawait asyncio.gather(*[f(1) for _ in range(1000)])",
+        ),
+    ] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| executor.block_on(run(&sandbox, code)));
+        });
+    }
+    group.finish();
+}
+
 /// Processor time of whole cycles, the cleaning of the slot included, which results do not wait for. The programs write
 /// about as many pages as their names say.
 fn restored(criterion: &mut Criterion) {
@@ -106,5 +141,5 @@ async fn cycles(sandbox: &Sandbox, code: &'static str, count: u64) -> Duration {
     started.elapsed()
 }
 
-criterion_group!(benches, fresh, restored);
+criterion_group!(benches, fresh, callbacks, restored);
 criterion_main!(benches);

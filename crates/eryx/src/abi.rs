@@ -49,3 +49,17 @@ impl Delivery {
         })
     }
 }
+
+/// Why `eryx.call` started nothing. The Python side is `_eryx_callbacks.py`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i64)]
+pub(crate) enum Refusal {
+    /// No callback has this number.
+    Unknown = -1,
+    /// The run has made all the calls it may make.
+    Limit = -2,
+    /// Too much is in flight: try again after an answer.
+    Busy = -3,
+    /// The arguments are not two values that can cross.
+    TooMuch = -4,
+}

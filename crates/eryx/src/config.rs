@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::callback::{self, CallbackDefinition, CallbackHandler, CallbackTable};
+use crate::library::Libraries;
 use crate::{CancelHandle, Error, OutputSink, ResourceLimits, Value};
 
 /// Source code beyond so many bytes is refused.
@@ -12,7 +14,7 @@ pub const MAX_CODE_BYTES: usize = 16 << 20;
 const MAX_NAME_BYTES: usize = 4096;
 
 /// What all executions of a sandbox share.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct SandboxOptions {
     /// Limits of each execution.
@@ -21,6 +23,21 @@ pub struct SandboxOptions {
     pub env: Vec<(String, String)>,
     /// The variable whose value is returned. Default `result`.
     pub result_variable: Option<String>,
+    /// Functions that the code can call.
+    pub callbacks: Vec<CallbackDefinition>,
+    /// Answers their calls, unless an execution brings a handler of its own.
+    pub callback_handler: Option<Arc<dyn CallbackHandler>>,
+    /// Python source that runs before the code, in the same namespace, each under a file name of its own.
+    pub libraries: Vec<String>,
+}
+
+impl fmt::Debug for SandboxOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SandboxOptions")
+            .field("limits", &self.limits)
+            .field("callbacks", &self.callbacks)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What belongs to one execution.
@@ -37,6 +54,10 @@ pub struct ExecutionOptions {
     pub filename: Option<String>,
     /// Receives output while the code runs.
     pub sink: Option<Arc<dyn OutputSink>>,
+    /// Collect [`TraceEvent`](crate::TraceEvent)s, 100,000 at most.
+    pub trace: bool,
+    /// Answers this execution's calls of callbacks, in place of the sandbox's handler.
+    pub callback_handler: Option<Arc<dyn CallbackHandler>>,
     /// Cancels this execution.
     pub cancel: CancelHandle,
 }
@@ -55,14 +76,16 @@ impl fmt::Debug for ExecutionOptions {
 #[derive(Debug)]
 pub(crate) struct SandboxConfig {
     pub(crate) limits: ResourceLimits,
-    pub(crate) env: Vec<(String, Value)>,
+    /// Encoded; empty if there is none.
+    pub(crate) env: Vec<u8>,
     pub(crate) result_variable: String,
+    pub(crate) callbacks: Arc<CallbackTable>,
+    pub(crate) libraries: Libraries,
 }
 
-impl TryFrom<SandboxOptions> for SandboxConfig {
-    type Error = Error;
-
-    fn try_from(options: SandboxOptions) -> Result<Self, Error> {
+impl SandboxConfig {
+    /// Checks options. `builtins`: names that callbacks must not hide.
+    pub(crate) fn new(options: SandboxOptions, builtins: &[String]) -> Result<Self, Error> {
         let result_variable = options
             .result_variable
             .unwrap_or_else(|| "result".to_owned());
@@ -70,21 +93,34 @@ impl TryFrom<SandboxOptions> for SandboxConfig {
         for (name, value) in &options.env {
             check_variable(name, value)?;
         }
-        let env = options
-            .env
-            .into_iter()
-            .map(|(name, value)| (name, value.into()))
-            .collect();
+        callback::check(&options.callbacks, builtins, &result_variable)?;
+        let callbacks = CallbackTable::new(
+            options.callbacks,
+            options.callback_handler,
+            options.limits.callback_timeout,
+        )?;
         Ok(Self {
             limits: options.limits,
-            env,
+            env: encoded_env(options.env)?,
             result_variable,
+            callbacks: Arc::new(callbacks),
+            libraries: Libraries::new(options.libraries)?,
         })
     }
 }
 
+fn encoded_env(env: Vec<(String, String)>) -> Result<Vec<u8>, Error> {
+    if env.is_empty() {
+        return Ok(Vec::new());
+    }
+    let entries = env.into_iter().map(|(name, value)| (name, value.into()));
+    Value::Map(entries.collect())
+        .to_bytes()
+        .map_err(|error| Error::InvalidArgument(format!("env: {error}")))
+}
+
 /// Refuses names that Python could not use as variables.
-fn check_identifier(what: &str, name: &str) -> Result<(), Error> {
+pub(crate) fn check_identifier(what: &str, name: &str) -> Result<(), Error> {
     let mut characters = name.chars();
     let starts = characters
         .next()
@@ -114,7 +150,7 @@ fn check_variable(name: &str, value: &str) -> Result<(), Error> {
 }
 
 /// `text` as an error shows it: quoted, escaped, and cut.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let cut: String = text.chars().take(100).collect();
     if cut.len() < text.len() {
         format!("{cut:?}...")
@@ -125,7 +161,7 @@ fn quoted(text: &str) -> String {
 
 impl ExecutionOptions {
     /// Refuses what cannot be run, before anything starts.
-    pub(crate) fn check(&self, code: &str) -> Result<(), Error> {
+    pub(crate) fn check(&self, code: &str, config: &SandboxConfig) -> Result<(), Error> {
         if code.len() > MAX_CODE_BYTES {
             let size = code.len();
             return Err(Error::InvalidArgument(format!(
@@ -134,6 +170,12 @@ impl ExecutionOptions {
         }
         for (name, _) in &self.inputs {
             check_identifier("inputs", name)?;
+            if config.callbacks.names.contains(name) {
+                return Err(Error::InvalidArgument(format!(
+                    "inputs: {} is the name of a callback",
+                    quoted(name)
+                )));
+            }
         }
         match &self.filename {
             Some(name) if name.contains('\0') || name.len() > MAX_NAME_BYTES => {
@@ -168,9 +210,10 @@ mod tests {
     #[test]
     fn code_size_is_capped() {
         let options = ExecutionOptions::default();
-        assert_eq!(options.check(&" ".repeat(MAX_CODE_BYTES)), Ok(()));
+        let config = SandboxConfig::new(SandboxOptions::default(), &[]).expect("the defaults");
+        assert_eq!(options.check(&" ".repeat(MAX_CODE_BYTES), &config), Ok(()));
         assert!(matches!(
-            options.check(&" ".repeat(MAX_CODE_BYTES + 1)),
+            options.check(&" ".repeat(MAX_CODE_BYTES + 1), &config),
             Err(Error::InvalidArgument(_))
         ));
     }

@@ -1,13 +1,12 @@
-//! The engine: how Python's module is compiled, the compiled module, and the clock that interrupts guests.
+//! The engine: how Python's module is compiled, and the compiled module.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use wasmtime::{Config, Module, OptLevel};
 
 use crate::Error;
+use crate::clock::clock;
 use crate::slot::{GUARD, RESERVATION, SlotMemories};
 
 /// Stack of wasm code. CPython's own limit for C recursion (`ERYX_STACK_TOLD` in the guest) must end first.
@@ -85,7 +84,7 @@ pub(crate) struct Code {
 pub(crate) fn new_engine(metering: Metering) -> Result<wasmtime::Engine, Error> {
     let engine = wasmtime::Engine::new(&config(metering))
         .map_err(|error| Error::Initialization(format!("{error:#}")))?;
-    ticker().register(&engine);
+    clock().register(&engine);
     Ok(engine)
 }
 
@@ -117,127 +116,5 @@ impl Code {
         let module =
             Module::new(&engine, wasm).map_err(|error| Error::Internal(format!("{error:#}")))?;
         Ok(Self { engine, module })
-    }
-}
-
-/// Time between two looks at a guest that computes, when few do.
-const TICK: Duration = Duration::from_millis(10);
-/// The shortest such time.
-const SHORTEST_TICK: Duration = Duration::from_millis(1);
-/// The clock goes on for so many ticks after the last guest, so that guests in quick succession need not wake it.
-const IDLE_TICKS: u32 = 20;
-
-/// The thread that moves the epochs of all engines on while guests run.
-pub(crate) struct Ticker {
-    engines: std::sync::Mutex<Vec<wasmtime::EngineWeak>>,
-    /// Guests that are running now.
-    active: AtomicUsize,
-    asleep: std::sync::Mutex<bool>,
-    wake: std::sync::Condvar,
-    sleeping: std::sync::atomic::AtomicBool,
-}
-
-/// A guest that is running. The clock ticks as long as there is one.
-pub(crate) struct Active(&'static Ticker);
-
-impl Drop for Active {
-    fn drop(&mut self) {
-        self.0.active.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-pub(crate) fn ticker() -> &'static Ticker {
-    static TICKER: std::sync::OnceLock<&'static Ticker> = std::sync::OnceLock::new();
-    TICKER.get_or_init(|| {
-        let ticker: &'static Ticker = Box::leak(Box::new(Ticker {
-            engines: std::sync::Mutex::default(),
-            active: AtomicUsize::new(0),
-            asleep: std::sync::Mutex::new(false),
-            wake: std::sync::Condvar::new(),
-            sleeping: std::sync::atomic::AtomicBool::new(false),
-        }));
-        // Without the clock no guest could be interrupted: better no engine at all.
-        std::thread::Builder::new()
-            .name("eryx-clock".into())
-            .spawn(move || ticker.run())
-            .expect("the operating system can start one more thread");
-        ticker
-    })
-}
-
-impl Ticker {
-    fn register(&self, engine: &wasmtime::Engine) {
-        let mut engines = self
-            .engines
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        engines.retain(|weak| weak.upgrade().is_some());
-        engines.push(engine.weak());
-    }
-
-    /// A guest starts to run.
-    pub(crate) fn start(&'static self) -> Active {
-        self.active.fetch_add(1, Ordering::SeqCst);
-        if self.sleeping.load(Ordering::SeqCst) {
-            *self
-                .asleep
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner) = false;
-            self.wake.notify_one();
-        }
-        Active(self)
-    }
-
-    fn run(&self) {
-        let mut idle = 0;
-        loop {
-            std::thread::sleep(self.period());
-            self.tick();
-            idle = if self.active.load(Ordering::SeqCst) == 0 {
-                idle + 1
-            } else {
-                0
-            };
-            if idle > IDLE_TICKS {
-                self.sleep();
-                idle = 0;
-            }
-        }
-    }
-
-    /// Shorter the more guests share a core, so that each gets its turn, and meets its deadline, soon.
-    fn period(&self) -> Duration {
-        let per_core = self
-            .active
-            .load(Ordering::Relaxed)
-            .div_ceil(crate::workers::count());
-        (TICK / u32::try_from(per_core.max(1)).unwrap_or(u32::MAX)).max(SHORTEST_TICK)
-    }
-
-    fn tick(&self) {
-        let engines = self
-            .engines
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        for engine in engines.iter().filter_map(wasmtime::EngineWeak::upgrade) {
-            engine.increment_epoch();
-        }
-    }
-
-    fn sleep(&self) {
-        let mut asleep = self
-            .asleep
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        *asleep = true;
-        self.sleeping.store(true, Ordering::SeqCst);
-        // A guest that started before it could see the flag must not be left without a clock.
-        while *asleep && self.active.load(Ordering::SeqCst) == 0 {
-            asleep = self
-                .wake
-                .wait(asleep)
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-        }
-        self.sleeping.store(false, Ordering::SeqCst);
     }
 }

@@ -1,9 +1,11 @@
 //! What a guest can reach: one file per family of imports.
 
+mod callback;
 mod deliver;
 mod errno;
 pub(crate) mod files;
 pub(crate) mod system;
+mod trace;
 
 /// Import module of the functions that libc calls.
 const WASI: &str = "wasi_snapshot_preview1";
@@ -14,6 +16,7 @@ use std::time::Instant;
 use eryx_vfs::Namespace;
 use wasmtime::{Caller, Linker, Memory, ResourceLimiter};
 
+pub(crate) use callback::Calls;
 pub(crate) use deliver::Delivered;
 pub(crate) use errno::Errno;
 use files::Files;
@@ -33,6 +36,7 @@ pub(crate) struct Host {
     pub(crate) files: Files,
     pub(crate) output: Output,
     pub(crate) delivered: Delivered,
+    pub(crate) calls: Calls,
     pub(crate) interrupt: Interrupt,
     pub(crate) limits: Growth,
     /// The monotonic clock counts from here.
@@ -75,12 +79,13 @@ pub(crate) struct RunState {
     pub(crate) stdin: Arc<[u8]>,
     pub(crate) output: Output,
     pub(crate) interrupt: Interrupt,
+    pub(crate) calls: Calls,
     pub(crate) max_memory: usize,
     /// Clocks stand still and random numbers are zeros. For making images: the same inputs give the same bytes.
     pub(crate) frozen: bool,
 }
 
-/// The guest was cut off: [`Interrupt::stop`] says why.
+/// The guest was cut off: [`Interrupt::error`] says why.
 #[derive(Debug, thiserror::Error)]
 #[error("the run was cut off")]
 pub(crate) struct CutOff;
@@ -93,6 +98,7 @@ impl Host {
             output: run.output,
             delivered: Delivered::default(),
             interrupt: run.interrupt,
+            calls: run.calls,
             limits: Growth {
                 max_memory: run.max_memory,
             },
@@ -100,6 +106,21 @@ impl Host {
             frozen: run.frozen,
             interrupt_words,
             slice_is_fresh: false,
+        }
+    }
+
+    /// Whether a wait until then is over. Ends calls that have taken too long.
+    pub(crate) fn is_over(&mut self, until: Option<Instant>) -> bool {
+        self.calls.expire();
+        until.is_some_and(|until| Instant::now() >= until)
+    }
+
+    /// Sleeps until `until`, an answer, or something else that must be looked at.
+    pub(crate) async fn sleep(&self, until: Option<Instant>) {
+        let until = until.into_iter().chain(self.calls.next_deadline()).min();
+        tokio::select! {
+            () = self.interrupt.sleep(until) => {}
+            () = self.calls.mailbox().arrived() => {}
         }
     }
 
@@ -167,6 +188,7 @@ pub(crate) fn on_epoch(
     let verdict = store.data_mut().interrupt.check_computing();
     apply(&mut store, verdict)?;
     let host = store.data_mut();
+    host.calls.expire();
     host.slice_is_fresh = !host.slice_is_fresh;
     Ok(if host.slice_is_fresh {
         // Met again at once after the yield, because then the time may be over.
@@ -176,16 +198,47 @@ pub(crate) fn on_epoch(
     })
 }
 
+/// What ends a wait besides its time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wake {
+    /// Nothing.
+    Never,
+    /// An answer to one of the guest's calls.
+    OnAnswer,
+}
+
 /// Waits on behalf of the guest, holding no thread. `false`: the wait was cut short because the run is to end.
-async fn wait(caller: &mut Caller<'_, Host>, until: Option<Instant>) -> wasmtime::Result<bool> {
+async fn wait(
+    caller: &mut Caller<'_, Host>,
+    until: Option<Instant>,
+    wake: Wake,
+) -> wasmtime::Result<bool> {
     loop {
         if apply_interrupt(&mut *caller)? {
             return Ok(false);
         }
-        if until.is_some_and(|until| Instant::now() >= until) {
+        let host = caller.data_mut();
+        if host.is_over(until) || (wake == Wake::OnAnswer && host.calls.has_answers()) {
             return Ok(true);
         }
-        caller.data().interrupt.sleep(until).await;
+        host.sleep(until).await;
+    }
+}
+
+/// Holds the guest back until `ready` resolves, or the run is to end.
+async fn held_back<R: Future<Output = ()>>(
+    caller: &mut Caller<'_, Host>,
+    ready: impl Fn() -> R,
+) -> wasmtime::Result<()> {
+    loop {
+        tokio::select! {
+            biased;
+            () = ready() => return Ok(()),
+            () = caller.data().interrupt.sleep(None) => {}
+        }
+        if apply_interrupt(&mut *caller)? || caller.data().interrupt.stopped() {
+            return Ok(());
+        }
     }
 }
 
@@ -193,5 +246,7 @@ async fn wait(caller: &mut Caller<'_, Host>, until: Option<Instant>) -> wasmtime
 pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     files::link(linker)?;
     system::link(linker)?;
-    deliver::link(linker)
+    callback::link(linker)?;
+    deliver::link(linker)?;
+    trace::link(linker)
 }

@@ -9,15 +9,19 @@ use std::time::{Duration, Instant};
 use wasmtime::{Global, InstancePre, Memory, Store, Trap, TypedFunc, Val};
 
 use crate::abi::Status;
+use crate::clock::clock;
 use crate::error::PythonError;
 use crate::guest_memory::GuestMemory;
 use crate::host::system::Exit;
-use crate::host::{CutOff, Host, RunState, on_epoch};
+use crate::host::{Calls, CutOff, Host, RunState, on_epoch};
 use crate::image::Image;
-use crate::interrupt::{Interrupt, Stop, Verdict};
+use crate::interrupt::{Interrupt, Verdict};
 use crate::manifest::ImageManifest;
 use crate::slot::{RestoreStrategy, Slot, with_slot};
-use crate::{Error, Limit};
+use crate::{Error, Limit, workers};
+
+/// How long a guest that waits for a callback stays on its thread.
+const LOOK_OUT: Duration = Duration::from_micros(40);
 
 /// Instructions for [`Instance::flush_output`].
 const FLUSH_FUEL: u64 = 50_000_000;
@@ -29,7 +33,7 @@ pub(crate) struct Instance {
     memory: Memory,
     globals: Vec<Global>,
     start: TypedFunc<(u32, u32), i64>,
-    resume: TypedFunc<(u32, u32), i64>,
+    resume: TypedFunc<(), i64>,
     interrupt: TypedFunc<(), i64>,
     flush: TypedFunc<(), ()>,
     alloc: TypedFunc<u32, u32>,
@@ -144,7 +148,7 @@ impl Instance {
         if self.store.data_mut().interrupt.check() == Verdict::Ask {
             return Ended {
                 condition: Condition::Sound,
-                result: Err(stopped(self.store.data().interrupt.stop(), false)),
+                result: Err(self.store.data().interrupt.error(false)),
                 fuel_consumed: None,
             };
         }
@@ -178,6 +182,7 @@ impl Instance {
     /// Asks an interpreter that was cut off for what the code had printed. It may be in any state: if it fails at this,
     /// or takes long, the output stays lost. Its memory is thrown away afterwards.
     async fn flush_output(&mut self) {
+        let _computing = clock().start();
         self.store.data_mut().interrupt = Interrupt::soon();
         self.store.set_epoch_deadline(1);
         if self.metered && self.store.set_fuel(FLUSH_FUEL).is_err() {
@@ -190,19 +195,21 @@ impl Instance {
     }
 
     async fn drive(&mut self, request: &[u8]) -> wasmtime::Result<()> {
+        let mut computing = clock().start();
         let (at, size) = self.place(request).await?;
         let mut status =
             Status::from_guest(self.start.call_async(&mut self.store, (at, size)).await?);
         while let Status::Pending(timer) = status {
+            drop(computing);
             let until =
                 timer.and_then(|timer| Instant::now().checked_add(Duration::from_nanos(timer)));
-            let raw = if self.wait(until).await? {
-                let (at, size) = self.place(b"n").await?;
-                self.resume.call_async(&mut self.store, (at, size)).await?
+            let next = if self.wait(until).await? {
+                &self.resume
             } else {
-                self.interrupt.call_async(&mut self.store, ()).await?
+                &self.interrupt
             };
-            status = Status::from_guest(raw);
+            computing = clock().start();
+            status = Status::from_guest(next.call_async(&mut self.store, ()).await?);
         }
         Ok(())
     }
@@ -216,10 +223,12 @@ impl Instance {
                 Verdict::Ask => return Ok(false),
                 Verdict::Cut => return Err(CutOff.into()),
             }
-            if until.is_some_and(|until| Instant::now() >= until) {
+            if host.is_over(until) || host.calls.has_answers() {
                 return Ok(true);
             }
-            host.interrupt.sleep(until).await;
+            if !answered_soon(&host.calls) {
+                host.sleep(until).await;
+            }
         }
     }
 
@@ -247,7 +256,7 @@ impl Instance {
     fn classify(&self, error: &wasmtime::Error) -> Error {
         let host = self.store.data();
         if error.is::<CutOff>() {
-            return stopped(host.interrupt.stop(), true);
+            return host.interrupt.error(true);
         }
         if error.is::<NoMemory>() {
             return Error::ResourceLimit(Limit::Memory);
@@ -285,22 +294,26 @@ impl Instance {
     }
 }
 
+/// Looks out for an answer for a moment, if the machine has nothing else to do for us. To put this thread to sleep and to wake
+/// it takes longer than a short function of the host does.
+fn answered_soon(calls: &Calls) -> bool {
+    if !calls.in_flight() || workers::count() == 1 {
+        return false;
+    }
+    let end = Instant::now() + LOOK_OUT;
+    while clock().computing() == 0 && Instant::now() < end {
+        if calls.has_answers() {
+            return true;
+        }
+        std::thread::yield_now();
+    }
+    false
+}
+
 /// What is left of an instance for the next run.
 pub(crate) enum Recycled {
     Instance(Box<Instance>),
     Slot(Arc<Slot>),
-}
-
-/// The error of a run that was ended from outside.
-pub(crate) fn stopped(stop: Option<Stop>, hard: bool) -> Error {
-    match stop {
-        Some(Stop::Cancelled) => Error::Cancelled { hard },
-        // The limit is filled in by the caller, who knows it.
-        _ => Error::Timeout {
-            limit: Duration::ZERO,
-            hard,
-        },
-    }
 }
 
 fn exited(code: i32) -> PythonError {

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use crate::Error;
+
 /// How long Python may take to end after it was asked.
 const GRACE: Duration = Duration::from_millis(100);
 
@@ -50,7 +52,7 @@ impl CancelHandle {
 
 /// Why a run is ended from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
+enum Stop {
     Timeout,
     Cancelled,
 }
@@ -68,6 +70,7 @@ pub(crate) enum Verdict {
 /// The state of one run's end.
 #[derive(Debug)]
 pub(crate) struct Interrupt {
+    limit: Option<Duration>,
     deadline: Option<Instant>,
     cancel: CancelHandle,
     asked: Option<(Stop, Instant)>,
@@ -81,6 +84,7 @@ impl Interrupt {
         // A timeout beyond what Instant can hold is no timeout.
         let deadline = timeout.and_then(|timeout| started.checked_add(timeout));
         Self {
+            limit: timeout,
             deadline,
             cancel,
             asked: None,
@@ -95,6 +99,7 @@ impl Interrupt {
             .checked_sub(GRACE.checked_sub(LAST_CALL).unwrap())
             .unwrap_or(now);
         Self {
+            limit: None,
             deadline: Some(now),
             cancel: CancelHandle::new(),
             asked: Some((Stop::Timeout, asked)),
@@ -102,9 +107,20 @@ impl Interrupt {
         }
     }
 
-    /// Why the run was asked to end, if it was.
-    pub(crate) fn stop(&self) -> Option<Stop> {
-        self.asked.map(|(stop, _)| stop)
+    /// Whether the run was asked to end.
+    pub(crate) fn stopped(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// The error of a run that was asked to end. `hard`: it had to be cut off.
+    pub(crate) fn error(&self, hard: bool) -> Error {
+        match self.asked {
+            Some((Stop::Cancelled, _)) => Error::Cancelled { hard },
+            _ => Error::Timeout {
+                limit: self.limit.unwrap_or_default(),
+                hard,
+            },
+        }
     }
 
     /// As [`Interrupt::check`], for a guest at the end of a time slice. Where many share a core, one that was asked is not

@@ -22,6 +22,8 @@
 mod abi;
 pub mod builder;
 mod cache;
+mod callback;
+mod clock;
 mod config;
 mod engine;
 mod error;
@@ -30,6 +32,7 @@ mod host;
 mod image;
 mod instance;
 mod interrupt;
+mod library;
 mod limits;
 pub mod manifest;
 mod outcome;
@@ -39,10 +42,15 @@ mod request;
 mod runtime;
 mod sandbox;
 mod slot;
+mod trace;
 mod value;
 mod wire;
 mod workers;
 
+pub use callback::{
+    Arguments, Call, CallbackDefinition, CallbackFailure, CallbackFunctions, CallbackHandler,
+    Parameter, Reply, Signature,
+};
 pub use config::{ExecutionOptions, MAX_CODE_BYTES, SandboxOptions};
 pub use engine::CPU_BASELINE;
 pub use error::{Error, ExecutionError, PythonError, PythonFrame};
@@ -54,4 +62,5 @@ pub use output::{ExecutionOutput, OutputSink, Stream};
 pub use runtime::Runtime;
 pub use sandbox::{Outcome, Sandbox};
 pub use slot::RestoreStrategy;
+pub use trace::{TraceEvent, TraceKind};
 pub use value::{Value, WireError};

@@ -7,6 +7,10 @@ use std::time::Duration;
 pub struct ResourceLimits {
     /// Wall clock, waits included. Default 30 s. Over it: [`Error::Timeout`](crate::Error::Timeout).
     pub execution_timeout: Option<Duration>,
+    /// Wall clock of one callback. Default 10 s. Over it Python raises `TimeoutError`.
+    pub callback_timeout: Option<Duration>,
+    /// Callbacks that one execution may call. Default 1,000. Over it Python raises `CallbackLimitError`.
+    pub max_callback_invocations: Option<u64>,
     /// Bytes of linear memory, interpreter included. Default 128 MiB; `None` is wasm's own 4 GiB. Over it Python raises
     /// `MemoryError`. Below what the interpreter itself takes: [`Error::Initialization`](crate::Error::Initialization).
     pub max_memory_bytes: Option<u64>,
@@ -23,6 +27,8 @@ impl ResourceLimits {
     /// No limit at all. For code that is trusted.
     pub const UNLIMITED: Self = Self {
         execution_timeout: None,
+        callback_timeout: None,
+        max_callback_invocations: None,
         max_memory_bytes: None,
         max_output_bytes: None,
         max_vfs_bytes: None,
@@ -34,6 +40,8 @@ impl Default for ResourceLimits {
     fn default() -> Self {
         Self {
             execution_timeout: Some(Duration::from_secs(30)),
+            callback_timeout: Some(Duration::from_secs(10)),
+            max_callback_invocations: Some(1000),
             max_memory_bytes: Some(128 << 20),
             max_output_bytes: Some(10 << 20),
             max_vfs_bytes: Some(64 << 20),

@@ -9,7 +9,7 @@ use crate::builder::WASMTIME_VERSION;
 use crate::{CPU_BASELINE, Error};
 
 /// Raised when a reader of an older manifest would misunderstand a newer one.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Bytes of a page of linear memory.
 const WASM_PAGE: u64 = 65_536;
@@ -71,6 +71,8 @@ pub struct ImageManifest {
     pub request_buffer: (u32, u32),
     /// Modules that are imported already.
     pub modules: Vec<String>,
+    /// Names that are built in, ours included. Callbacks must not hide them.
+    pub builtins: Vec<String>,
 }
 
 /// A word of memory and the bits that are set in it to trip the interrupt signal.

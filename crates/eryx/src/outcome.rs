@@ -21,6 +21,8 @@ pub struct ExecutionResult {
     pub value: Option<Value>,
     /// `repr` of the last statement's value, cut at 10,000 characters.
     pub value_repr: Option<String>,
+    /// Calls of callbacks that it made.
+    pub callback_invocations: u64,
     /// From the start of the run to its end.
     pub duration: Duration,
     /// Bytes of linear memory at the end. It never shrinks during a run.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::trace::{self, TraceEvent};
+
 /// Which of the two streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
@@ -20,12 +22,18 @@ pub trait OutputSink: Send + Sync {
     fn write(&self, stream: Stream, text: &str);
     /// Whether this stream is wanted at all.
     fn wants(&self, stream: Stream) -> bool;
+    /// Events of a traced run, in order.
+    fn trace(&self, _events: &[TraceEvent]) {}
+    /// Whether events are wanted: the run is traced.
+    fn wants_trace(&self) -> bool {
+        false
+    }
     /// Resolves when the sink has room.
     fn ready(&self) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
-/// What a run printed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What a run put out, however it ended.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ExecutionOutput {
     /// Exactly the bytes written to file descriptor 1.
     pub stdout: Vec<u8>,
@@ -33,12 +41,18 @@ pub struct ExecutionOutput {
     pub stderr: Vec<u8>,
     /// Whether something was dropped because of `max_output_bytes`.
     pub truncated: bool,
+    /// What it did, if events were to be collected.
+    pub trace: Vec<TraceEvent>,
+    /// Whether events were dropped: there were more than 100,000, or than 16 MiB of them.
+    pub trace_truncated: bool,
 }
 
 /// Collects and forwards output under a limit.
 pub(crate) struct Output {
     collected: ExecutionOutput,
     remaining: u64,
+    /// Room for collected events: their number and bytes. `None`: nobody collects.
+    trace_room: Option<(usize, usize)>,
     sink: Option<Arc<dyn OutputSink>>,
     /// Bytes of a character whose end has not arrived, per stream.
     partial: [Vec<u8>; 2],
@@ -47,6 +61,7 @@ pub(crate) struct Output {
 impl Output {
     pub(crate) fn new(limit: Option<u64>, sink: Option<Arc<dyn OutputSink>>) -> Self {
         Self {
+            trace_room: None,
             collected: ExecutionOutput::default(),
             remaining: limit.unwrap_or(u64::MAX),
             sink,
@@ -71,6 +86,31 @@ impl Output {
             Stream::Stderr => self.collected.stderr.extend_from_slice(kept),
         }
         self.forward(stream, kept);
+    }
+
+    /// From now on events are collected.
+    pub(crate) fn collect_trace(&mut self) {
+        self.trace_room = Some((trace::MAX_EVENTS, trace::MAX_EVENT_BYTES));
+    }
+
+    /// Takes events, as far as they are wanted and fit.
+    pub(crate) fn trace(&mut self, events: Vec<TraceEvent>) {
+        if let Some(sink) = self.sink.as_ref().filter(|sink| sink.wants_trace()) {
+            sink.trace(&events);
+        }
+        for event in events {
+            let Some((count, bytes)) = self.trace_room else {
+                continue;
+            };
+            let left = count.checked_sub(1).zip(bytes.checked_sub(event.size()));
+            // Nothing after a gap.
+            self.trace_room = left.or(Some((0, 0)));
+            if left.is_some() {
+                self.collected.trace.push(event);
+            } else {
+                self.collected.trace_truncated = true;
+            }
+        }
     }
 
     fn forward(&mut self, stream: Stream, data: &[u8]) {

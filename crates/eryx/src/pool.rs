@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use wasmtime::{ExternType, InstancePre, Linker, Module, Mutability};
 
 use crate::engine::Code;
-use crate::host::{self, Host, RunState};
+use crate::host::{self, Calls, Host, RunState};
 use crate::image::Image;
 use crate::instance::{Condition, Instance, Recycled};
 use crate::interrupt::Interrupt;
@@ -151,6 +151,7 @@ pub(crate) fn nothing() -> RunState {
         stdin: Arc::default(),
         output: Output::new(Some(0), None),
         interrupt: Interrupt::new(Instant::now(), None, CancelHandle::new()),
+        calls: Calls::default(),
         max_memory: usize::MAX,
         frozen: false,
     }

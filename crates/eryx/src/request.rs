@@ -2,47 +2,94 @@
 
 use crate::config::SandboxConfig;
 use crate::wire::{self, WireError};
-use crate::{Error, ExecutionOptions, Value};
+use crate::{Error, ExecutionOptions, OutputSink, Stream, Value};
 
 /// Bytes of randomness that every start gets.
 const SEED_BYTES: usize = 32;
+/// Items of the list.
+const FIELDS: u32 = 10;
 
-/// Encodes the request of one execution.
+/// Encodes the request of one execution, all but its last item: see [`complete`].
 pub(crate) fn encode(
     code: String,
     options: &mut ExecutionOptions,
     config: &SandboxConfig,
 ) -> Result<Vec<u8>, Error> {
-    let inputs = std::mem::take(&mut options.inputs);
-    let filename = options
-        .filename
-        .take()
-        .unwrap_or_else(|| "<sandbox>".to_owned());
-    let request = Value::List(vec![
-        Value::Bytes(code.into_bytes()),
-        filename.into(),
-        config.result_variable.as_str().into(),
-        if inputs.is_empty() {
-            Value::Null
-        } else {
-            Value::Map(inputs)
-        },
-        if config.env.is_empty() {
-            Value::Null
-        } else {
-            Value::Map(config.env.clone())
-        },
-        seed()?.into(),
-        options.sink.is_some().into(),
-    ]);
-    let mut bytes = Vec::with_capacity(256);
-    wire::encode(&request, &mut bytes).map_err(|error| match error {
+    let mut request = Request::new();
+    request.add(&Value::Bytes(code.into_bytes()))?;
+    let filename = options.filename.take();
+    request.add(&filename.unwrap_or_else(|| "<sandbox>".to_owned()).into())?;
+    request.add(&config.result_variable.as_str().into())?;
+    request.add(&map_or_null(std::mem::take(&mut options.inputs)))?;
+    request.add_encoded(&config.env);
+    request.add(&seed()?.into())?;
+    let sink = options.sink.as_deref();
+    let wants = |stream| sink.is_some_and(|sink| sink.wants(stream));
+    request.add(&(wants(Stream::Stdout) || wants(Stream::Stderr)).into())?;
+    request.add_encoded(&config.callbacks.encoded);
+    let traced = options.trace || sink.is_some_and(OutputSink::wants_trace);
+    request.add(&traced.into())?;
+    Ok(request.0)
+}
+
+/// Adds the libraries, which are compiled when the first run starts.
+pub(crate) fn complete(request: Vec<u8>, config: &SandboxConfig) -> Result<Vec<u8>, Error> {
+    let mut request = Request(request);
+    request.add_encoded(config.libraries.encoded());
+    if request.0.len() > wire::MAX_BYTES {
+        return Err(refused(WireError::TooLarge));
+    }
+    Ok(request.0)
+}
+
+/// Encodes the request to compile libraries: `[None, [[file name, source], ..]]`.
+pub(crate) fn encode_compile(libraries: &[(String, String)]) -> Result<Vec<u8>, Error> {
+    let pairs = libraries.iter().map(|(filename, source)| {
+        Value::List(vec![filename.as_str().into(), source.as_bytes().into()])
+    });
+    let request = Value::List(vec![Value::Null, Value::List(pairs.collect())]);
+    request
+        .to_bytes()
+        .map_err(|error| Error::InvalidArgument(format!("libraries: {error}")))
+}
+
+/// A list that is written item by item.
+struct Request(Vec<u8>);
+
+impl Request {
+    fn new() -> Self {
+        let mut bytes = Vec::with_capacity(256);
+        bytes.push(b'l');
+        bytes.extend(FIELDS.to_le_bytes());
+        Self(bytes)
+    }
+
+    fn add(&mut self, value: &Value) -> Result<(), Error> {
+        wire::encode(value, &mut self.0).map_err(refused)
+    }
+
+    /// Adds what is encoded already; nothing is null.
+    fn add_encoded(&mut self, bytes: &[u8]) {
+        self.0
+            .extend_from_slice(if bytes.is_empty() { b"n" } else { bytes });
+    }
+}
+
+fn refused(error: WireError) -> Error {
+    match error {
         WireError::TooDeep | WireError::TooLarge => {
             Error::InvalidArgument(format!("inputs: {error}"))
         }
         other => Error::Internal(other.to_string()),
-    })?;
-    Ok(bytes)
+    }
+}
+
+fn map_or_null(entries: Vec<(String, Value)>) -> Value {
+    if entries.is_empty() {
+        Value::Null
+    } else {
+        Value::Map(entries)
+    }
 }
 
 fn seed() -> Result<Vec<u8>, Error> {

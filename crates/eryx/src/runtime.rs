@@ -115,6 +115,11 @@ impl Runtime {
         &self.0.manifest
     }
 
+    /// Names that Python has built in.
+    pub(crate) fn builtins(&self) -> &[String] {
+        &self.0.image_manifest.builtins
+    }
+
     /// The smallest memory limit that a sandbox can have: what the interpreter itself takes.
     #[must_use]
     pub fn memory_floor(&self) -> u64 {

@@ -5,15 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::config::SandboxConfig;
-use crate::engine::{Metering, ticker};
-use crate::host::RunState;
-use crate::instance::{Ended, Instance, stopped};
+use crate::engine::Metering;
+use crate::host::{Calls, RunState};
+use crate::instance::{Ended, Instance};
 use crate::interrupt::Interrupt;
 use crate::outcome::Report;
 use crate::output::Output;
+use crate::pool::Pool;
 use crate::{
     CancelHandle, Error, ExecutionError, ExecutionOptions, ExecutionResult, Runtime,
-    SandboxOptions, request, workers,
+    SandboxOptions, Value, request, workers,
 };
 
 /// How an execution ends.
@@ -44,7 +45,7 @@ impl Sandbox {
     /// [`Error::InvalidArgument`], or [`Error::Initialization`] if the memory limit is below what the interpreter
     /// takes.
     pub fn new(runtime: &Runtime, options: SandboxOptions) -> Result<Self, Error> {
-        let config = SandboxConfig::try_from(options)?;
+        let config = SandboxConfig::new(options, runtime.builtins())?;
         let floor = runtime.memory_floor();
         if let Some(limit) = config
             .limits
@@ -88,7 +89,7 @@ impl Sandbox {
         done: impl FnOnce(Outcome) + Send + 'static,
     ) -> Result<(), Error> {
         let code = code.into();
-        options.check(&code)?;
+        options.check(&code, &self.0.config)?;
         let request = request::encode(code, &mut options, &self.0.config)?;
         let id = self.0.register(options.cancel.clone())?;
         let started = Instant::now();
@@ -146,8 +147,14 @@ impl Inner {
             Ok(pool) => pool,
             Err(error) => return finish(Err(error.into())),
         };
-        if metering == Metering::Fuel {
-            // Compiling that code, which the first such run does, is not the run's time.
+        let compiles = metering == Metering::Fuel || self.config.libraries.to_compile().is_some();
+        let libraries = self.compile_libraries(pool, &options.cancel).await;
+        let request = match libraries.and_then(|()| request::complete(request, &self.config)) {
+            Ok(request) => request,
+            Err(error) => return finish(Err(error.into())),
+        };
+        if compiles {
+            // What the first run prepares for all is not its time.
             started = Instant::now();
         }
         let mut instance = match pool.take().await {
@@ -155,11 +162,10 @@ impl Inner {
             Err(error) => return finish(Err(error.into())),
         };
         let condition = {
-            let _active = ticker().start();
             let state = self.state(&options, started);
             let ended = instance.run(state, &request, limits.max_fuel).await;
             let condition = ended.condition;
-            let outcome = self.outcome(&mut instance, ended, &options, started);
+            let outcome = outcome(&mut instance, ended, started);
             pool.will_return();
             finish(outcome);
             condition
@@ -167,15 +173,59 @@ impl Inner {
         pool.give_back(instance, condition);
     }
 
+    /// Compiles the libraries, if that was not done yet, in a guest that runs nothing else.
+    async fn compile_libraries(&self, pool: &Pool, cancel: &CancelHandle) -> Result<(), Error> {
+        let Some(sources) = self.config.libraries.to_compile() else {
+            return Ok(());
+        };
+        let request = request::encode_compile(sources)?;
+        let mut instance = pool.take().await?;
+        let options = ExecutionOptions {
+            timeout: Some(None),
+            cancel: cancel.clone(),
+            ..ExecutionOptions::default()
+        };
+        let state = self.state(&options, Instant::now());
+        let ended = instance.run(state, &request, None).await;
+        let condition = ended.condition;
+        let report = ended
+            .result
+            .map(|()| Report::new(std::mem::take(&mut instance.host().delivered)));
+        pool.will_return();
+        pool.give_back(instance, condition);
+        match report? {
+            Report {
+                failure: Some(failure),
+                ..
+            } => Err(Error::Initialization(format!(
+                "libraries: {}",
+                failure.traceback
+            ))),
+            report => self
+                .config
+                .libraries
+                .compiled(report.result.unwrap_or(Value::Null)),
+        }
+    }
+
     fn state(&self, options: &ExecutionOptions, started: Instant) -> RunState {
         let limits = &self.config.limits;
+        let mut output = Output::new(limits.max_output_bytes, options.sink.clone());
+        if options.trace {
+            output.collect_trace();
+        }
         RunState {
             files: self
                 .runtime
                 .namespace(limits.max_vfs_bytes.unwrap_or(u64::MAX)),
             stdin: options.stdin.as_slice().into(),
-            output: Output::new(limits.max_output_bytes, options.sink.clone()),
+            output,
             interrupt: Interrupt::new(started, self.timeout(options), options.cancel.clone()),
+            calls: Calls::new(
+                Arc::clone(&self.config.callbacks),
+                options.callback_handler.clone(),
+                limits.max_callback_invocations,
+            ),
             max_memory: limits
                 .max_memory_bytes
                 .and_then(|limit| usize::try_from(limit).ok())
@@ -189,52 +239,42 @@ impl Inner {
             .timeout
             .unwrap_or(self.config.limits.execution_timeout)
     }
+}
 
-    fn outcome(
-        &self,
-        instance: &mut Instance,
-        ended: Ended,
-        options: &ExecutionOptions,
-        started: Instant,
-    ) -> Outcome {
-        let peak_memory_bytes = instance.memory_bytes();
-        let host = instance.host();
-        let output = host.output.finish();
-        let stop = host.interrupt.stop();
-        let delivered = std::mem::take(&mut host.delivered);
-        let failure = match ended.result.map(|()| Report::new(delivered)) {
-            Err(error) => error,
-            // Whatever Python made of it: the limit had passed when it was asked to end.
-            Ok(_) if stop.is_some() => stopped(stop, false),
-            Ok(Report {
-                failure: Some(failure),
-                ..
-            }) => Error::Python(failure),
-            Ok(report) => {
-                return Ok(ExecutionResult {
-                    output,
-                    result: report.result,
-                    result_error: report.result_error,
-                    value: report.value,
-                    value_repr: report.value_repr,
-                    duration: started.elapsed(),
-                    peak_memory_bytes,
-                    fuel_consumed: ended.fuel_consumed,
-                });
-            }
-        };
-        let error = match failure {
-            Error::Timeout { hard, .. } => Error::Timeout {
-                limit: self.timeout(options).unwrap_or_default(),
-                hard,
-            },
-            other => other,
-        };
-        Err(ExecutionError {
-            error,
-            output: Box::new(output),
-        })
-    }
+/// Puts together how a run ended.
+fn outcome(instance: &mut Instance, ended: Ended, started: Instant) -> Outcome {
+    let peak_memory_bytes = instance.memory_bytes();
+    let host = instance.host();
+    host.calls.finish();
+    let callback_invocations = host.calls.started();
+    let output = host.output.finish();
+    let delivered = std::mem::take(&mut host.delivered);
+    let error = match ended.result.map(|()| Report::new(delivered)) {
+        Err(error) => error,
+        // Whatever Python made of it: the limit had passed when it was asked to end.
+        Ok(_) if host.interrupt.stopped() => host.interrupt.error(false),
+        Ok(Report {
+            failure: Some(failure),
+            ..
+        }) => Error::Python(failure),
+        Ok(report) => {
+            return Ok(ExecutionResult {
+                output,
+                result: report.result,
+                result_error: report.result_error,
+                value: report.value,
+                value_repr: report.value_repr,
+                callback_invocations,
+                duration: started.elapsed(),
+                peak_memory_bytes,
+                fuel_consumed: ended.fuel_consumed,
+            });
+        }
+    };
+    Err(ExecutionError {
+        error,
+        output: Box::new(output),
+    })
 }
 
 /// Cancels a run whose future is dropped.

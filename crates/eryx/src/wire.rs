@@ -113,6 +113,42 @@ pub(crate) fn decode(data: &[u8]) -> Result<Value, WireError> {
     }
 }
 
+/// Whether `data` is one value, without making it.
+pub(crate) fn check(data: &[u8]) -> Result<(), WireError> {
+    if data.len() > MAX_BYTES {
+        return Err(WireError::TooLarge);
+    }
+    let mut reader = Reader { data, values: 0 };
+    reader.skip(0)?;
+    if reader.data.is_empty() {
+        Ok(())
+    } else {
+        Err(WireError::Trailing)
+    }
+}
+
+/// Whether `data` is the arguments of a call: a list of a list and a dict.
+pub(crate) fn check_call(data: &[u8]) -> Result<(), WireError> {
+    if data.len() > MAX_BYTES {
+        return Err(WireError::TooLarge);
+    }
+    let data = data
+        .strip_prefix(b"l\x02\0\0\0")
+        .ok_or(WireError::Truncated)?;
+    let mut reader = Reader { data, values: 2 };
+    for tag in [b'l', b'm'] {
+        if reader.data.first() != Some(&tag) {
+            return Err(WireError::Truncated);
+        }
+        reader.skip(1)?;
+    }
+    if reader.data.is_empty() {
+        Ok(())
+    } else {
+        Err(WireError::Trailing)
+    }
+}
+
 struct Reader<'a> {
     data: &'a [u8],
     values: usize,
@@ -140,12 +176,34 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A count and that many items of at least `smallest` bytes each.
-    fn items<T>(
-        &mut self,
-        smallest: usize,
-        mut item: impl FnMut(&mut Self) -> Result<T, WireError>,
-    ) -> Result<Vec<T>, WireError> {
+    /// Goes over a value without making it.
+    fn skip(&mut self, depth: usize) -> Result<(), WireError> {
+        if depth > MAX_DEPTH {
+            return Err(WireError::TooDeep);
+        }
+        match self.array::<1>()?[0] {
+            b'n' | b't' | b'f' => {}
+            b'i' | b'd' => drop(self.array::<8>()?),
+            b'I' | b'b' => drop(self.sized()?),
+            b's' => drop(self.str()?),
+            b'l' => {
+                for _ in 0..self.counted(1)? {
+                    self.skip(depth + 1)?;
+                }
+            }
+            b'm' => {
+                for _ in 0..self.counted(5)? {
+                    self.str()?;
+                    self.skip(depth + 1)?;
+                }
+            }
+            tag => return Err(WireError::UnknownTag(tag)),
+        }
+        Ok(())
+    }
+
+    /// A count of items of at least `smallest` bytes each.
+    fn counted(&mut self, smallest: usize) -> Result<usize, WireError> {
         let count = self.count()?;
         if count > self.data.len() / smallest {
             return Err(WireError::Truncated);
@@ -155,6 +213,15 @@ impl<'a> Reader<'a> {
         if self.values > MAX_VALUES {
             return Err(WireError::TooMany);
         }
+        Ok(count)
+    }
+
+    fn items<T>(
+        &mut self,
+        smallest: usize,
+        mut item: impl FnMut(&mut Self) -> Result<T, WireError>,
+    ) -> Result<Vec<T>, WireError> {
+        let count = self.counted(smallest)?;
         let mut items = Vec::with_capacity(count);
         for _ in 0..count {
             items.push(item(self)?);
@@ -163,8 +230,11 @@ impl<'a> Reader<'a> {
     }
 
     fn text(&mut self) -> Result<String, WireError> {
-        let text = std::str::from_utf8(self.sized()?).map_err(|_| WireError::NotUtf8)?;
-        Ok(text.to_owned())
+        Ok(self.str()?.to_owned())
+    }
+
+    fn str(&mut self) -> Result<&'a str, WireError> {
+        std::str::from_utf8(self.sized()?).map_err(|_| WireError::NotUtf8)
     }
 
     fn sized(&mut self) -> Result<&'a [u8], WireError> {
@@ -265,5 +335,48 @@ mod tests {
         assert_eq!(decode(b"?"), Err(WireError::UnknownTag(b'?')));
         assert_eq!(decode(b"nn"), Err(WireError::Trailing));
         assert_eq!(decode(b"s\x01\0\0\0\xff"), Err(WireError::NotUtf8));
+    }
+
+    #[test]
+    fn checking_says_what_decoding_says() {
+        let deep = [b"l\x01\0\0\0".repeat(MAX_DEPTH + 1), b"n".to_vec()].concat();
+        let crowded = [&b"l"[..], &600_000u32.to_le_bytes()].concat().repeat(2);
+        for bytes in [
+            &b"n"[..],
+            b"l\x02\0\0\0tf",
+            b"m\x01\0\0\0\x01\0\0\0ai\0\0\0\0\0\0\0\0",
+            b"I\x01\0\0\0\xff",
+            b"d\0\0\0\0\0\0\xf0\x3f",
+            b"b\x02\0\0\0ab",
+            b"s\x01\0\0\0\xff",
+            b"m\x01\0\0\0\x01\0\0\0\xffn",
+            b"l\xff\xff\xff\xffn",
+            b"i\0",
+            b"",
+            b"?",
+            b"nn",
+            &deep,
+            &deep[5..],
+            &crowded,
+        ] {
+            assert_eq!(check(bytes), decode(bytes).map(drop), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_call_is_a_list_and_a_dict() {
+        let (list, dict, pair) = (b"l\0\0\0\0", b"m\0\0\0\0", b"l\x02\0\0\0");
+        let call = [&pair[..], list, dict].concat();
+        assert_eq!(check_call(&call), Ok(()));
+        for bad in [
+            &[&pair[..], dict, list].concat()[..],
+            &[&pair[..], list, list].concat(),
+            &[&pair[..], list, dict, b"n"].concat(),
+            &[&pair[..], list].concat(),
+            &call[..4],
+            b"n",
+        ] {
+            assert!(check_call(bad).is_err(), "{bad:?}");
+        }
     }
 }

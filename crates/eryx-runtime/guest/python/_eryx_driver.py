@@ -11,17 +11,21 @@ import atexit
 import io
 import linecache
 import logging
+import marshal
 import os
 import random
 import re
 import signal
 import sys
 import time
-import unicodedata
+import types
+import warnings
 
 import _eryx
+import _eryx_callbacks
 import _eryx_loop
 import _eryx_report
+import _eryx_trace
 
 # What a delivered value is: Delivery in crates/eryx/src/abi.rs.
 KIND_RESULT = 0
@@ -58,22 +62,26 @@ _stderr = sys.stderr
 class _Run:
     """What is known of the run in progress."""
 
-    __slots__ = ("interrupted", "result_name", "task")
+    __slots__ = ("filename", "interrupted", "last_line", "result_name", "task")
 
-    def __init__(self, result_name):
+    def __init__(self, result_name, filename):
         self.result_name = result_name
+        self.filename = filename
+        self.last_line = 0
         self.interrupted = False
         self.task = None
 
 
-_run = _Run("result")
+_run = _Run("result", "<sandbox>")
 
 
 def start(request):
     """Runs one request as far as it goes without waiting."""
     global _run
-    code, filename, result_name, inputs, env, seed, streamed = request
-    _run = _Run(_identifier(result_name))
+    if request[0] is None:
+        return _compile_libraries(request[1])
+    code, filename, result_name, inputs, env, seed, streamed, callbacks, traced, libraries = request
+    _run = _Run(_eryx_callbacks.identifier(result_name), filename)
     _reseed(seed)
     if streamed != _stdout.line_buffering:
         _stdout.reconfigure(line_buffering=streamed)
@@ -82,10 +90,17 @@ def start(request):
     if env:
         os.environ.update(env)
     if inputs:
-        _names.update((_identifier(name), value) for name, value in inputs.items())
+        _names.update((_eryx_callbacks.identifier(name), value) for name, value in inputs.items())
+    if callbacks:
+        _eryx_callbacks.register(callbacks, _names)
+        _eryx_callbacks.before_call = flush if streamed else None
     error = pending = None
     try:
         parts = _compile(code, filename)
+        if traced:
+            _eryx_trace.begin(parts, filename)
+        if libraries:
+            parts = _load(libraries) + parts
         if len(parts) == 1 or not any(part.co_flags & _CO_COROUTINE for part in parts):
             for part in parts:
                 pending = eval(part, _names)
@@ -105,7 +120,7 @@ def start(request):
     return _advance()
 
 
-def resume(events):
+def resume():
     """Goes on after a wait."""
     return _advance()
 
@@ -125,11 +140,6 @@ def _advance():
         flush()
         return next_timer
     return _finish(_eryx_loop.outcome(_run.task))
-
-
-def _identifier(name):
-    """As the compiler stores it."""
-    return name if name.isascii() else unicodedata.normalize("NFKC", name)
 
 
 def _compile(code, filename):
@@ -155,6 +165,25 @@ def _compile(code, filename):
     return parts
 
 
+def _compile_libraries(libraries):
+    """Delivers code objects, marshalled, which later runs get with their sources. Nothing of it is run here."""
+    outcome = {}
+    try:
+        made = [marshal.dumps(compile(source, filename, "exec", _FLAGS, True)) for filename, source in libraries]
+        _eryx.deliver(KIND_RESULT, made, "libraries")
+    except BaseException as error:
+        _sources.update(libraries)
+        _eryx_report.describe(error, outcome)
+        _deliver_outcome(outcome)
+    return DONE
+
+
+def _load(libraries):
+    """The code objects of libraries that were compiled before."""
+    _sources.update((filename, source) for filename, source, code in libraries)
+    return [marshal.loads(code) for filename, source, code in libraries]
+
+
 def _with_lines(code, start, end):
     """A part of `code`, with its true line numbers."""
     return b"\n" * code.count(b"\n", 0, start) + code[start:end] if start or end < len(code) else code
@@ -166,6 +195,7 @@ def _compile_last(code, filename, flags):
     body = tree.body
     if body and type(body[-1]) is ast.Expr:
         last = body[-1]
+        _run.last_line = last.lineno
         target = ast.copy_location(ast.Name(_VALUE, ast.Store()), last)
         body[-1] = ast.copy_location(ast.Assign([target], last.value), last)
     return compile(tree, filename, "exec", flags, True)
@@ -196,6 +226,7 @@ def _reseed(seed):
 
 def flush():
     """Hands everything printed so far to the host. Also called after a run was cut off, for what it had printed."""
+    _eryx_trace.flush()
     for stream in (getattr(sys, "stdout", None), getattr(sys, "stderr", None), _stdout, _stderr):
         try:
             stream.flush()
@@ -254,10 +285,25 @@ def _deliver_values(value, outcome):
         outcome.update(_deliver(KIND_RESULT, _names.pop(name), name))
     if value is None:
         return
+    if type(value) is types.CoroutineType and value.cr_frame is not None and not value.cr_suspended:
+        _warn_of_missing_await(value)
     _deliver(KIND_VALUE, value, "value")
     failed = f"<{_eryx_report.type_name(type(value))}: repr failed with {{}}>"
     text = _eryx_report.text_of(repr, value, failed)
     outcome["value_repr"] = _eryx_report.clean(text if len(text) <= _MAX_REPR else text[:_MAX_REPR] + "...")
+
+
+def _warn_of_missing_await(coroutine):
+    """As CPython warns, but in the user's line and not in ours, where the coroutine is dropped."""
+    coroutine.close()
+    text = f"coroutine '{coroutine.__qualname__}' was never awaited"
+    try:
+        warnings.warn_explicit(text, RuntimeWarning, _run.filename, _run.last_line)
+    except _eryx.SandboxInterrupt:
+        raise
+    except BaseException:  # filters of the user's may make an exception of it
+        pass
+    flush()
 
 
 def _deliver(kind, value, name):
@@ -282,6 +328,15 @@ def _unraisable(unraisable):
     """sys.unraisablehook without what is ours: an interrupt that came in the middle of a __del__."""
     if unraisable.exc_type is not _eryx.SandboxInterrupt:
         sys.__unraisablehook__(unraisable)
+
+
+def rehearsed():
+    """Forgets the runs so far. Image time only."""
+    global _run
+    _run = _Run("result", "<sandbox>")
+    _sources.clear()
+    _reserve[:] = [bytes(1 << 18)]
+    _stdout.reconfigure(line_buffering=False)
 
 
 def install():

@@ -23,7 +23,7 @@ _SPARE_BYTES = 2 << 20
 
 
 # In the order in which they need each other.
-_OURS = ["_eryx_report", "_eryx_loop", "_eryx_driver"]
+_OURS = ["_eryx_report", "_eryx_callbacks", "_eryx_trace", "_eryx_loop", "_eryx_driver"]
 
 
 def prepare():
@@ -72,9 +72,13 @@ def _warm_up():
     import traceback
     import zoneinfo
 
+    import _eryx_callbacks
     import _eryx_driver
     import _eryx_loop
+    import _eryx_report
 
+    _eryx_callbacks.install(builtins)
+    _eryx_report.install()
     _eryx_loop.install()
     _eryx_driver.install()
     zoneinfo.ZoneInfo("UTC")
@@ -87,7 +91,40 @@ def _warm_up():
                 exec(part, {})
         except Exception as error:
             "".join(traceback.format_exception(error))
+    _rehearse(_eryx_driver, _eryx_callbacks)
     bytearray(_SPARE_BYTES)
+
+
+# What runs usually do with the driver.
+_REHEARSED = [
+    "pass",
+    "x = 1\nx",
+    "print('x')\nresult = {'a': [1, 'x']}",
+    "import asyncio\nawait asyncio.sleep(0)",
+    "for _ in range(3): await f(1, x='x')",
+    "import asyncio\nawait asyncio.gather(f(1), g(1), a.b(x=1))",
+    "raise ValueError('x')",
+]
+_TIMES = 8
+
+
+def _rehearse(driver, callbacks):
+    """Runs requests, so that the interpreter specialises the code that every run goes through. Fresh guests start with it
+    fast, and do not write to its pages."""
+    import _eryx
+
+    details = _eryx.encode([None, None, [["x", False, False, None, False, None]], False])
+    table = [["f", "g", "a.b"], [None, details, details]]
+    for _ in range(_TIMES):
+        for code in _REHEARSED:
+            for streamed in (False, True):
+                request = [code.encode(), "<warm-up>", "result", {"y": 1}, None, bytes(32), streamed, table, False, None]
+                status = driver.start(request)
+                while status != driver.DONE:
+                    status = driver.resume()
+    callbacks._all.clear()
+    callbacks.before_call = None
+    driver.rehearsed()
 
 
 def _drop_traces():

@@ -10,8 +10,10 @@ import heapq
 from asyncio import base_events, events, runners
 
 import _eryx
+import _eryx_callbacks
 
 _NO_TIMER = (1 << 63) - 1
+_DEADLOCK = "deadlock: every task waits, and nothing is left that could wake one"
 
 # The loop of the user's top-level code, if that awaits.
 _loop = None
@@ -20,14 +22,18 @@ _deadlocked = set()
 
 
 class _Selector:
-    """The select step. Nothing is ever ready by itself; a blocking loop waits in the host."""
+    """The select step. What arrives are the answers of callbacks; a blocking loop waits for them in the host."""
 
     def __init__(self, blocking):
         self._blocking = blocking
 
     def select(self, timeout):
         if self._blocking and timeout != 0:
+            if timeout is None and not _eryx_callbacks.waits():
+                raise RuntimeError(_DEADLOCK)
             _eryx.wait(_NO_TIMER if timeout is None else int(timeout * 1e9) + 1)
+        if _eryx_callbacks.waits():
+            _eryx_callbacks.take_answers()
         return []
 
     def get_map(self):
@@ -96,7 +102,7 @@ class Policy(events._AbstractEventLoopPolicy if hasattr(events, "_AbstractEventL
 
 
 # Code that must not be left in the middle: a callback that was taken from the queue would be lost.
-_UNINTERRUPTED = {base_events.__file__, events.__file__, heapq.__file__, __file__}
+_UNINTERRUPTED = {base_events.__file__, events.__file__, heapq.__file__, _eryx_callbacks.__file__, __file__}
 
 
 def on_signal(signum, frame):
@@ -166,6 +172,8 @@ def advance(task):
     _drop_cancelled_timers(loop)
     if loop._scheduled:
         return max(0, int((loop._scheduled[0]._when - loop.time()) * 1e9))
+    if _eryx_callbacks.waits():
+        return _NO_TIMER
     _deadlocked.add(task)
     task.cancel()
     return 0
@@ -187,7 +195,7 @@ def outcome(task):
     if task in _deadlocked:
         _deadlocked.clear()
         if isinstance(error, asyncio.CancelledError):
-            return RuntimeError("deadlock: every task waits, and nothing is left that could wake one")
+            return RuntimeError(_DEADLOCK)
     return error
 
 

@@ -4,12 +4,13 @@ The user's classes may do anything when they are asked for a text. Whatever they
 of the run goes through.
 """
 
+import functools
 import traceback
 
 import _eryx
 
 # Where our modules lay when the image was made.
-_OURS = {f"/eryx/_eryx_{name}.py" for name in ("driver", "loop", "report")}
+_OURS = {f"/eryx/_eryx_{name}.py" for name in ("callbacks", "driver", "loop", "report", "trace")}
 _MAX_TEXT = 1 << 20
 _MAX_FRAMES = 1000
 _MAX_ENTRIES = 20_000
@@ -59,7 +60,6 @@ def describe(error, outcome):
     outcome["message"] = message(error)
     try:
         shown = traceback.TracebackException.from_exception(error, compact=True, limit=_limit(error))
-        _drop_our_frames(shown)
         outcome["traceback"] = clean("".join(shown.format()).rstrip("\n"))
         outcome["frames"] = _frames(shown, error)
     except _eryx.SandboxInterrupt:
@@ -77,19 +77,25 @@ def _limit(error):
     return None if count < _MAX_ENTRIES else -_MAX_FRAMES
 
 
-def _drop_our_frames(shown):
-    todo, seen = [shown], set()
-    while todo:
-        one = todo.pop()
-        if one is None or id(one) in seen:
-            continue
-        seen.add(id(one))
-        one.stack[:] = [frame for frame in one.stack if frame.filename not in _OURS]
-        todo += [one.__cause__, one.__context__, *(one.exceptions or ())]
-
-
 def _frames(shown, error):
     frames = [[clean(frame.filename), frame.lineno or 0, clean(frame.name)] for frame in shown.stack[-_MAX_FRAMES:]]
     if isinstance(error, SyntaxError) and isinstance(error.filename, str) and isinstance(error.lineno, int):
         frames.append([clean(error.filename), error.lineno, "<module>"])
     return frames
+
+
+def _users(frames):
+    for frame, position in frames:
+        if frame.f_code.co_filename not in _OURS:
+            yield frame, position
+
+
+def _without_ours(walk):
+    """A function of the traceback module that goes over frames, made to leave ours out."""
+    return functools.wraps(walk)(lambda start: _users(walk(start)))
+
+
+def install():
+    """Hides our frames from everybody who prints a traceback or a stack. Image time only."""
+    for name in ("walk_tb", "walk_stack", "_walk_tb_with_full_positions"):
+        setattr(traceback, name, _without_ours(getattr(traceback, name)))

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use wasmtime::{Caller, Linker};
 
-use super::{Host, parts, wait};
+use super::{Host, Wake, parts, wait};
 use crate::abi::{Delivery, MODULE};
 use crate::wire::MAX_BYTES;
 
@@ -29,7 +29,7 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
                 let until = until.and_then(|nanoseconds| {
                     Instant::now().checked_add(Duration::from_nanos(nanoseconds))
                 });
-                Ok(i32::from(wait(&mut caller, until).await?))
+                Ok(i32::from(wait(&mut caller, until, Wake::OnAnswer).await?))
             })
         },
     )?;

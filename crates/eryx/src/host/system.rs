@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use wasmtime::{Caller, Linker};
 
 use super::errno::number;
-use super::{Errno, Host, WASI, parts, wait};
+use super::{Errno, Host, WASI, Wake, parts, wait};
 use crate::guest_memory::GuestMemory;
 
 /// Clocks tick in steps of so many nanoseconds.
@@ -108,9 +108,7 @@ fn clock_time(
 ) -> Result<(), Errno> {
     let elapsed = match clock {
         0..=3 if host.frozen => Duration::ZERO,
-        0 => SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default(),
+        0 => wall_clock(),
         1..=3 => host.started.elapsed(),
         _ => return Err(Errno::Inval),
     };
@@ -119,6 +117,13 @@ fn clock_time(
         into,
         &(nanoseconds - nanoseconds % CLOCK_RESOLUTION).to_le_bytes(),
     )?)
+}
+
+/// Time since 1970.
+pub(super) fn wall_clock() -> Duration {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 fn random(memory: &mut GuestMemory<'_>, host: &Host, at: u32, size: u32) -> Result<(), Errno> {
@@ -174,7 +179,7 @@ async fn poll(
         .filter_map(|subscription| subscription.due)
         .min();
     // A wait that is cut short counts as over: libc knows no other way to end it, and Python then meets its signal.
-    let over = all_clocks && !wait(caller, first).await?;
+    let over = all_clocks && !wait(caller, first, Wake::Never).await?;
     let now = Instant::now();
     let ready = list.iter().filter(|subscription| match subscription.due {
         Some(due) => over || due <= now,
@@ -225,12 +230,7 @@ fn due(raw: &[u8; SUBSCRIPTION_SIZE as usize], host: &Host) -> Result<Option<Ins
         return Ok(now.checked_add(timeout));
     }
     match clock {
-        0 => {
-            let since = SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .unwrap_or_default();
-            Ok(now.checked_add(timeout.saturating_sub(since)))
-        }
+        0 => Ok(now.checked_add(timeout.saturating_sub(wall_clock()))),
         1 => Ok(host.started.checked_add(timeout)),
         _ => Err(Errno::Inval),
     }

@@ -223,12 +223,16 @@ async fn own_process_flat() {
             );
         }
     }
-    assert!(
-        process_kibibytes("VmRSS") < held.0 + (16 << 10),
-        "{} KiB, then {} KiB",
-        held.0,
-        process_kibibytes("VmRSS")
-    );
+    // Guests whose memory is being given back hold it for a moment; on a crowded machine for a long one.
+    let most = held.0 + (16 << 10);
+    for _ in 0..100 {
+        if process_kibibytes("VmRSS") < most {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let now = process_kibibytes("VmRSS");
+    assert!(now < most, "{} KiB, then {now} KiB", held.0);
     assert_eq!(
         (descriptors(), process_kibibytes("Threads")),
         (held.1, held.2)

@@ -3,6 +3,7 @@
 use eryx_vfs::Metadata;
 use wasmtime::Linker;
 
+use super::super::system::wall_clock;
 use super::super::{Errno, Host};
 use super::{Descriptor, FILETYPE_STREAM, Files, OpenNode, ROOT_FD, filetype, import, streams};
 
@@ -266,8 +267,5 @@ pub(super) fn set_times(
 }
 
 fn unix_nanoseconds() -> u64 {
-    let elapsed = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+    u64::try_from(wall_clock().as_nanos()).unwrap_or(u64::MAX)
 }

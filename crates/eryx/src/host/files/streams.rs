@@ -3,7 +3,7 @@
 use wasmtime::{Caller, Linker};
 
 use super::super::errno::number;
-use super::super::{Errno, Host, WASI, apply_interrupt, parts};
+use super::super::{Errno, Host, WASI, held_back, parts};
 use super::{Descriptor, FLAG_APPEND, Files};
 use crate::guest_memory::GuestMemory;
 use crate::output::Output;
@@ -29,7 +29,7 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
         |mut caller: Caller<'_, Host>, (fd, iovecs, count, into): (u32, u32, u32, u32)| {
             Box::new(async move {
                 if let Some(sink) = streamed_to(caller.data(), fd) {
-                    wait_for(&mut caller, &*sink).await?;
+                    held_back(&mut caller, || sink.ready()).await?;
                 }
                 let (mut memory, host) = parts(&mut caller);
                 let wrote = write(
@@ -47,22 +47,6 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
         },
     )?;
     Ok(())
-}
-
-/// Holds the guest back until the sink has room, or the run is to end.
-async fn wait_for(
-    caller: &mut Caller<'_, Host>,
-    sink: &dyn crate::OutputSink,
-) -> wasmtime::Result<()> {
-    loop {
-        tokio::select! {
-            () = sink.ready() => return Ok(()),
-            () = caller.data().interrupt.sleep(None) => {}
-        }
-        if apply_interrupt(&mut *caller)? || caller.data().interrupt.stop().is_some() {
-            return Ok(());
-        }
-    }
 }
 
 fn report(memory: &mut GuestMemory<'_>, into: u32, size: u32) -> Result<(), Errno> {

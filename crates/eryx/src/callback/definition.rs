@@ -1,0 +1,308 @@
+//! What Python is told of each callback, and the checks of it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::CallbackHandler;
+use crate::config::{check_identifier, quoted};
+use crate::wire;
+use crate::{Error, Value};
+
+/// Names beyond so many bytes are refused.
+const MAX_NAME_BYTES: usize = 1024;
+/// Dots in a name.
+const MAX_NAMESPACES: usize = 16;
+
+/// What Python knows of a function of the host.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct CallbackDefinition {
+    /// What it is called in Python. Dots make namespaces: `http.get`. The first part is an identifier; the others may
+    /// be any text, reached as `http["odd-name"]`.
+    pub name: String,
+    /// Its docstring.
+    pub description: Option<String>,
+    /// JSON Schema of the arguments, for `list_callbacks()`. It is shown, not enforced.
+    pub schema: Option<Value>,
+    /// What it takes. `None`: any arguments, handed on as they come.
+    pub signature: Option<Signature>,
+    /// In place of [`ResourceLimits::callback_timeout`](crate::ResourceLimits::callback_timeout); `Some(None)` is none.
+    pub timeout: Option<Option<Duration>>,
+}
+
+/// The parameters of a callback, in positional order. Python binds arguments to them, as it does for its own functions.
+#[derive(Clone, Debug, Default)]
+pub struct Signature {
+    /// In positional order.
+    pub parameters: Vec<Parameter>,
+    /// Whether other keyword arguments are taken too.
+    pub open: bool,
+}
+
+/// One parameter.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Parameter {
+    /// The keyword. Not necessarily an identifier.
+    pub name: String,
+    /// Whether a call without it is a `TypeError`.
+    pub required: bool,
+    /// Whether it cannot be given by position.
+    pub keyword_only: bool,
+    /// Its type, as Python's `inspect.signature` shows it.
+    pub annotation: Option<String>,
+    /// Given to the function if the call has none.
+    pub default: Option<Value>,
+}
+
+impl From<&str> for CallbackDefinition {
+    fn from(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
+impl Parameter {
+    /// A required parameter.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            required: true,
+            ..Self::default()
+        }
+    }
+}
+
+/// The callbacks of a sandbox, checked and encoded once.
+#[derive(Default)]
+pub(crate) struct CallbackTable {
+    /// `[names, details]`, encoded. Details are `None`, or encoded themselves, and read when somebody asks for them.
+    pub(crate) encoded: Vec<u8>,
+    pub(crate) timeouts: Vec<Option<Duration>>,
+    pub(crate) names: HashSet<String>,
+    pub(crate) handler: Option<Arc<dyn CallbackHandler>>,
+}
+
+impl std::fmt::Debug for CallbackTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("CallbackTable").field(&self.names).finish()
+    }
+}
+
+impl CallbackTable {
+    /// Encodes definitions that [`check`] has passed.
+    pub(crate) fn new(
+        definitions: Vec<CallbackDefinition>,
+        handler: Option<Arc<dyn CallbackHandler>>,
+        default_timeout: Option<Duration>,
+    ) -> Result<Self, Error> {
+        if definitions.is_empty() {
+            return Ok(Self::default());
+        }
+        let timeouts = definitions
+            .iter()
+            .map(|definition| definition.timeout.unwrap_or(default_timeout))
+            .collect();
+        let names = definitions
+            .iter()
+            .filter_map(|definition| definition.name.split('.').next())
+            .map(str::to_owned)
+            .collect();
+        let (names_in_order, details): (Vec<_>, Vec<_>) =
+            definitions.into_iter().map(described).unzip();
+        let mut encoded = Vec::new();
+        let table = Value::List(vec![names_in_order.into(), details.into()]);
+        wire::encode(&table, &mut encoded)
+            .map_err(|error| Error::InvalidArgument(format!("callbacks: {error}")))?;
+        Ok(Self {
+            encoded,
+            timeouts,
+            names,
+            handler,
+        })
+    }
+}
+
+/// The name, and `[description, schema, parameters, open]` encoded; null if there is nothing to tell.
+fn described(definition: CallbackDefinition) -> (Value, Value) {
+    let CallbackDefinition {
+        name,
+        description,
+        schema,
+        signature,
+        ..
+    } = definition;
+    if description.is_none() && schema.is_none() && signature.is_none() {
+        return (name.into(), Value::Null);
+    }
+    let open = signature.as_ref().is_none_or(|signature| signature.open);
+    let parameters = signature.map(|signature| {
+        signature
+            .parameters
+            .into_iter()
+            .map(parameter)
+            .collect::<Vec<_>>()
+    });
+    let details = Value::List(vec![
+        description.into(),
+        schema.unwrap_or(Value::Null),
+        parameters.into(),
+        open.into(),
+    ]);
+    // What is too large to cross is left out: the callback works without.
+    (name.into(), details.to_bytes().ok().into())
+}
+
+/// `[name, required, keyword_only, annotation, has_default, default]`.
+fn parameter(parameter: Parameter) -> Value {
+    let has_default = parameter.default.is_some();
+    Value::List(vec![
+        parameter.name.into(),
+        parameter.required.into(),
+        parameter.keyword_only.into(),
+        parameter.annotation.into(),
+        has_default.into(),
+        parameter.default.unwrap_or(Value::Null),
+    ])
+}
+
+/// Refuses definitions that Python could not name. `builtins`: the names that Python has already.
+pub(crate) fn check(
+    definitions: &[CallbackDefinition],
+    builtins: &[String],
+    result_variable: &str,
+) -> Result<(), Error> {
+    let mut seen = HashSet::new();
+    for definition in definitions {
+        let name = &definition.name;
+        check_name(name)?;
+        let first = name.split('.').next().unwrap_or_default();
+        if builtins.iter().any(|builtin| builtin == first) {
+            return Err(Error::Initialization(format!(
+                "callbacks: {} would hide Python's own {first}",
+                quoted(name)
+            )));
+        }
+        if first == result_variable {
+            return Err(Error::Initialization(format!(
+                "callbacks: {} has the name of the result variable",
+                quoted(name)
+            )));
+        }
+        if !seen.insert(name) {
+            return Err(Error::Initialization(format!(
+                "callbacks: {} is defined twice",
+                quoted(name)
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn check_name(name: &str) -> Result<(), Error> {
+    let parts: Vec<&str> = name.split('.').collect();
+    let refuse = |why: &str| {
+        Err(Error::InvalidArgument(format!(
+            "callbacks: {} {why}",
+            quoted(name)
+        )))
+    };
+    if name.len() > MAX_NAME_BYTES || parts.len() > MAX_NAMESPACES {
+        return refuse("is longer than 1,024 bytes or 16 parts");
+    }
+    if parts.iter().any(|part| part.is_empty()) {
+        return refuse("has an empty part");
+    }
+    if parts
+        .iter()
+        .any(|part| part.starts_with("__") && part.ends_with("__"))
+    {
+        return refuse("has a part with two underscores at both ends, which are Python's own");
+    }
+    if KEYWORDS.contains(&parts[0]) {
+        return refuse("begins with a keyword of Python");
+    }
+    check_identifier("callbacks", parts[0])
+}
+
+/// `keyword.kwlist` of Python 3.14.
+const KEYWORDS: [&str; 35] = [
+    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue",
+    "def", "del", "elif", "else", "except", "finally", "for", "from", "global", "if", "import",
+    "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while",
+    "with", "yield",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(name: &str) -> String {
+        let builtins = ["print".to_owned(), "open".to_owned()];
+        check(&[name.into()], &builtins, "result")
+            .expect_err(name)
+            .to_string()
+    }
+
+    #[test]
+    fn names() {
+        for good in [
+            "add",
+            "http.get",
+            "a.b.c.d",
+            "ns.odd-name",
+            "größe",
+            "ns.class",
+            "match",
+        ] {
+            assert_eq!(check(&[good.into()], &[], "result"), Ok(()), "{good}");
+        }
+        assert_eq!(refused(""), r#"callbacks: "" has an empty part"#);
+        assert_eq!(refused("a..b"), r#"callbacks: "a..b" has an empty part"#);
+        assert_eq!(
+            refused("odd-name"),
+            r#"callbacks: "odd-name" is not a Python identifier"#
+        );
+        assert_eq!(
+            refused("class.x"),
+            r#"callbacks: "class.x" begins with a keyword of Python"#
+        );
+        assert_eq!(
+            refused("a.__class__"),
+            r#"callbacks: "a.__class__" has a part with two underscores at both ends, which are Python's own"#
+        );
+        assert_eq!(
+            refused(&"a.".repeat(600)),
+            format!(
+                "callbacks: \"{}\"... is longer than 1,024 bytes or 16 parts",
+                "a.".repeat(50)
+            )
+        );
+    }
+
+    #[test]
+    fn clashes() {
+        assert_eq!(
+            refused("print"),
+            r#"callbacks: "print" would hide Python's own print"#
+        );
+        assert_eq!(
+            refused("open.file"),
+            r#"callbacks: "open.file" would hide Python's own open"#
+        );
+        assert_eq!(
+            refused("result"),
+            r#"callbacks: "result" has the name of the result variable"#
+        );
+        let twice = check(&["a".into(), "b".into(), "a".into()], &[], "result");
+        assert_eq!(
+            twice.map_err(|error| error.to_string()),
+            Err(r#"callbacks: "a" is defined twice"#.to_owned())
+        );
+        assert_eq!(check(&["a".into(), "a.b".into()], &[], "result"), Ok(()));
+    }
+}

@@ -1,0 +1,305 @@
+import {
+  escaped,
+  pythonLiteral,
+  pythonString,
+  typeOfValue,
+  unionOf,
+} from "./parameters.js";
+
+// The text of a `.pyi` file that declares what the sandbox adds to Python.
+
+/** Names that the stubs use without declaring them, with their modules. */
+const MODULES = {
+  Callable: "collections.abc",
+  Coroutine: "collections.abc",
+  Any: "typing",
+  Literal: "typing",
+  overload: "typing",
+  RuntimeError: "builtins",
+  TypeError: "builtins",
+  bool: "builtins",
+  dict: "builtins",
+  float: "builtins",
+  int: "builtins",
+  list: "builtins",
+  str: "builtins",
+  tuple: "builtins",
+};
+
+/** `keyword.kwlist` of Python 3.14. */
+const KEYWORDS = new Set(
+  (
+    "False None True and as assert async await break class continue def del elif else except finally for from global " +
+    "if import in is lambda nonlocal not or pass raise return try while with yield"
+  ).split(" "),
+);
+
+/** Whether a name can be written as a parameter or an attribute. Two underscores in front have meanings of their own. */
+function isPlainName(name) {
+  return (
+    /^[\p{XID_Start}_]\p{XID_Continue}*$/u.test(name) &&
+    name.normalize("NFKC") === name &&
+    !name.startsWith("__") &&
+    !KEYWORDS.has(name)
+  );
+}
+
+/**
+ * `callbacks`: `{ name, description, signature }` of each, where `signature` is what parametersOf gives, or null for any
+ * arguments. `stubs`: further texts, put behind, each once.
+ */
+export function typeStubs(callbacks, stubs) {
+  const further = [...new Set(stubs.map((text) => text.trim()))];
+  const texts = [declarations(callbacks), ...further].filter(Boolean);
+  return texts.length === 0 ? "" : `${texts.join("\n\n")}\n`;
+}
+
+function declarations(callbacks) {
+  if (callbacks.length === 0) return "";
+  const root = treeOf(callbacks);
+  const names = new Names(callbacks.flatMap(({ name }) => name.split(".")));
+  const blocks = [...own(names), ...members(root, names, false)];
+  return `${names.header()}\n\n${joined(blocks)}`;
+}
+
+/** Which names are used, and what they are called where a callback or a part of its name is called the same. */
+class Names {
+  #taken;
+  #imports = new Map();
+
+  constructor(taken) {
+    this.#taken = new Set(taken);
+  }
+
+  /** What to write for a name of MODULES. */
+  use(name) {
+    if (MODULES[name] === "builtins" && !this.#taken.has(name)) return name;
+    if (!this.#imports.has(name)) this.#imports.set(name, this.fresh(name));
+    return this.#imports.get(name);
+  }
+
+  /** A name that nothing else has. */
+  fresh(name) {
+    const free = unlike(name, (other) => this.#taken.has(other));
+    this.#taken.add(free);
+    return free;
+  }
+
+  /** A type as `annotationOf` writes it. */
+  type(annotation) {
+    return annotation.replace(/"(?:[^"\\]|\\.)*"|[A-Za-z]\w*/g, (token) =>
+      Object.hasOwn(MODULES, token) ? this.use(token) : token,
+    );
+  }
+
+  header() {
+    const imported = [...this.#imports].toSorted(([a], [b]) =>
+      a < b ? -1 : 1,
+    );
+    const lines = ["builtins", "collections.abc", "typing"].map((module) => {
+      const texts = imported
+        .filter(([name]) => MODULES[name] === module)
+        .map(([name, local]) =>
+          name === local ? name : `${name} as ${local}`,
+        );
+      return texts.length === 0
+        ? ""
+        : `from ${module} import ${texts.join(", ")}`;
+    });
+    return lines.filter(Boolean).join("\n");
+  }
+}
+
+/** `name`, or one made from it that is not taken. */
+function unlike(name, isTaken) {
+  let free = name;
+  for (let count = 1; isTaken(free); count++)
+    free = count === 1 ? `_${name}` : `_${name}${count}`;
+  return free;
+}
+
+// ---------------------------------------------------------------- what is always there
+
+function own(names) {
+  const runtimeError = names.use("RuntimeError");
+  const str = names.use("str");
+  const listed = names.type("list[dict[str, Any]]");
+  return [
+    `class CallbackError(${runtimeError}):
+    """A function of the host failed."""
+
+    name: ${str}
+    message: ${str}
+    callback: ${str}`,
+    `class CallbackArgumentError(CallbackError, ${names.use("TypeError")}):
+    """A function of the host was not called: its arguments do not match its schema."""`,
+    `class CallbackLimitError(${runtimeError}):
+    """The code has called as many functions of the host as it may."""`,
+    `def list_callbacks() -> ${listed}:
+    """Name, description, signature and schema of each function of the host."""`,
+  ];
+}
+
+// ---------------------------------------------------------------- namespaces
+
+/** Each node: `{ callback?, children }`, the children by the next part of the name. */
+function treeOf(callbacks) {
+  const root = { children: new Map() };
+  for (const callback of callbacks) {
+    let node = root;
+    for (const part of callback.name.split(".")) {
+      if (!node.children.has(part))
+        node.children.set(part, { children: new Map() });
+      node = node.children.get(part);
+    }
+    node.callback = callback;
+  }
+  return root;
+}
+
+/** The declarations of a node's children. Those that have no plain name are looked up: `ns["odd-name"]`. */
+function members(node, names, inClass) {
+  const blocks = [];
+  const lookups = [];
+  for (const [part, child] of node.children) {
+    const plain = isPlainName(part);
+    if (child.children.size > 0) {
+      const name = names.fresh(className(part));
+      blocks.push(classBlock(name, child, names));
+      if (plain) blocks.push(`${part}: ${name}`);
+      else lookups.push({ part, type: name });
+    } else if (plain) {
+      blocks.push(functionBlock(part, child.callback, names, inClass));
+    } else {
+      const type = names.type("Callable[..., Coroutine[Any, Any, Any]]");
+      const { description } = child.callback;
+      lookups.push({ part, type, description });
+    }
+  }
+  return inClass ? [...blocks, ...lookupBlocks(lookups, names)] : blocks;
+}
+
+function className(part) {
+  const name = part.replaceAll(/[^\p{XID_Continue}]/gu, "_").normalize("NFKC");
+  return `_${name.charAt(0).toUpperCase()}${name.slice(1)}`;
+}
+
+function classBlock(name, node, names) {
+  const blocks = members(node, names, true);
+  if (node.callback !== undefined)
+    blocks.unshift(functionBlock("__call__", node.callback, names, true));
+  return `class ${name}:\n${indented(joined(blocks))}`;
+}
+
+function lookupBlocks(lookups, names) {
+  const overload = lookups.length > 1 ? `@${names.use("overload")}\n` : "";
+  return lookups.map(({ part, type, description }) => {
+    const literal = `${names.use("Literal")}[${pythonString(part)}]`;
+    const head = `def __getitem__(self, name: ${literal}) -> ${type}:`;
+    return `${overload}${head}${body(description)}`;
+  });
+}
+
+// ---------------------------------------------------------------- functions
+
+function functionBlock(name, { description, signature }, names, isMethod) {
+  const parameters =
+    signature === null
+      ? [...(isMethod ? ["self"] : []), ...anything(names)]
+      : parameterTexts(signature, names, isMethod);
+  const head = `async def ${name}(${parameters.join(", ")})`;
+  return `${head} -> ${names.use("Any")}:${body(description)}`;
+}
+
+function anything(names) {
+  const any = names.use("Any");
+  return [`*args: ${any}`, `**kwargs: ${any}`];
+}
+
+/**
+ * Python has no required parameters behind optional ones, and none whose name is not plain: from the first of these on,
+ * all are keyword-only, so that no position means another parameter than it does for the callback.
+ */
+function parameterTexts({ parameters, open }, names, isMethod) {
+  const plain = parameters.filter(({ name }) => isPlainName(name));
+  const taken = new Set(plain.map(({ name }) => name));
+  const isTaken = (name) => taken.has(name);
+  const turn = firstKeyword(parameters);
+  const [positional, keyword] = [
+    parameters.slice(0, turn),
+    parameters.slice(turn),
+  ].map((part) =>
+    part
+      .filter(({ name }) => isTaken(name))
+      .map((parameter) => parameterText(parameter, names)),
+  );
+  const rest = open || plain.length < parameters.length;
+  return [
+    ...(isMethod ? selfTexts(isTaken) : []),
+    ...positional,
+    ...(keyword.length > 0 ? ["*", ...keyword] : []),
+    ...(rest ? [`**${unlike("kwargs", isTaken)}: ${names.use("Any")}`] : []),
+  ];
+}
+
+function firstKeyword(parameters) {
+  let optional = false;
+  const index = parameters.findIndex(({ name, required, keywordOnly }) => {
+    if (keywordOnly || !isPlainName(name) || (required && optional))
+      return true;
+    optional ||= !required;
+    return false;
+  });
+  return index === -1 ? parameters.length : index;
+}
+
+/** The instance; by position only where a parameter is called self too. */
+function selfTexts(isTaken) {
+  return isTaken("self") ? [unlike("_self", isTaken), "/"] : ["self"];
+}
+
+function parameterText({ name, required, annotation, ...rest }, names) {
+  const typed = `${name}: ${names.type(annotation)}`;
+  return required ? typed : `${typed} = ${defaultText(annotation, rest)}`;
+}
+
+/** The default, if it is short and of the parameter's type. */
+function defaultText(annotation, { default: value }) {
+  const literal = pythonLiteral(value);
+  const fits =
+    literal !== undefined &&
+    unionOf(annotation).some((type) => accepts(type, value, literal));
+  return fits ? literal : "...";
+}
+
+function accepts(type, value, literal) {
+  if (type.startsWith("Literal["))
+    return type.match(/"(?:[^"\\]|\\.)*"|[^[\]," ]+/g).includes(literal);
+  const own = typeOfValue(value);
+  return [own, "Any"].includes(type) || (own === "int" && type === "float");
+}
+
+// ---------------------------------------------------------------- text
+
+/** What follows a function's colon: the docstring, or dots. */
+function body(description) {
+  const lines = (description ?? "").trim().split(/\r\n?|\n/);
+  const [first, ...more] = lines.map((line) =>
+    escaped(line.trimEnd(), /"(?="|$)|(?<=")"/g),
+  );
+  if (more.length === 0)
+    return first === "" ? " ..." : `\n${indented(`"""${first}"""`)}`;
+  return `\n${indented([`"""${first}`, ...more, '"""'].join("\n"))}`;
+}
+
+function indented(text) {
+  return text.replace(/^(?=.)/gm, "    ");
+}
+
+/** Blocks of one line stand together; around others, a line stays empty. */
+function joined(blocks) {
+  return blocks.reduce((text, block, index) => {
+    const apart = block.includes("\n") || blocks[index - 1].includes("\n");
+    return `${text}${apart ? "\n\n" : "\n"}${block}`;
+  });
+}
