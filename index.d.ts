@@ -98,6 +98,16 @@ export declare class RuntimeLibrary {
   readonly typeStubs: string;
 }
 
+/**
+ * Thrown by a callback to stop the execution at its `await` and hand the caller a checkpoint.
+ *
+ * The code must await it at the top level, or in tasks of it; below `asyncio.run()` in synchronous code Python sees a
+ * CallbackError.
+ */
+export declare class SuspendExecution extends Error {
+  constructor(reason?: string);
+}
+
 // --------------------------------------------------------------- options
 
 export interface ExecutionOptions {
@@ -223,6 +233,19 @@ export declare class InitializationError extends EryxError {}
 export declare class SnapshotError extends EryxError {}
 export declare class PackageError extends EryxError {}
 export declare class PoolError extends EryxError {}
+/** A callback threw SuspendExecution. A session is in the state before the execution. */
+export declare class SuspendedError extends EryxError {
+  readonly reason: string;
+  /** The calls that wait for an answer, oldest first. */
+  readonly pending: {
+    id: number;
+    name: string;
+    args: Value[];
+    kwargs: { [key: string]: Value };
+  }[];
+  /** Resume with Session.resume(), in this process or another with the same runtime. */
+  readonly checkpoint: Uint8Array;
+}
 
 // --------------------------------------------------------------- classes
 
@@ -235,6 +258,55 @@ export declare class Sandbox implements AsyncDisposable {
   /** `.pyi` text of its callbacks and the stubs of its libraries; "" if there are none. */
   readonly typeStubs: string;
   /** Cancels what runs, and resolves when all of it has ended. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+/**
+ * Keeps its interpreter between execute() calls; calls are queued in order, and a limit counts from the start of the run.
+ *
+ * After any failure it works at once. An execution that had to be cut off (a trap, fuel, `os._exit`, code that ignores the
+ * interrupt) leaves nothing behind in Python: the state is that before it.
+ */
+export declare class Session implements AsyncDisposable {
+  constructor(options?: SandboxOptions);
+  execute(code: string, options?: ExecutionOptions): Promise<ExecuteResult>;
+  executeCancellable(code: string, options?: ExecutionOptions): ExecutionHandle;
+  /** New interpreter; executionCount returns to 0. */
+  reset(): Promise<void>;
+  /** Removes the user's variables; imported modules stay loaded, callbacks and what libraries define stay. */
+  clearState(): Promise<void>;
+  /**
+   * The whole interpreter heap as a compressed difference to its base image. Nothing is skipped. Open files are opened
+   * again by path when it is restored.
+   */
+  snapshotState(): Promise<Uint8Array>;
+  /**
+   * Replaces the interpreter. The bytes may come from anywhere; what is no snapshot of this version and runtime is a
+   * SnapshotError, and the session is as before.
+   */
+  restoreState(snapshot: Uint8Array): Promise<void>;
+  /** Independent copies of this session as it is now, sharing memory until they write. */
+  fork(): Promise<Session>;
+  /** At most 10,000. */
+  fork(count: number): Promise<Session[]>;
+  /**
+   * Continues an execution that was suspended. `results` answers pending callbacks by id, `errors` fails them with a
+   * CallbackError; the others are called again.
+   */
+  static resume(
+    checkpoint: Uint8Array,
+    options?: SandboxOptions &
+      ExecutionOptions & {
+        results?: Record<number, Value>;
+        errors?: Record<number, string>;
+      },
+  ): Promise<{ session: Session; result: ExecuteResult }>;
+  /** Executions since the beginning or the last reset, failed ones included. */
+  readonly executionCount: number;
+  /** The limit of executions that bring none of their own; null = none. */
+  executionTimeoutMs: number | null;
+  readonly typeStubs: string;
+  /** Cancels what runs, refuses what is queued, and resolves when all of it has ended. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }

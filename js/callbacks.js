@@ -4,10 +4,11 @@ import {
   checkOptions,
   checkText,
   refuse,
+  shown,
 } from "./check.js";
 import { parametersOf } from "./parameters.js";
-import { jsonSchemaOf, validatorFor } from "./schema.js";
-import { encode, encodeMembers } from "./wire.js";
+import { isPlain, jsonSchemaOf, validatorFor } from "./schema.js";
+import { encode, encodeMembers, setOwn } from "./wire.js";
 
 const DEFINITION = ["fn", "description", "schema", "parameters", "timeoutMs"];
 
@@ -18,16 +19,13 @@ const DEFINITION = ["fn", "description", "schema", "parameters", "timeoutMs"];
 export function checkCallbacks(option, given) {
   if (given === undefined) return [];
   if (Array.isArray(given)) {
-    return given.map((definition, index) =>
-      fromDefinition(
-        `${option}[${index}]`,
-        named(`${option}[${index}]`, definition),
-        definition,
-        ["name", ...DEFINITION],
-      ),
-    );
+    return Array.from(given, (definition, index) => {
+      const path = `${option}[${index}]`;
+      const name = nameIn(path, definition);
+      return fromDefinition(path, name, definition, ["name", ...DEFINITION]);
+    });
   }
-  if (typeof given !== "object" || given === null)
+  if (!isPlain(given))
     refuse(option, given, "an object or an array of callbacks");
   return Object.entries(given).map(([name, callback]) => {
     const path = `${option}.${checkText(option, name)}`;
@@ -37,7 +35,7 @@ export function checkCallbacks(option, given) {
   });
 }
 
-function named(path, definition) {
+function nameIn(path, definition) {
   if (typeof definition !== "object" || definition === null)
     refuse(path, definition, "an object with name and fn");
   return checkText(`${path}.name`, definition.name);
@@ -59,17 +57,18 @@ function fromDefinition(path, name, given, known) {
   checkFunction(`${path}.fn`, definition.fn);
   const { description, schema, parameters, timeoutMs } = definition;
   const validator = validatorFor(`${path}.schema`, schema);
-  const shown = schema === undefined ? undefined : jsonSchemaOf(schema);
+  const described = schema === undefined ? undefined : jsonSchemaOf(schema);
+  const signature = parametersOf(path, { schema, parameters });
   return {
     name,
     description:
       description === undefined
         ? undefined
         : checkText(`${path}.description`, description),
-    schema: shown,
-    signature: parametersOf(path, { schema, parameters }),
+    schema: described,
+    signature,
     timeoutMs: checkTimeout(`${path}.timeoutMs`, timeoutMs),
-    call: caller(definition, validator),
+    call: caller(definition, signature, validator),
   };
 }
 
@@ -83,20 +82,37 @@ function checkTimeout(name, value) {
 /** Arguments that do not match a schema: Python sees CallbackArgumentError. */
 export class ArgumentsRefused extends Error {}
 
-/** What calls `definition.fn`, once its arguments are valid. */
-function caller(definition, validator) {
-  if (validator === undefined)
-    return (_, args, context) => definition.fn(args, context);
+/** What calls `definition.fn`, once its arguments are valid, and if the answer `isWanted` then. */
+function caller(definition, signature, validator) {
+  const known = new Set(signature.parameters.map(({ name }) => name));
   const run = (checked, context) => {
     if (checked.issue !== undefined) throw new ArgumentsRefused(checked.issue);
     return definition.fn(checked.value, context);
   };
-  return (_, args, context) => {
-    const checked = validator.validate(args);
-    return checked instanceof Promise
-      ? checked.then((done) => run(done, context))
-      : run(checked, context);
+  return (args, named, context, isWanted) => {
+    const bound = conform(signature, known, args, named);
+    if (validator === undefined) return definition.fn(bound, context);
+    const checked = validator.validate(bound);
+    if (!(checked instanceof Promise)) return run(checked, context);
+    return checked.then((done) =>
+      isWanted() ? run(done, context) : undefined,
+    );
   };
+}
+
+/** What Python's binding has made of the arguments, once more: hostile code can go round it. */
+function conform({ parameters, open }, known, args, named) {
+  if (args.length > 0)
+    throw new ArgumentsRefused("unexpected positional arguments");
+  const extra = Object.keys(named).find((name) => !known.has(name));
+  if (extra !== undefined && !open)
+    throw new ArgumentsRefused(`unexpected argument ${shown(extra)}`);
+  for (const { name, required, default: initial } of parameters) {
+    if (Object.hasOwn(named, name)) continue;
+    if (required) throw new ArgumentsRefused(`missing argument ${shown(name)}`);
+    if (initial !== undefined) setOwn(named, name, structuredClone(initial));
+  }
+  return named;
 }
 
 /** What the addon takes: undefined if there are no callbacks. */

@@ -1,7 +1,9 @@
 import { homedir } from "node:os";
 import { cwd } from "node:process";
+import { types } from "node:util";
 import { ArgumentsRefused } from "./callbacks.js";
-import { constructorName, shown } from "./check.js";
+import { shown } from "./check.js";
+import { SuspendExecution } from "./errors.js";
 import { decode, encode } from "./wire.js";
 
 /** Text of an error beyond so many characters is cut. */
@@ -26,11 +28,13 @@ class Context {
   }
 
   /** Not a method, which functions would see. */
-  static abort(context) {
-    context.#reason = new DOMException(
-      `nobody waits for ${context.name}() any more`,
-      "AbortError",
-    );
+  static abort(context, timedOut) {
+    context.#reason = timedOut
+      ? new DOMException(`${context.name}() took too long`, "TimeoutError")
+      : new DOMException(
+          `nobody waits for ${context.name}() any more`,
+          "AbortError",
+        );
     context.#controller?.abort(context.#reason);
   }
 }
@@ -53,25 +57,28 @@ export class Calls {
     this.#open.set(call, context);
     try {
       const [args, named] = decode(bytes);
-      const outcome = callback.call(args, named, context);
-      if (isThenable(outcome)) this.#await(call, callback, outcome);
+      const isWanted = () => this.#open.has(call);
+      const outcome = callback.call(args, named, context, isWanted);
+      if (isObject(outcome)) this.#await(call, callback, outcome);
       else this.#answer(call, callback, outcome);
     } catch (error) {
       this.#fail(call, error);
     }
   }
 
-  #await(call, callback, promise) {
-    Promise.resolve(promise).then(
-      (value) => this.#answer(call, callback, value),
-      (error) => this.#fail(call, error),
-    );
+  /** Whatever has a `then` is awaited, as `await` itself does it. */
+  async #await(call, callback, outcome) {
+    try {
+      this.#answer(call, callback, await outcome);
+    } catch (error) {
+      this.#fail(call, error);
+    }
   }
 
   /** Nobody waits for this call any more. */
-  abort(call) {
+  abort(call, timedOut) {
     const context = this.#open.get(call);
-    if (this.#open.delete(call)) Context.abort(context);
+    if (this.#open.delete(call)) Context.abort(context, timedOut);
   }
 
   #answer(call, callback, value) {
@@ -89,48 +96,73 @@ export class Calls {
 
   #fail(call, error) {
     if (!this.#open.delete(call)) return;
-    if (error instanceof ArgumentsRefused)
-      this.#native.refuse(call, error.message);
+    const refusal = messageIf(error, ArgumentsRefused);
+    const reason = messageIf(error, SuspendExecution);
+    if (refusal !== undefined) this.#native.refuse(call, refusal);
+    else if (reason !== undefined) this.#native.suspend(call, reason);
     else this.#native.fail(call, ...told(error));
   }
 }
 
-function isThenable(value) {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    typeof value.then === "function"
+function isObject(value) {
+  return typeof value === "object"
+    ? value !== null
+    : typeof value === "function";
+}
+
+/** Looking at what was thrown may throw again: it may be a Proxy. */
+function attempt(look) {
+  try {
+    return look();
+  } catch {
+    return undefined;
+  }
+}
+
+/** The message of an error of this class, else undefined. */
+function messageIf(error, Class) {
+  return attempt(() =>
+    error instanceof Class ? String(error.message).toWellFormed() : undefined,
   );
 }
 
 /** Name and message of what was thrown: neither stack nor places of the host. */
 function told(error) {
   if (typeof error === "string") return ["", clean(error)];
-  try {
-    const { name, message } = error;
-    if (typeof name === "string" && typeof message === "string")
-      return [clean(name), clean(withoutPaths(error, message))];
-    return ["", `threw ${shown(error)}`];
-  } catch {
-    // null, undefined, or something whose properties throw
-    return ["", `threw ${constructorName(error)}`];
-  }
+  return (
+    attempt(() =>
+      isErrorLike(error)
+        ? [clean(nameOf(error)), clean(withoutFiles(error))]
+        : ["", `threw ${shown(error)}`],
+    ) ?? ["", "threw an object whose properties throw"]
+  );
+}
+
+function isErrorLike(error) {
+  if (typeof error !== "object" || error === null) return false;
+  if (types.isNativeError(error)) return true;
+  return typeof error.name === "string" && typeof error.message === "string";
+}
+
+function nameOf({ name, constructor }) {
+  if (typeof name === "string") return name;
+  return typeof constructor?.name === "string" ? constructor.name : "Error";
+}
+
+/** Node's own errors name the file that they are about. */
+function withoutFiles({ message, path, dest }) {
+  if (typeof message !== "string") return "";
+  return [path, dest]
+    .filter((file) => typeof file === "string" && file.length > 1)
+    .reduce((text, file) => text.replaceAll(file, "<path>"), message);
 }
 
 function clean(text) {
+  const places = [attempt(cwd), attempt(homedir)];
+  const told = places
+    .filter((place) => place?.length > 1)
+    .reduce((rest, place) => rest.replaceAll(place, "<host>"), text);
   const cut =
-    text.length > MAX_MESSAGE ? `${text.slice(0, MAX_MESSAGE)}...` : text;
+    told.length > MAX_MESSAGE ? `${told.slice(0, MAX_MESSAGE)}...` : told;
   return cut.toWellFormed();
-}
-
-/** Node's own errors name the file they are about; others may name files of the program. */
-function withoutPaths(error, message) {
-  const named = [error.path, error.dest].filter(
-    (path) => typeof path === "string" && path.length > 1,
-  );
-  const places = [cwd(), homedir()].filter((place) => place.length > 1);
-  let text = message;
-  for (const path of named) text = text.replaceAll(path, "<path>");
-  for (const place of places) text = text.replaceAll(place, "<host>");
-  return text;
 }

@@ -1,4 +1,4 @@
-import { inspect } from "node:util";
+import { inspect, types } from "node:util";
 import { invalidArgument } from "./errors.js";
 
 /** `value` as a message shows it: short, with its type unless that is plain to see. */
@@ -66,6 +66,18 @@ export function checkAmount(name, value, unit, max = Number.MAX_SAFE_INTEGER) {
   if (typeof value !== "number") refuse(name, value, expected);
   if (!Number.isInteger(value) || value < 1 || value > max)
     refuse(name, value, expected);
+  return value;
+}
+
+export function checkBytes(name, value) {
+  if (!types.isUint8Array(value)) refuse(name, value, "a Uint8Array");
+  return value;
+}
+
+/** A whole number from 1 to `max`. */
+export function checkCount(name, value, max) {
+  if (!Number.isInteger(value) || value < 1 || value > max)
+    refuse(name, value, `a whole number from 1 to ${max}`);
   return value;
 }
 

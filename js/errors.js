@@ -26,6 +26,15 @@ export class SnapshotError extends EryxError {}
 export class PackageError extends EryxError {}
 export class PoolError extends EryxError {}
 
+export class SuspendedError extends EryxError {
+  constructor(message, fields) {
+    super(message, fields);
+    this.reason = fields.reason;
+    this.pending = fields.pending;
+    this.checkpoint = fields.checkpoint;
+  }
+}
+
 export class ResourceLimitError extends EryxError {
   constructor(message, fields) {
     super(message, fields);
@@ -40,6 +49,7 @@ const CLASSES = {
   ERYX_RESOURCE_LIMIT: ResourceLimitError,
   ERYX_INITIALIZATION: InitializationError,
   ERYX_SNAPSHOT: SnapshotError,
+  ERYX_SUSPENDED: SuspendedError,
   ERYX_PACKAGE: PackageError,
   ERYX_POOL_TIMEOUT: PoolError,
   ERYX_POOL_CLOSED: PoolError,
@@ -53,6 +63,18 @@ for (const Class of new Set([EryxError, ...Object.values(CLASSES)])) {
     writable: true,
   });
 }
+
+/** Thrown by a callback to stop the execution at its `await` and hand the caller a checkpoint. */
+export class SuspendExecution extends Error {
+  constructor(reason = "") {
+    super(reason);
+  }
+}
+Object.defineProperty(SuspendExecution.prototype, "name", {
+  value: "SuspendExecution",
+  configurable: true,
+  writable: true,
+});
 
 /** An argument that cannot be used: says which, what came, and what is expected. */
 export function invalidArgument(message) {

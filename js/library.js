@@ -1,6 +1,6 @@
 import { checkCallbacks } from "./callbacks.js";
 import { checkOptions, checkText } from "./check.js";
-import { invalidArgument } from "./errors.js";
+import { InitializationError, invalidArgument } from "./errors.js";
 import { typeStubs } from "./stubs.js";
 
 const parts = new WeakMap();
@@ -51,7 +51,9 @@ function refuseTwice(callbacks) {
   const seen = new Set();
   for (const { name } of callbacks) {
     if (seen.has(name))
-      throw invalidArgument(`callbacks: "${name}" is defined twice`);
+      throw new InitializationError(`callbacks: "${name}" is defined twice`, {
+        code: "ERYX_INITIALIZATION",
+      });
     seen.add(name);
   }
 }

@@ -105,7 +105,7 @@ export function sandboxOptions(given) {
     handlers: handlers("options", options),
     trace: checkTrace(options.trace) ?? false,
   };
-  return { native, inherited, callbacks, stubs };
+  return { native, limits, inherited, callbacks, stubs };
 }
 
 /** Callbacks, Python and stubs of the options and of their libraries. */
@@ -197,6 +197,53 @@ export function executionOptions(given, inherited) {
     handlers: found,
     signal: signal === undefined ? undefined : checkSignal(signal),
   };
+}
+
+/** Options of Session.resume(): those of a session, those of an execution, and the answers to its calls. */
+export function resumeOptions(given) {
+  const {
+    results = {},
+    errors = {},
+    ...options
+  } = checkOptions("options", given, [
+    ...SANDBOX,
+    ...SANDBOX_LATER,
+    ...EXECUTION,
+    "results",
+    "errors",
+  ]);
+  const pick = (names) =>
+    Object.fromEntries(
+      names
+        .filter((name) => options[name] !== undefined)
+        .map((name) => [name, options[name]]),
+    );
+  return {
+    session: pick([...SANDBOX, ...SANDBOX_LATER]),
+    execution: pick(EXECUTION),
+    answers: encodeMembers(
+      [answersOf("results", results), textsOf(answersOf("errors", errors))],
+      "results",
+    ),
+  };
+}
+
+/** `[[id, answer], ..]` */
+function answersOf(name, answers) {
+  if (typeof answers !== "object" || answers === null || Array.isArray(answers))
+    refuse(`options.${name}`, answers, "an object of answers by id");
+  return Object.entries(answers).map(([id, answer]) => {
+    if (!/^\d{1,15}$/.test(id))
+      refuse(`options.${name}`, id, "ids of pending calls");
+    return [Number(id), answer];
+  });
+}
+
+function textsOf(answers) {
+  return answers.map(([id, text]) => [
+    id,
+    checkText(`options.errors[${id}]`, text),
+  ]);
 }
 
 function streams({ onStdout, onStderr, onTrace }) {

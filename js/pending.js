@@ -1,4 +1,5 @@
 import { shown } from "./check.js";
+import { fromNative, translated } from "./errors.js";
 import { decode } from "./wire.js";
 
 // Runs whose end has not been reported yet. The addon reports through `dispatch`, in order.
@@ -9,6 +10,8 @@ const STDOUT = 1;
 const STDERR = 2;
 const CALL = 3;
 const ABORT = 4;
+const TRACE = 5;
+const ANSWERED = 6;
 
 const runs = new Map();
 let nextId = 1;
@@ -20,7 +23,10 @@ function hold() {
   else if (runs.size === 1) keepAlive.ref();
 }
 
-/** Registers a run: `{ done(outcome), calls, onStdout?, onStderr?, onTrace? }`. Returns its id. */
+/**
+ * Registers a run: `{ done(outcome), calls, onStdout?, onStderr?, onTrace? }`, or a request: `{ resolve, reject }`. Returns
+ * its id.
+ */
 export function register(run) {
   while (runs.has(nextId)) nextId = nextId === 0xffffffff ? 1 : nextId + 1;
   const id = nextId;
@@ -68,9 +74,27 @@ export function dispatch(kind, id, payload, call, callback) {
       run.calls.start(call, callback, payload);
       break;
     case ABORT:
-      run.calls.abort(call);
+      run.calls.abort(call, callback !== 0);
+      break;
+    case TRACE:
+      for (const event of decode(payload)) notify(run.onTrace, event);
       break;
     default:
-      for (const event of decode(payload)) notify(run.onTrace, event);
+      unregister(id);
+      if (kind === ANSWERED) run.resolve(payload);
+      else run.reject(fromNative(payload));
   }
+}
+
+/** Starts something that one event answers: `start(id)`. */
+export function ask(start) {
+  return new Promise((resolve, reject) => {
+    const id = register({ resolve, reject });
+    try {
+      translated(() => start(id));
+    } catch (error) {
+      unregister(id);
+      reject(error);
+    }
+  });
 }

@@ -25,6 +25,8 @@ export function failure(outcome, traced) {
     stdout: outcome.stdout === undefined ? "" : text(outcome.stdout),
     stderr: outcome.stderr === undefined ? "" : text(outcome.stderr),
   };
+  const { pending } = outcome.error;
+  if (pending !== undefined) outcome.error.pending = decode(pending);
   const error = fromNative(outcome.error, output);
   return traced ? Object.assign(error, traceOf(outcome)) : error;
 }

@@ -21,7 +21,7 @@ export function isObject(value) {
 }
 
 /** Schema libraries that are not Standard Schema have classes: to ajv these would be schemas that accept everything. */
-function isPlain(value) {
+export function isPlain(value) {
   if (!isObject(value)) return false;
   const prototype = Object.getPrototypeOf(value);
   return prototype === null || Object.getPrototypeOf(prototype) === null;

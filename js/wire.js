@@ -247,17 +247,21 @@ function readEntries(reader) {
   for (let left = readCount(reader); left > 0; left--) {
     const key = decoder.decode(readBlob(reader));
     const value = read(reader);
-    // Plain assignment would run the setter of this one name.
-    if (key === "__proto__") {
-      Object.defineProperty(object, key, {
-        value,
-        enumerable: true,
-        configurable: true,
-        writable: true,
-      });
-    } else {
-      object[key] = value;
-    }
+    setOwn(object, key, value);
   }
   return object;
+}
+
+/** Sets a property of any name. Plain assignment would run the setter of this one. */
+export function setOwn(object, key, value) {
+  if (key !== "__proto__") {
+    object[key] = value;
+    return;
+  }
+  Object.defineProperty(object, key, {
+    value,
+    enumerable: true,
+    configurable: true,
+    writable: true,
+  });
 }

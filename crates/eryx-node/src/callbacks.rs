@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use eryx::{Call, CallbackDefinition, CallbackHandler, Parameter, Reply, Signature, Value};
+use eryx::{
+    Call, CallbackDefinition, CallbackHandler, GivenUp, Parameter, Reply, Signature, Value,
+};
 use napi::bindgen_prelude::*;
 
 use crate::dispatch::{Line, What};
@@ -49,10 +51,11 @@ impl CallbackHandler for Handler {
         self.line.send(what, bytes);
     }
 
-    fn cancel(&self, call: u64) {
+    fn cancel(&self, call: u64, why: GivenUp) {
         // Answered meanwhile, if it is not there.
         if self.replies.locked().remove(&call).is_some() {
-            self.line.send(What::Abort(call), 0);
+            let timed_out = why == GivenUp::TimedOut;
+            self.line.send(What::Abort { call, timed_out }, 0);
         }
     }
 

@@ -5,13 +5,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use eryx::{Outcome, OutputSink, Stream, TraceEvent};
-use napi::bindgen_prelude::*;
+use eryx::{Error, Outcome, OutputSink, Stream, TraceEvent};
+use napi::bindgen_prelude::{Either6, FnArgs, Function, Null, Result, Status, Uint8Array};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use tokio::sync::Notify;
 
 use crate::options::Streams;
-use crate::to_js::{OutcomeObject, encoded_trace};
+use crate::session::NativeSession;
+use crate::to_js::{ErrorObject, OutcomeObject, encoded_trace};
 
 /// `dispatch(kind, id, payload, call, callback)`: something happened in the run `id`. The kinds are in [`arguments`].
 pub(crate) type Arguments = FnArgs<(u32, u32, Payload, f64, u32)>;
@@ -37,12 +38,26 @@ pub(crate) enum What {
         callback: usize,
         arguments: Vec<u8>,
     },
-    Abort(u64),
+    Abort {
+        call: u64,
+        timed_out: bool,
+    },
     Trace(Uint8Array),
+    /// The end of a request to a session.
+    Answered(Answer),
+    Refused(Box<Error>),
+}
+
+/// What a session answers.
+pub(crate) enum Answer {
+    Nothing,
+    Bytes(Vec<u8>),
+    Sessions(Vec<NativeSession>),
 }
 
 /// What an event carries, converted on the JavaScript thread.
-pub(crate) type Payload = Either4<OutcomeObject, String, Uint8Array, Null>;
+pub(crate) type Payload =
+    Either6<OutcomeObject, String, Uint8Array, Null, Vec<NativeSession>, ErrorObject>;
 
 type Raw = ThreadsafeFunction<Event, (), Arguments, Status, false, true, 0>;
 
@@ -75,28 +90,39 @@ fn arguments(event: Event) -> Arguments {
     drop(share);
     let plain = |kind, payload| (kind, id, payload, 0.0, 0).into();
     match what {
-        What::Done(outcome) => plain(0, Either4::A((*outcome).into())),
-        What::Output(Stream::Stdout, text) => plain(1, Either4::B(text)),
-        What::Output(Stream::Stderr, text) => plain(2, Either4::B(text)),
+        What::Done(outcome) => plain(0, Payload::A((*outcome).into())),
+        What::Output(Stream::Stdout, text) => plain(1, Payload::B(text)),
+        What::Output(Stream::Stderr, text) => plain(2, Payload::B(text)),
         What::Call {
             call,
             callback,
             arguments,
         } => {
-            let payload = Either4::C(arguments.into());
+            let payload = Payload::C(arguments.into());
             (3, id, payload, call as f64, callback as u32).into()
         }
-        What::Abort(call) => (4, id, Either4::D(Null), call as f64, 0).into(),
-        What::Trace(events) => plain(5, Either4::C(events)),
+        What::Abort { call, timed_out } => {
+            (4, id, Payload::D(Null), call as f64, timed_out.into()).into()
+        }
+        What::Trace(events) => plain(5, Payload::C(events)),
+        What::Answered(Answer::Nothing) => plain(6, Payload::D(Null)),
+        What::Answered(Answer::Bytes(bytes)) => plain(6, Payload::C(bytes.into())),
+        What::Answered(Answer::Sessions(sessions)) => plain(6, Payload::E(sessions)),
+        What::Refused(error) => plain(7, Payload::F((*error).into())),
     }
 }
 
 impl Dispatch {
     /// Reports the end of a run.
     pub(crate) fn done(&self, id: u32, outcome: Outcome) {
+        self.report(id, What::Done(Box::new(outcome)));
+    }
+
+    /// Sends an event that does not count towards a run's queue.
+    pub(crate) fn report(&self, id: u32, what: What) {
         self.send(Event {
             id,
-            what: What::Done(Box::new(outcome)),
+            what,
             share: None,
         });
     }

@@ -12,18 +12,20 @@
 mod callbacks;
 mod dispatch;
 mod options;
+mod run;
+mod session;
 mod to_js;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use eryx::{CallbackFailure, CancelHandle, Runtime, Sandbox};
+use eryx::{Runtime, Sandbox};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
-use crate::callbacks::{Handler, Replies};
-use crate::dispatch::{Dispatch, Line, Sink};
+use crate::dispatch::Dispatch;
 use crate::options::{NativeExecutionOptions, NativeSandboxOptions};
+pub use crate::run::NativeRun;
 use crate::to_js::ErrorObject;
 
 /// The loaded runtime, and where this environment's events go.
@@ -100,20 +102,7 @@ impl NativeSandbox {
         options: NativeExecutionOptions,
         run: &NativeRun,
     ) -> Result<Option<ErrorObject>> {
-        let streams = options::Streams::from_bits(options.streams);
-        let mut options = options.to_core(run.cancel.clone())?;
-        if streams.any() || self.has_callbacks {
-            let line = Arc::new(Line::new(Arc::clone(&self.dispatch), id));
-            if self.has_callbacks {
-                options.callback_handler = Some(Arc::new(Handler {
-                    line: Arc::clone(&line),
-                    replies: run.replies.clone(),
-                }));
-            }
-            if streams.any() {
-                options.sink = Some(Arc::new(Sink { line, streams }));
-            }
-        }
+        let options = run::options(options, run, &self.dispatch, id, self.has_callbacks)?;
         let dispatch = Arc::clone(&self.dispatch);
         let started = self.sandbox.spawn(code, options, move |outcome| {
             dispatch.done(id, outcome);
@@ -134,55 +123,6 @@ impl Drop for NativeSandbox {
     fn drop(&mut self) {
         if self.dispatch.is_closed() {
             self.sandbox.close();
-        }
-    }
-}
-
-/// One run, to cancel it and to answer its calls.
-#[napi]
-#[derive(Default)]
-pub struct NativeRun {
-    cancel: CancelHandle,
-    replies: Replies,
-}
-
-#[napi]
-impl NativeRun {
-    /// A run that is yet to start.
-    #[napi(constructor, catch_unwind)]
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Asks it to end.
-    #[napi(catch_unwind)]
-    pub fn cancel(&self) {
-        self.cancel.cancel();
-    }
-
-    /// Answers a call with an encoded value. Nothing happens if nobody waits for it.
-    #[napi(catch_unwind)]
-    pub fn answer(&self, call: f64, value: Uint8Array) {
-        if let Some(reply) = self.replies.take(call) {
-            // What is wrong with the bytes, the guest is told.
-            let _ = reply.send_encoded(value.to_vec());
-        }
-    }
-
-    /// Answers a call with an error of the function.
-    #[napi(catch_unwind)]
-    pub fn fail(&self, call: f64, name: String, message: String) {
-        if let Some(reply) = self.replies.take(call) {
-            reply.send(Err(CallbackFailure::Raised { name, message }));
-        }
-    }
-
-    /// Answers a call whose arguments do not match its schema.
-    #[napi(catch_unwind)]
-    pub fn refuse(&self, call: f64, message: String) {
-        if let Some(reply) = self.replies.take(call) {
-            reply.send(Err(CallbackFailure::Arguments(message)));
         }
     }
 }

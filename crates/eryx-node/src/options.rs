@@ -77,6 +77,11 @@ impl NativeSandboxOptions {
     }
 }
 
+/// A limit in milliseconds; negative is none.
+pub(crate) fn timeout(limit: f64) -> Option<Duration> {
+    (limit >= 0.0).then(|| milliseconds(limit))
+}
+
 pub(crate) fn milliseconds(value: f64) -> Duration {
     Duration::try_from_secs_f64(value / 1000.0).unwrap_or(Duration::MAX)
 }
@@ -110,9 +115,7 @@ pub struct NativeExecutionOptions {
 impl NativeExecutionOptions {
     pub(crate) fn to_core(&self, cancel: CancelHandle) -> Result<ExecutionOptions> {
         let mut options = ExecutionOptions::default();
-        options.timeout = self
-            .timeout_ms
-            .map(|limit| (limit >= 0.0).then(|| milliseconds(limit)));
+        options.timeout = self.timeout_ms.map(timeout);
         options.inputs = self.inputs()?;
         options.stdin = self
             .stdin

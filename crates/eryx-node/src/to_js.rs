@@ -1,6 +1,9 @@
 //! Outcomes and errors as plain objects. `js/result.js` and `js/errors.js` make the public shapes of them.
 
-use eryx::{Error, ExecutionError, ExecutionOutput, ExecutionResult, Outcome, TraceEvent, Value};
+use eryx::{
+    Error, ExecutionError, ExecutionOutput, ExecutionResult, Outcome, PendingCall, TraceEvent,
+    Value,
+};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
@@ -54,6 +57,8 @@ pub struct ErrorObject {
     pub message: String,
     /// The interpreter was cut off.
     pub hard: bool,
+    /// A session's Python state was lost.
+    pub state_lost: bool,
     /// The limit that was passed.
     pub limit: Option<String>,
     /// The Python exception's class.
@@ -64,6 +69,12 @@ pub struct ErrorObject {
     pub frames: Option<Vec<FrameObject>>,
     /// The code of `sys.exit`.
     pub exit_code: Option<i32>,
+    /// Why the run was suspended.
+    pub reason: Option<String>,
+    /// Encoded: a list of the calls that wait.
+    pub pending: Option<Uint8Array>,
+    /// From where the run can go on.
+    pub checkpoint: Option<Uint8Array>,
 }
 
 /// One line of a traceback.
@@ -84,7 +95,17 @@ impl From<Outcome> for OutcomeObject {
                 let (output, result) = split(result);
                 Self::new(output, Some(result), None)
             }
-            Err(ExecutionError { error, output }) => Self::new(*output, None, Some(error.into())),
+            Err(ExecutionError {
+                error,
+                output,
+                state_lost,
+            }) => {
+                let error = ErrorObject {
+                    state_lost,
+                    ..error.into()
+                };
+                Self::new(*output, None, Some(error))
+            }
         }
     }
 }
@@ -162,7 +183,7 @@ impl From<Error> for ErrorObject {
             Error::Python(python) => Self {
                 hard: python.interpreter_lost,
                 python_type: Some(python.python_type),
-                traceback: Some(python.traceback),
+                traceback: Some(python.traceback.into()),
                 frames: Some(python.frames.into_iter().map(FrameObject::from).collect()),
                 exit_code: python.exit_code,
                 ..coded("ERYX_EXECUTION")
@@ -182,10 +203,32 @@ impl From<Error> for ErrorObject {
             },
             Error::Initialization(_) => coded("ERYX_INITIALIZATION"),
             Error::InvalidArgument(_) => coded("ERYX_INVALID_ARGUMENT"),
+            Error::Suspended(suspension) => Self {
+                reason: Some(suspension.reason),
+                pending: Some(encoded(&Value::List(
+                    suspension.pending.into_iter().map(pending).collect(),
+                ))),
+                checkpoint: Some(suspension.checkpoint.into()),
+                ..coded("ERYX_SUSPENDED")
+            },
             Error::Closed => coded("ERYX_CLOSED"),
+            Error::Snapshot(_) => coded("ERYX_SNAPSHOT"),
             _ => coded("ERYX_INTERNAL"),
         }
     }
+}
+
+/// A call in the shape of the contract.
+fn pending(call: PendingCall) -> Value {
+    Value::Map(vec![
+        (
+            "id".into(),
+            i64::try_from(call.id).unwrap_or(i64::MAX).into(),
+        ),
+        ("name".into(), call.name.into()),
+        ("args".into(), call.args.into()),
+        ("kwargs".into(), call.kwargs.into()),
+    ])
 }
 
 impl From<eryx::PythonFrame> for FrameObject {

@@ -197,7 +197,7 @@ impl Boot {
 
 fn unlimited(files: Namespace) -> RunState {
     RunState {
-        files,
+        files: Some(files),
         stdin: Arc::default(),
         output: Output::new(None, None),
         interrupt: Interrupt::new(Instant::now(), None, CancelHandle::new()),

@@ -20,12 +20,24 @@ use crate::{Error, Value};
 pub trait CallbackHandler: Send + Sync {
     /// Takes a call. Its answer may come at any time, from any thread, through [`Call::reply`].
     fn call(&self, call: Call);
-    /// Nobody waits for the answer to this call any more: its task was cancelled, it timed out, or the run has ended.
-    fn cancel(&self, _id: u64) {}
+    /// Nobody waits for the answer to this call any more.
+    fn cancel(&self, _id: u64, _why: GivenUp) {}
     /// Resolves when the handler has room for one more call. Until then the guest is held back.
     fn ready(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(std::future::ready(()))
     }
+}
+
+/// Why nobody waits for an answer any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GivenUp {
+    /// The Python task was cancelled.
+    Cancelled,
+    /// The call took longer than its limit.
+    TimedOut,
+    /// The run has ended.
+    Ended,
 }
 
 /// One call from Python.
@@ -59,18 +71,19 @@ impl Call {
     /// # Errors
     /// They are not what a call consists of; does not happen to a call that a handler was given.
     pub fn decoded(&self) -> Result<Arguments, Error> {
-        let parts = match wire::decode(&self.arguments) {
-            Ok(Value::List(parts)) => <[Value; 2]>::try_from(parts).ok(),
-            _ => None,
-        };
-        match parts {
-            Some([Value::List(positional), Value::Map(named)]) => {
-                Ok(Arguments { positional, named })
-            }
-            _ => Err(Error::Internal(
-                "arguments of a call are not a list and a dict".into(),
-            )),
-        }
+        decode(&self.arguments)
+            .ok_or_else(|| Error::Internal("arguments of a call are not a list and a dict".into()))
+    }
+}
+
+/// Reads the arguments of a call.
+pub(crate) fn decode(arguments: &[u8]) -> Option<Arguments> {
+    let Ok(Value::List(parts)) = wire::decode(arguments) else {
+        return None;
+    };
+    match <[Value; 2]>::try_from(parts).ok()? {
+        [Value::List(positional), Value::Map(named)] => Some(Arguments { positional, named }),
+        _ => None,
     }
 }
 
@@ -140,16 +153,19 @@ pub enum CallbackFailure {
     },
     /// The arguments were refused before the function ran. Python raises `CallbackArgumentError`.
     Arguments(String),
+    /// The run ends here, with a checkpoint from which it can go on: [`Error::Suspended`]. The text is the reason.
+    Suspend(String),
 }
 
 impl CallbackFailure {
-    fn encoded(self) -> (LetterKind, Vec<u8>) {
+    pub(crate) fn encoded(self) -> (LetterKind, Vec<u8>) {
         let (kind, value) = match self {
             Self::Raised { name, message } => (
                 LetterKind::Raised,
                 Value::List(vec![name.into(), message.into()]),
             ),
             Self::Arguments(message) => (LetterKind::Arguments, message.into()),
+            Self::Suspend(reason) => (LetterKind::Suspend, reason.into()),
         };
         // Texts of more than 64 MiB are not worth a message of their own.
         (kind, value.to_bytes().unwrap_or_else(|_| b"n".to_vec()))

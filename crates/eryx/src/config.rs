@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use unicode_normalization::UnicodeNormalization as _;
+
 use crate::callback::{self, CallbackDefinition, CallbackHandler, CallbackTable};
 use crate::library::Libraries;
 use crate::{CancelHandle, Error, OutputSink, ResourceLimits, Value};
@@ -119,6 +121,11 @@ fn encoded_env(env: Vec<(String, String)>) -> Result<Vec<u8>, Error> {
         .map_err(|error| Error::InvalidArgument(format!("env: {error}")))
 }
 
+/// A name as Python's compiler stores it.
+pub(crate) fn identifier(name: &str) -> String {
+    name.nfkc().collect()
+}
+
 /// Refuses names that Python could not use as variables.
 pub(crate) fn check_identifier(what: &str, name: &str) -> Result<(), Error> {
     let mut characters = name.chars();
@@ -170,7 +177,7 @@ impl ExecutionOptions {
         }
         for (name, _) in &self.inputs {
             check_identifier("inputs", name)?;
-            if config.callbacks.names.contains(name) {
+            if config.callbacks.names.contains(&identifier(name)) {
                 return Err(Error::InvalidArgument(format!(
                     "inputs: {} is the name of a callback",
                     quoted(name)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{ExecutionOutput, Limit};
+use crate::{ExecutionOutput, Limit, Value};
 
 /// Why an execution, or the set-up of one, did not succeed.
 ///
@@ -36,6 +36,12 @@ pub enum Error {
     /// An argument that cannot be used; nothing was started.
     #[error("{0}")]
     InvalidArgument(String),
+    /// Bytes that are no snapshot, or one of another version or runtime. The session is as before.
+    #[error("{0}")]
+    Snapshot(String),
+    /// A callback suspended the run. A session is in the state before it.
+    #[error("execution was suspended{}", if .0.reason.is_empty() { String::new() } else { format!(": {}", .0.reason) })]
+    Suspended(Box<Suspension>),
     /// The sandbox was closed.
     #[error("the sandbox is closed")]
     Closed,
@@ -50,6 +56,32 @@ fn resource_limit_message(limit: Limit) -> String {
     format!("execution went over the limit {}", limit.option_name())
 }
 
+/// A run that ended at an `await` and can go on from there.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Suspension {
+    /// What the callback gave as the reason.
+    pub reason: String,
+    /// The calls that wait for an answer, oldest first.
+    pub pending: Vec<PendingCall>,
+    /// Continued by [`Session::resume`](crate::Session::resume), in this process or another with the same runtime.
+    pub checkpoint: Vec<u8>,
+}
+
+/// A call that waits for its answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct PendingCall {
+    /// By this number [`Session::resume`](crate::Session::resume) is told its answer.
+    pub id: u64,
+    /// The callback's name.
+    pub name: String,
+    /// By position.
+    pub args: Vec<Value>,
+    /// By name.
+    pub kwargs: Vec<(String, Value)>,
+}
+
 /// A Python exception that nothing caught.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -59,7 +91,7 @@ pub struct PythonError {
     /// `ValueError: oops`, as the last line of a traceback.
     pub message: String,
     /// The whole traceback as Python prints it, with the user's frames only.
-    pub traceback: String,
+    pub traceback: Box<str>,
     /// The frames of the exception itself, outermost first.
     pub frames: Vec<PythonFrame>,
     /// The code of `sys.exit(n)` or `os._exit(n)`.
@@ -88,6 +120,8 @@ pub struct ExecutionError {
     pub error: Error,
     /// Printed until then. Empty if nothing was started.
     pub output: Box<ExecutionOutput>,
+    /// The Python state of a session was lost: its next execution starts fresh.
+    pub state_lost: bool,
 }
 
 impl From<Error> for ExecutionError {
@@ -95,6 +129,7 @@ impl From<Error> for ExecutionError {
         Self {
             error,
             output: Box::default(),
+            state_lost: false,
         }
     }
 }

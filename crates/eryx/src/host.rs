@@ -13,10 +13,10 @@ const WASI: &str = "wasi_snapshot_preview1";
 use std::sync::Arc;
 use std::time::Instant;
 
-use eryx_vfs::Namespace;
+use eryx_vfs::{MemoryFs, Namespace};
 use wasmtime::{Caller, Linker, Memory, ResourceLimiter};
 
-pub(crate) use callback::Calls;
+pub(crate) use callback::{Calls, Open};
 pub(crate) use deliver::Delivered;
 pub(crate) use errno::Errno;
 use files::Files;
@@ -75,7 +75,8 @@ impl ResourceLimiter for Growth {
 
 /// What one run brings with it.
 pub(crate) struct RunState {
-    pub(crate) files: Namespace,
+    /// `None`: the guest keeps its files and its clock.
+    pub(crate) files: Option<Namespace>,
     pub(crate) stdin: Arc<[u8]>,
     pub(crate) output: Output,
     pub(crate) interrupt: Interrupt,
@@ -91,10 +92,12 @@ pub(crate) struct RunState {
 pub(crate) struct CutOff;
 
 impl Host {
-    pub(crate) fn new(run: RunState, interrupt_words: Arc<[InterruptWord]>) -> Self {
+    pub(crate) fn new(mut run: RunState, interrupt_words: Arc<[InterruptWord]>) -> Self {
+        let nowhere = || Namespace::new(Arc::new(MemoryFs::new(0)));
+        let files = run.files.take().unwrap_or_else(nowhere);
         Self {
             memory: None,
-            files: Files::new(run.files, run.stdin),
+            files: Files::new(files, run.stdin),
             output: run.output,
             delivered: Delivered::default(),
             interrupt: run.interrupt,
@@ -107,6 +110,30 @@ impl Host {
             interrupt_words,
             slice_is_fresh: false,
         }
+    }
+
+    /// Replaces everything that belongs to a run.
+    pub(crate) fn begin(&mut self, mut run: RunState) {
+        match run.files.take() {
+            Some(namespace) => {
+                self.files = Files::new(namespace, run.stdin);
+                self.started = Instant::now();
+            }
+            None => self.files.set_stdin(run.stdin),
+        }
+        self.output = run.output;
+        self.delivered = Delivered::default();
+        self.interrupt = run.interrupt;
+        self.calls = run.calls;
+        self.limits.max_memory = run.max_memory;
+        self.frozen = run.frozen;
+        self.slice_is_fresh = false;
+    }
+
+    /// Gives a guest files of its own and a clock that counts from `started`.
+    pub(crate) fn settle(&mut self, files: Files, started: Instant) {
+        self.files = files;
+        self.started = started;
     }
 
     /// Whether a wait until then is over. Ends calls that have taken too long.
@@ -122,13 +149,6 @@ impl Host {
             () = self.interrupt.sleep(until) => {}
             () = self.calls.mailbox().arrived() => {}
         }
-    }
-
-    /// Replaces everything that belongs to a run.
-    pub(crate) fn begin(&mut self, run: RunState) {
-        let memory = self.memory;
-        *self = Self::new(run, Arc::clone(&self.interrupt_words));
-        self.memory = memory;
     }
 }
 
@@ -218,6 +238,8 @@ async fn wait(
             return Ok(false);
         }
         let host = caller.data_mut();
+        // The stack is not empty: there is nothing that a checkpoint could be made of.
+        host.calls.refuse_suspension();
         if host.is_over(until) || (wake == Wake::OnAnswer && host.calls.has_answers()) {
             return Ok(true);
         }
@@ -225,16 +247,18 @@ async fn wait(
     }
 }
 
-/// Holds the guest back until `ready` resolves, or the run is to end.
+/// Holds the guest back until `ready` resolves, or the run is to end. Calls in flight time out meanwhile.
 async fn held_back<R: Future<Output = ()>>(
     caller: &mut Caller<'_, Host>,
     ready: impl Fn() -> R,
 ) -> wasmtime::Result<()> {
     loop {
+        caller.data_mut().calls.expire();
+        let host = caller.data();
         tokio::select! {
             biased;
             () = ready() => return Ok(()),
-            () = caller.data().interrupt.sleep(None) => {}
+            () = host.interrupt.sleep(host.calls.next_deadline()) => {}
         }
         if apply_interrupt(&mut *caller)? || caller.data().interrupt.stopped() {
             return Ok(());
@@ -250,3 +274,6 @@ pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     deliver::link(linker)?;
     trace::link(linker)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,24 +4,36 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::ptr::NonNull;
+use std::sync::{Arc, OnceLock};
 
 /// Bytes of a host page. Images are made of whole wasm pages (64 KiB), which are multiples of it on every target.
 pub(crate) const PAGE: usize = 4096;
 
 const WRONG_SIZE: &str = "it does not have the size that the manifest says";
 
+/// Layers of an image beyond which a new one starts from one file again.
+const MAX_PARTS: usize = 192;
+
 /// The frozen state of a guest. Cheap to share; a slot maps it without copying.
 ///
-/// The file holds the memory from its first to its last page that is not zero; what lies around it is zero.
+/// An image is made of parts of files, the later ones above the earlier; what no part covers is zero.
 #[derive(Debug)]
 pub(crate) struct Image {
-    file: File,
-    /// Where the file's contents lie in memory.
-    content: Range<usize>,
-    view: View,
+    parts: Vec<Part>,
+    size: usize,
+    view: OnceLock<View>,
     globals: Vec<i32>,
+}
+
+/// Pages of a file and where they lie in memory.
+#[derive(Clone, Debug)]
+struct Part {
+    file: Arc<File>,
+    offset: u64,
+    at: Range<usize>,
 }
 
 impl Image {
@@ -46,7 +58,7 @@ impl Image {
         file.set_len(memory.len() as u64)?;
         for (index, page) in memory.chunks(PAGE).enumerate() {
             if page.iter().any(|&byte| byte != 0) {
-                std::os::unix::fs::FileExt::write_all_at(&file, page, (index * PAGE) as u64)?;
+                file.write_all_at(page, (index * PAGE) as u64)?;
             }
         }
         Self::from_file(file, 0..memory.len(), memory.len(), globals)
@@ -64,18 +76,60 @@ impl Image {
         if !pages || content.is_empty() || content.end > size {
             return Err(io::Error::new(io::ErrorKind::InvalidData, WRONG_SIZE));
         }
-        let view = View::new(&file, content.clone(), size)?;
-        Ok(Self {
-            file,
-            content,
-            view,
+        let part = Part {
+            file: Arc::new(file),
+            offset: 0,
+            at: content,
+        };
+        let image = Self {
+            parts: vec![part],
+            size,
+            view: OnceLock::new(),
             globals,
+        };
+        image.view()?;
+        Ok(image)
+    }
+
+    /// This image with the given page ranges of `memory` above it. `memory` is a whole linear memory, not smaller than this
+    /// image, and agrees with it everywhere else. The globals stay: they are those of a guest at rest.
+    pub(crate) fn layered(&self, memory: &[u8], changed: &[(usize, usize)]) -> io::Result<Self> {
+        let flatten = self.parts.len() + changed.len() > MAX_PARTS;
+        let (mut parts, ranges) = if flatten {
+            (self.parts[..1].to_vec(), self.above_first(changed))
+        } else {
+            (self.parts.clone(), changed.to_vec())
+        };
+        let file = Arc::new(anonymous_file()?);
+        let mut offset = 0;
+        for (from, to) in ranges {
+            file.write_all_at(&memory[from..to], offset)?;
+            parts.push(Part {
+                file: Arc::clone(&file),
+                offset,
+                at: from..to,
+            });
+            offset += (to - from) as u64;
+        }
+        Ok(Self {
+            parts,
+            size: memory.len(),
+            view: OnceLock::new(),
+            globals: self.globals.clone(),
         })
+    }
+
+    /// The ranges of all parts but the first, and `more`, joined where they are near each other.
+    pub(crate) fn above_first(&self, more: &[(usize, usize)]) -> Vec<(usize, usize)> {
+        let parts = self.parts[1..]
+            .iter()
+            .map(|part| (part.at.start, part.at.end));
+        joined(parts.chain(more.iter().copied()).collect(), 0)
     }
 
     /// Bytes of memory.
     pub(crate) fn size(&self) -> usize {
-        self.view.size
+        self.size
     }
 
     /// Maps the image copy-on-write at `at`, over whatever is mapped there.
@@ -84,18 +138,8 @@ impl Image {
     /// `size()` bytes at `at` belong to the caller, and nothing refers to them.
     pub(crate) unsafe fn map(&self, at: NonNull<u8>) -> io::Result<()> {
         let writable = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: the caller gives away the whole range, and the contents lie inside it.
-        unsafe { map_zeros(at, self.size(), writable)? };
-        // SAFETY: as above; private, so writes stay in this mapping.
-        unsafe {
-            map_file(
-                &self.file,
-                at.add(self.content.start),
-                self.content.len(),
-                writable,
-                libc::MAP_PRIVATE,
-            )
-        }
+        // SAFETY: the caller gives away the whole range; private, so writes stay in this mapping.
+        unsafe { map_parts(&self.parts, at, self.size, writable, libc::MAP_PRIVATE) }
     }
 
     /// Values of the mutable globals, in the order of the module's exports of them.
@@ -103,10 +147,31 @@ impl Image {
         &self.globals
     }
 
-    /// The whole memory, read-only.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.view.bytes()
+    fn view(&self) -> io::Result<&View> {
+        if let Some(view) = self.view.get() {
+            return Ok(view);
+        }
+        let view = View::new(&self.parts, self.size)?;
+        Ok(self.view.get_or_init(|| view))
     }
+
+    /// The whole memory, read-only.
+    pub(crate) fn bytes(&self) -> io::Result<&[u8]> {
+        Ok(self.view()?.bytes())
+    }
+}
+
+/// Ranges in ascending order, those joined that are at most `gap` apart.
+pub(crate) fn joined(mut ranges: Vec<(usize, usize)>, gap: usize) -> Vec<(usize, usize)> {
+    ranges.sort_unstable();
+    let mut found: Vec<(usize, usize)> = Vec::new();
+    for (from, to) in ranges {
+        match found.last_mut() {
+            Some(last) if from <= last.1 + gap => last.1 = last.1.max(to),
+            _ => found.push((from, to)),
+        }
+    }
+    found
 }
 
 #[cfg(target_os = "linux")]
@@ -159,30 +224,36 @@ pub(crate) unsafe fn map_zeros(
     mapped(unsafe { libc::mmap(at.as_ptr().cast(), size, protection, flags, -1, 0) }).map(drop)
 }
 
-/// Maps the first `size` bytes of `file` at `at`.
+/// Maps parts, with zeros around them, over `size` bytes at `at`.
 ///
 /// # Safety
 /// The range belongs to the caller, and nothing refers to it.
-unsafe fn map_file(
-    file: &File,
+unsafe fn map_parts(
+    parts: &[Part],
     at: NonNull<u8>,
     size: usize,
     protection: libc::c_int,
     kind: libc::c_int,
 ) -> io::Result<()> {
-    let flags = kind | libc::MAP_FIXED | libc::MAP_NORESERVE;
     // SAFETY: as this function's own contract.
-    mapped(unsafe {
-        libc::mmap(
-            at.as_ptr().cast(),
-            size,
-            protection,
-            flags,
-            file.as_raw_fd(),
-            0,
-        )
-    })
-    .map(drop)
+    unsafe { map_zeros(at, size, protection)? };
+    for part in parts {
+        debug_assert!(part.at.end <= size, "checked where parts are made");
+        let flags = kind | libc::MAP_FIXED | libc::MAP_NORESERVE;
+        let offset = libc::off_t::try_from(part.offset).map_err(io::Error::other)?;
+        // SAFETY: as this function's own contract: a part lies inside the range.
+        mapped(unsafe {
+            libc::mmap(
+                at.add(part.at.start).as_ptr().cast(),
+                part.at.len(),
+                protection,
+                flags,
+                part.file.as_raw_fd(),
+                offset,
+            )
+        })?;
+    }
+    Ok(())
 }
 
 /// Reserves `size` bytes of address space that nothing can be read from or written to.
@@ -192,7 +263,7 @@ pub(crate) fn reserve(size: usize) -> io::Result<NonNull<u8>> {
     mapped(unsafe { libc::mmap(std::ptr::null_mut(), size, libc::PROT_NONE, flags, -1, 0) })
 }
 
-/// A read-only mapping of a file's contents, with zeros around them.
+/// A read-only mapping of parts, with zeros around them.
 #[derive(Debug)]
 struct View {
     start: NonNull<u8>,
@@ -205,23 +276,13 @@ unsafe impl Send for View {}
 unsafe impl Sync for View {}
 
 impl View {
-    fn new(file: &File, content: Range<usize>, size: usize) -> io::Result<Self> {
+    fn new(parts: &[Part], size: usize) -> io::Result<Self> {
         let view = Self {
             start: reserve(size)?,
             size,
         };
         // SAFETY: the range was just reserved, for this value alone.
-        unsafe { map_zeros(view.start, size, libc::PROT_READ)? };
-        // SAFETY: as above; the callers checked that the contents lie inside.
-        unsafe {
-            map_file(
-                file,
-                view.start.add(content.start),
-                content.len(),
-                libc::PROT_READ,
-                libc::MAP_SHARED,
-            )?;
-        };
+        unsafe { map_parts(parts, view.start, size, libc::PROT_READ, libc::MAP_SHARED)? };
         Ok(view)
     }
 
@@ -248,7 +309,12 @@ impl MappedFile {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let size = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
-        Ok(Self(View::new(&file, 0..size, size)?))
+        let part = Part {
+            file: Arc::new(file),
+            offset: 0,
+            at: 0..size,
+        };
+        Ok(Self(View::new(&[part], size)?))
     }
 }
 

@@ -14,7 +14,6 @@ use crate::error::PythonError;
 use crate::guest_memory::GuestMemory;
 use crate::host::system::Exit;
 use crate::host::{Calls, CutOff, Host, RunState, on_epoch};
-use crate::image::Image;
 use crate::interrupt::{Interrupt, Verdict};
 use crate::manifest::ImageManifest;
 use crate::slot::{RestoreStrategy, Slot, with_slot};
@@ -46,6 +45,20 @@ pub(crate) struct Instance {
 #[error("no memory for the request")]
 struct NoMemory;
 
+/// How a run begins.
+#[derive(Clone, Copy)]
+pub(crate) enum Begin<'a> {
+    /// With a request to the driver.
+    Request(&'a [u8]),
+    /// In the middle: it waits for answers.
+    Waiting,
+}
+
+/// A callback suspended the run. The guest waits with an empty stack.
+#[derive(Debug, thiserror::Error)]
+#[error("the run was suspended")]
+struct Suspended;
+
 /// How a run left the interpreter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Condition {
@@ -53,6 +66,8 @@ pub(crate) enum Condition {
     Sound,
     /// Cut off somewhere: nothing in its memory can be relied on.
     Lost,
+    /// At rest, in the middle of a run that waits for answers.
+    Suspended,
 }
 
 /// The end of one call of [`Instance::run`].
@@ -114,7 +129,7 @@ impl Instance {
     }
 
     fn set_globals(&mut self) -> wasmtime::Result<()> {
-        let image: Arc<Image> = Arc::clone(self.slot.image());
+        let image = self.slot.image();
         for (global, value) in self.globals.iter().zip(image.globals()) {
             global.set(&mut self.store, Val::I32(*value))?;
         }
@@ -126,6 +141,10 @@ impl Instance {
         self.store.data_mut()
     }
 
+    pub(crate) fn slot(&self) -> &Arc<Slot> {
+        &self.slot
+    }
+
     pub(crate) fn memory_bytes(&self) -> u64 {
         self.slot.accessible() as u64
     }
@@ -134,7 +153,7 @@ impl Instance {
     pub(crate) async fn run(
         &mut self,
         state: RunState,
-        request: &[u8],
+        begin: Begin<'_>,
         fuel: Option<u64>,
     ) -> Ended {
         self.store.data_mut().begin(state);
@@ -152,12 +171,17 @@ impl Instance {
                 fuel_consumed: None,
             };
         }
-        let result = self.drive(request).await;
+        let result = self.drive(begin).await;
         let fuel_consumed = fuel.and_then(|budget| Some(budget - self.store.get_fuel().ok()?));
         match result {
             Ok(()) => Ended {
                 condition: Condition::Sound,
                 result: Ok(()),
+                fuel_consumed,
+            },
+            Err(error) if error.is::<Suspended>() => Ended {
+                condition: Condition::Suspended,
+                result: Err(Error::Internal(error.to_string())),
                 fuel_consumed,
             },
             Err(error) if matches!(error.downcast_ref(), Some(Exit(0))) => Ended {
@@ -194,11 +218,16 @@ impl Instance {
         }
     }
 
-    async fn drive(&mut self, request: &[u8]) -> wasmtime::Result<()> {
+    async fn drive(&mut self, begin: Begin<'_>) -> wasmtime::Result<()> {
         let mut computing = clock().start();
-        let (at, size) = self.place(request).await?;
-        let mut status =
-            Status::from_guest(self.start.call_async(&mut self.store, (at, size)).await?);
+        let first = match begin {
+            Begin::Request(request) => {
+                let (at, size) = self.place(request).await?;
+                self.start.call_async(&mut self.store, (at, size)).await?
+            }
+            Begin::Waiting => self.resume.call_async(&mut self.store, ()).await?,
+        };
+        let mut status = Status::from_guest(first);
         while let Status::Pending(timer) = status {
             drop(computing);
             let until =
@@ -223,7 +252,13 @@ impl Instance {
                 Verdict::Ask => return Ok(false),
                 Verdict::Cut => return Err(CutOff.into()),
             }
-            if host.is_over(until) || host.calls.has_answers() {
+            if host.calls.has_answers() {
+                return Ok(true);
+            }
+            if host.calls.suspended().is_some() {
+                return Err(Suspended.into());
+            }
+            if host.is_over(until) {
                 return Ok(true);
             }
             if !answered_soon(&host.calls) {
@@ -279,11 +314,11 @@ impl Instance {
     ) -> std::io::Result<Recycled> {
         let slot = Arc::clone(&self.slot);
         let grown = slot.accessible() > slot.image().size();
-        if condition == Condition::Lost || grown {
+        if condition != Condition::Sound || grown {
             // wasmtime knows the grown size, and a trap may have left anything behind: both need a new instance.
             drop(self);
             match condition {
-                Condition::Lost => slot.remap()?,
+                Condition::Lost | Condition::Suspended => slot.remap()?,
                 Condition::Sound => drop(slot.restore(strategy)?),
             }
             return Ok(Recycled::Slot(slot));
@@ -320,7 +355,7 @@ fn exited(code: i32) -> PythonError {
     let message = format!("SystemExit: {code}");
     PythonError {
         python_type: "SystemExit".into(),
-        traceback: message.clone(),
+        traceback: message.as_str().into(),
         message,
         exit_code: Some(code),
         interpreter_lost: true,
@@ -332,7 +367,7 @@ fn crashed(trap: Trap) -> PythonError {
     let message = format!("SystemError: the interpreter crashed ({trap})");
     PythonError {
         python_type: "SystemError".into(),
-        traceback: message.clone(),
+        traceback: message.as_str().into(),
         message,
         interpreter_lost: true,
         ..PythonError::default()

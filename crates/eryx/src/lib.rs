@@ -23,6 +23,7 @@ mod abi;
 pub mod builder;
 mod cache;
 mod callback;
+mod checkpoint;
 mod clock;
 mod config;
 mod engine;
@@ -34,14 +35,19 @@ mod instance;
 mod interrupt;
 mod library;
 mod limits;
+mod live;
 pub mod manifest;
+mod net;
 mod outcome;
 mod output;
 mod pool;
 mod request;
 mod runtime;
 mod sandbox;
+mod session;
+mod setup;
 mod slot;
+mod snapshot;
 mod trace;
 mod value;
 mod wire;
@@ -49,11 +55,12 @@ mod workers;
 
 pub use callback::{
     Arguments, Call, CallbackDefinition, CallbackFailure, CallbackFunctions, CallbackHandler,
-    Parameter, Reply, Signature,
+    GivenUp, Parameter, Reply, Signature,
 };
+pub use checkpoint::Answers;
 pub use config::{ExecutionOptions, MAX_CODE_BYTES, SandboxOptions};
 pub use engine::CPU_BASELINE;
-pub use error::{Error, ExecutionError, PythonError, PythonFrame};
+pub use error::{Error, ExecutionError, PendingCall, PythonError, PythonFrame, Suspension};
 pub use interrupt::CancelHandle;
 pub use limits::{Limit, ResourceLimits};
 pub use num_bigint::BigInt;
@@ -61,6 +68,8 @@ pub use outcome::ExecutionResult;
 pub use output::{ExecutionOutput, OutputSink, Stream};
 pub use runtime::Runtime;
 pub use sandbox::{Outcome, Sandbox};
+pub use session::{MAX_FORKS, Session};
 pub use slot::RestoreStrategy;
 pub use trace::{TraceEvent, TraceKind};
 pub use value::{Value, WireError};
+pub use workers::spawn;

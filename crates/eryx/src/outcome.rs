@@ -1,11 +1,13 @@
 //! How a run ended, put together from what the guest said and what the host saw.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::{PythonError, PythonFrame};
 use crate::host::Delivered;
+use crate::instance::{Ended, Instance};
+use crate::sandbox::Outcome;
 use crate::wire::{self, WireError};
-use crate::{ExecutionOutput, Value};
+use crate::{Error, ExecutionError, ExecutionOutput, Value};
 
 /// A run that succeeded.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,6 +31,43 @@ pub struct ExecutionResult {
     pub peak_memory_bytes: u64,
     /// Wasm instructions, if they were counted.
     pub fuel_consumed: Option<u64>,
+}
+
+/// Puts together how a run ended.
+pub(crate) fn of(instance: &mut Instance, ended: Ended, started: Instant) -> Outcome {
+    let peak_memory_bytes = instance.memory_bytes();
+    let host = instance.host();
+    host.calls.finish();
+    let callback_invocations = host.calls.started();
+    let output = host.output.finish();
+    let delivered = std::mem::take(&mut host.delivered);
+    let error = match ended.result.map(|()| Report::new(delivered)) {
+        Err(error) => error,
+        // Whatever Python made of it: the limit had passed when it was asked to end.
+        Ok(_) if host.interrupt.stopped() => host.interrupt.error(false),
+        Ok(Report {
+            failure: Some(failure),
+            ..
+        }) => Error::Python(failure),
+        Ok(report) => {
+            return Ok(ExecutionResult {
+                output,
+                result: report.result,
+                result_error: report.result_error,
+                value: report.value,
+                value_repr: report.value_repr,
+                callback_invocations,
+                duration: started.elapsed(),
+                peak_memory_bytes,
+                fuel_consumed: ended.fuel_consumed,
+            });
+        }
+    };
+    Err(ExecutionError {
+        error,
+        output: Box::new(output),
+        state_lost: false,
+    })
 }
 
 /// What the guest said about its end.
@@ -67,7 +106,7 @@ impl Report {
                 ("value_repr", Value::String(text)) => self.value_repr = Some(text),
                 ("type", Value::String(text)) => failure.python_type = text,
                 ("message", Value::String(text)) => failure.message = text,
-                ("traceback", Value::String(text)) => failure.traceback = text,
+                ("traceback", Value::String(text)) => failure.traceback = text.into(),
                 ("frames", Value::List(list)) => {
                     failure.frames = list.into_iter().filter_map(frame).collect();
                 }
@@ -107,7 +146,7 @@ fn tampered() -> PythonError {
     let message = "SystemError: the code tampered with the sandbox's driver".to_owned();
     PythonError {
         python_type: "SystemError".to_owned(),
-        traceback: message.clone(),
+        traceback: message.as_str().into(),
         message,
         ..PythonError::default()
     }

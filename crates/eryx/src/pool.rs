@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use eryx_vfs::{MemoryFs, Namespace};
 use tokio::sync::Notify;
 use wasmtime::{ExternType, InstancePre, Linker, Module, Mutability};
 
@@ -86,11 +85,28 @@ impl Pool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn instantiate(&self, slot: Arc<Slot>) -> Result<Instance, Error> {
+    /// A guest in `slot`, as it is.
+    pub(crate) fn instantiate(&self, slot: Arc<Slot>) -> Result<Instance, Error> {
         let host = Host::new(nothing(), self.manifest.interrupt.as_slice().into());
         Instance::new(&self.module, slot, host, &self.manifest, self.metered).map_err(|error| {
             Error::Initialization(format!("the Python runtime cannot be started: {error:#}"))
         })
+    }
+
+    pub(crate) fn image(&self) -> &Arc<Image> {
+        &self.image
+    }
+
+    pub(crate) fn strategy(&self) -> RestoreStrategy {
+        self.strategy
+    }
+
+    /// Takes back a guest that was not given back after each run: only if its slot is still on the image.
+    pub(crate) fn reclaim(&self, instance: Instance) {
+        if Arc::ptr_eq(&instance.slot().image(), &self.image) {
+            self.will_return();
+            self.give_back(instance, Condition::Sound);
+        }
     }
 
     /// A guest has ended its run and will be given back.
@@ -147,7 +163,7 @@ fn no_room(error: &std::io::Error) -> Error {
 /// The state of a guest that runs nothing.
 pub(crate) fn nothing() -> RunState {
     RunState {
-        files: Namespace::new(Arc::new(MemoryFs::new(0))),
+        files: None,
         stdin: Arc::default(),
         output: Output::new(Some(0), None),
         interrupt: Interrupt::new(Instant::now(), None, CancelHandle::new()),

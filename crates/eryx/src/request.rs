@@ -1,5 +1,6 @@
 //! What the guest is given to run: one list, as `_eryx_driver.start` takes it apart.
 
+use crate::callback::CallbackTable;
 use crate::config::SandboxConfig;
 use crate::wire::{self, WireError};
 use crate::{Error, ExecutionOptions, OutputSink, Stream, Value};
@@ -9,48 +10,94 @@ const SEED_BYTES: usize = 32;
 /// Items of the list.
 const FIELDS: u32 = 10;
 
+/// What the interpreter has been through.
+#[derive(Clone, Copy)]
+pub(crate) struct Start {
+    /// Nothing ran in it yet: it is given environment, callbacks and libraries.
+    pub(crate) fresh: bool,
+    /// Its random numbers must differ from those of others with the same past.
+    pub(crate) reseed: bool,
+}
+
+impl Start {
+    /// As every guest of a sandbox.
+    pub(crate) const FRESH: Self = Self {
+        fresh: true,
+        reseed: true,
+    };
+}
+
 /// Encodes the request of one execution, all but its last item: see [`complete`].
 pub(crate) fn encode(
     code: String,
     options: &mut ExecutionOptions,
     config: &SandboxConfig,
+    start: Start,
 ) -> Result<Vec<u8>, Error> {
+    let once = |bytes| if start.fresh { bytes } else { &[][..] };
     let mut request = Request::new();
     request.add(&Value::Bytes(code.into_bytes()))?;
     let filename = options.filename.take();
     request.add(&filename.unwrap_or_else(|| "<sandbox>".to_owned()).into())?;
     request.add(&config.result_variable.as_str().into())?;
     request.add(&map_or_null(std::mem::take(&mut options.inputs)))?;
-    request.add_encoded(&config.env);
-    request.add(&seed()?.into())?;
+    request.add_encoded(once(&config.env));
+    let seed = if start.reseed { Some(seed()?) } else { None };
+    request.add(&seed.into())?;
     let sink = options.sink.as_deref();
     let wants = |stream| sink.is_some_and(|sink| sink.wants(stream));
     request.add(&(wants(Stream::Stdout) || wants(Stream::Stderr)).into())?;
-    request.add_encoded(&config.callbacks.encoded);
+    request.add_encoded(once(&config.callbacks.encoded));
     let traced = options.trace || sink.is_some_and(OutputSink::wants_trace);
     request.add(&traced.into())?;
     Ok(request.0)
 }
 
 /// Adds the libraries, which are compiled when the first run starts.
-pub(crate) fn complete(request: Vec<u8>, config: &SandboxConfig) -> Result<Vec<u8>, Error> {
+pub(crate) fn complete(
+    request: Vec<u8>,
+    config: &SandboxConfig,
+    start: Start,
+) -> Result<Vec<u8>, Error> {
     let mut request = Request(request);
-    request.add_encoded(config.libraries.encoded());
+    request.add_encoded(if start.fresh {
+        config.libraries.encoded()
+    } else {
+        &[]
+    });
     if request.0.len() > wire::MAX_BYTES {
         return Err(refused(WireError::TooLarge));
     }
     Ok(request.0)
 }
 
-/// Encodes the request to compile libraries: `[None, [[file name, source], ..]]`.
+/// Encodes the request to remove the user's variables: `[None, "clear", None]`.
+pub(crate) fn encode_clear() -> Result<Vec<u8>, Error> {
+    encode_order("clear", Value::Null)
+}
+
+/// Encodes the request to give restored callbacks their places among others: `[None, "rebind", callbacks]`.
+pub(crate) fn encode_rebind(callbacks: &CallbackTable) -> Result<Vec<u8>, Error> {
+    let mut request = Request(vec![b'l', 3, 0, 0, 0]);
+    request.add(&Value::Null)?;
+    request.add(&"rebind".into())?;
+    request.add_encoded(&callbacks.encoded);
+    Ok(request.0)
+}
+
+/// Encodes the request to compile libraries: `[None, "compile", [[file name, source], ..]]`.
 pub(crate) fn encode_compile(libraries: &[(String, String)]) -> Result<Vec<u8>, Error> {
     let pairs = libraries.iter().map(|(filename, source)| {
         Value::List(vec![filename.as_str().into(), source.as_bytes().into()])
     });
-    let request = Value::List(vec![Value::Null, Value::List(pairs.collect())]);
-    request
+    encode_order("compile", Value::List(pairs.collect()))
+}
+
+/// Something that the driver does itself: it runs none of the user's code.
+fn encode_order(name: &str, argument: Value) -> Result<Vec<u8>, Error> {
+    Value::List(vec![Value::Null, name.into(), argument])
         .to_bytes()
-        .map_err(|error| Error::InvalidArgument(format!("libraries: {error}")))
+        .map_err(|error| Error::InvalidArgument(format!("{name}: {error}")))
 }
 
 /// A list that is written item by item.

@@ -115,6 +115,12 @@ impl Runtime {
         &self.0.manifest
     }
 
+    /// The identity of the runtime, which snapshots name.
+    pub(crate) fn identity(&self) -> [u8; 32] {
+        use sha2::Digest as _;
+        sha2::Sha256::digest(self.0.manifest.runtime.as_bytes()).into()
+    }
+
     /// Names that Python has built in.
     pub(crate) fn builtins(&self) -> &[String] {
         &self.0.image_manifest.builtins
@@ -159,15 +165,15 @@ impl Runtime {
         .map_err(|error| Error::Internal(format!("{error:#}")))
     }
 
-    /// The files of a new guest.
-    pub(crate) fn namespace(&self, max_bytes: u64) -> Namespace {
-        let root = self.0.files.root.fork();
+    /// The files of a new guest, and among them the tree at `/`.
+    pub(crate) fn namespace(&self, max_bytes: u64) -> (Arc<MemoryFs>, Namespace) {
+        let root = Arc::new(self.0.files.root.fork());
         root.set_max_bytes(max_bytes.saturating_add(root.used_bytes()));
-        let mut namespace = Namespace::new(Arc::new(root));
+        let mut namespace = Namespace::new(Arc::clone(&root) as _);
         namespace
             .mount(LIBRARY_PATH, Arc::clone(&self.0.files.library) as _)
             .expect("the template has a directory there");
-        namespace
+        (root, namespace)
     }
 }
 

@@ -4,17 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::config::SandboxConfig;
-use crate::engine::Metering;
-use crate::host::{Calls, RunState};
-use crate::instance::{Ended, Instance};
-use crate::interrupt::Interrupt;
-use crate::outcome::Report;
-use crate::output::Output;
-use crate::pool::Pool;
+use crate::instance::{Begin, Condition};
+use crate::request::Start;
+use crate::setup::Setup;
 use crate::{
     CancelHandle, Error, ExecutionError, ExecutionOptions, ExecutionResult, Runtime,
-    SandboxOptions, Value, request, workers,
+    SandboxOptions, outcome, request, workers,
 };
 
 /// How an execution ends.
@@ -26,8 +21,7 @@ pub struct Sandbox(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    runtime: Runtime,
-    config: SandboxConfig,
+    setup: Setup,
     running: Mutex<Running>,
 }
 
@@ -45,20 +39,8 @@ impl Sandbox {
     /// [`Error::InvalidArgument`], or [`Error::Initialization`] if the memory limit is below what the interpreter
     /// takes.
     pub fn new(runtime: &Runtime, options: SandboxOptions) -> Result<Self, Error> {
-        let config = SandboxConfig::new(options, runtime.builtins())?;
-        let floor = runtime.memory_floor();
-        if let Some(limit) = config
-            .limits
-            .max_memory_bytes
-            .filter(|&limit| limit < floor)
-        {
-            return Err(Error::Initialization(format!(
-                "maxMemoryBytes: {limit} bytes are less than the {floor} that the interpreter itself takes"
-            )));
-        }
         Ok(Self(Arc::new(Inner {
-            runtime: runtime.clone(),
-            config,
+            setup: Setup::new(runtime, options)?,
             running: Mutex::default(),
         })))
     }
@@ -69,7 +51,7 @@ impl Sandbox {
     /// See [`Error`].
     pub async fn execute(&self, code: impl Into<String>, options: ExecutionOptions) -> Outcome {
         let (sender, receiver) = tokio::sync::oneshot::channel();
-        let cancel = CancelOnDrop(Some(options.cancel.clone()));
+        let cancel = CancelOnDrop::new(options.cancel.clone());
         self.spawn(code, options, move |outcome| drop(sender.send(outcome)))?;
         let outcome = receiver
             .await
@@ -89,8 +71,8 @@ impl Sandbox {
         done: impl FnOnce(Outcome) + Send + 'static,
     ) -> Result<(), Error> {
         let code = code.into();
-        options.check(&code, &self.0.config)?;
-        let request = request::encode(code, &mut options, &self.0.config)?;
+        options.check(&code, &self.0.setup.config)?;
+        let request = request::encode(code, &mut options, &self.0.setup.config, Start::FRESH)?;
         let id = self.0.register(options.cancel.clone())?;
         let started = Instant::now();
         let inner = Arc::clone(&self.0);
@@ -137,151 +119,44 @@ impl Inner {
             self.running().cancels.remove(&id);
             done(outcome);
         };
-        let limits = &self.config.limits;
-        let metering = if limits.max_fuel.is_some() {
-            Metering::Fuel
-        } else {
-            Metering::Off
-        };
-        let pool = match self.runtime.pool(metering) {
+        let config = &self.setup.config;
+        let pool = match self.setup.pool(&options.cancel, &mut started).await {
             Ok(pool) => pool,
             Err(error) => return finish(Err(error.into())),
         };
-        let compiles = metering == Metering::Fuel || self.config.libraries.to_compile().is_some();
-        let libraries = self.compile_libraries(pool, &options.cancel).await;
-        let request = match libraries.and_then(|()| request::complete(request, &self.config)) {
+        let request = match request::complete(request, config, Start::FRESH) {
             Ok(request) => request,
             Err(error) => return finish(Err(error.into())),
         };
-        if compiles {
-            // What the first run prepares for all is not its time.
-            started = Instant::now();
-        }
         let mut instance = match pool.take().await {
             Ok(instance) => instance,
             Err(error) => return finish(Err(error.into())),
         };
-        let condition = {
-            let state = self.state(&options, started);
-            let ended = instance.run(state, &request, limits.max_fuel).await;
-            let condition = ended.condition;
-            let outcome = outcome(&mut instance, ended, started);
-            pool.will_return();
-            finish(outcome);
-            condition
-        };
-        pool.give_back(instance, condition);
-    }
-
-    /// Compiles the libraries, if that was not done yet, in a guest that runs nothing else.
-    async fn compile_libraries(&self, pool: &Pool, cancel: &CancelHandle) -> Result<(), Error> {
-        let Some(sources) = self.config.libraries.to_compile() else {
-            return Ok(());
-        };
-        let request = request::encode_compile(sources)?;
-        let mut instance = pool.take().await?;
-        let options = ExecutionOptions {
-            timeout: Some(None),
-            cancel: cancel.clone(),
-            ..ExecutionOptions::default()
-        };
-        let state = self.state(&options, Instant::now());
-        let ended = instance.run(state, &request, None).await;
+        let files = Some(self.setup.files().1);
+        let state = self.setup.state(&options, files, started);
+        let mut ended = instance
+            .run(state, Begin::Request(&request), config.limits.max_fuel)
+            .await;
         let condition = ended.condition;
-        let report = ended
-            .result
-            .map(|()| Report::new(std::mem::take(&mut instance.host().delivered)));
+        if condition == Condition::Suspended {
+            ended.result = Err(self.setup.suspend(&mut instance, pool, 0, Vec::new()));
+        }
+        let outcome = outcome::of(&mut instance, ended, started);
         pool.will_return();
+        finish(outcome);
         pool.give_back(instance, condition);
-        match report? {
-            Report {
-                failure: Some(failure),
-                ..
-            } => Err(Error::Initialization(format!(
-                "libraries: {}",
-                failure.traceback
-            ))),
-            report => self
-                .config
-                .libraries
-                .compiled(report.result.unwrap_or(Value::Null)),
-        }
     }
-
-    fn state(&self, options: &ExecutionOptions, started: Instant) -> RunState {
-        let limits = &self.config.limits;
-        let mut output = Output::new(limits.max_output_bytes, options.sink.clone());
-        if options.trace {
-            output.collect_trace();
-        }
-        RunState {
-            files: self
-                .runtime
-                .namespace(limits.max_vfs_bytes.unwrap_or(u64::MAX)),
-            stdin: options.stdin.as_slice().into(),
-            output,
-            interrupt: Interrupt::new(started, self.timeout(options), options.cancel.clone()),
-            calls: Calls::new(
-                Arc::clone(&self.config.callbacks),
-                options.callback_handler.clone(),
-                limits.max_callback_invocations,
-            ),
-            max_memory: limits
-                .max_memory_bytes
-                .and_then(|limit| usize::try_from(limit).ok())
-                .unwrap_or(usize::MAX),
-            frozen: false,
-        }
-    }
-
-    fn timeout(&self, options: &ExecutionOptions) -> Option<std::time::Duration> {
-        options
-            .timeout
-            .unwrap_or(self.config.limits.execution_timeout)
-    }
-}
-
-/// Puts together how a run ended.
-fn outcome(instance: &mut Instance, ended: Ended, started: Instant) -> Outcome {
-    let peak_memory_bytes = instance.memory_bytes();
-    let host = instance.host();
-    host.calls.finish();
-    let callback_invocations = host.calls.started();
-    let output = host.output.finish();
-    let delivered = std::mem::take(&mut host.delivered);
-    let error = match ended.result.map(|()| Report::new(delivered)) {
-        Err(error) => error,
-        // Whatever Python made of it: the limit had passed when it was asked to end.
-        Ok(_) if host.interrupt.stopped() => host.interrupt.error(false),
-        Ok(Report {
-            failure: Some(failure),
-            ..
-        }) => Error::Python(failure),
-        Ok(report) => {
-            return Ok(ExecutionResult {
-                output,
-                result: report.result,
-                result_error: report.result_error,
-                value: report.value,
-                value_repr: report.value_repr,
-                callback_invocations,
-                duration: started.elapsed(),
-                peak_memory_bytes,
-                fuel_consumed: ended.fuel_consumed,
-            });
-        }
-    };
-    Err(ExecutionError {
-        error,
-        output: Box::new(output),
-    })
 }
 
 /// Cancels a run whose future is dropped.
-struct CancelOnDrop(Option<CancelHandle>);
+pub(crate) struct CancelOnDrop(Option<CancelHandle>);
 
 impl CancelOnDrop {
-    fn forget(mut self) {
+    pub(crate) fn new(cancel: CancelHandle) -> Self {
+        Self(Some(cancel))
+    }
+
+    pub(crate) fn forget(mut self) {
         self.0 = None;
     }
 }

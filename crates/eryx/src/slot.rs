@@ -7,14 +7,14 @@ mod dirty;
 
 use std::io;
 use std::ptr::NonNull;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
 pub use dirty::RestoreStrategy;
 
-use crate::image::{Image, PAGE, map_zeros, reserve};
+use crate::image::{Image, PAGE, joined, map_zeros, reserve};
 
 /// Address space of one linear memory: all that a 32-bit index reaches.
 pub(crate) const RESERVATION: usize = 4 << 30;
@@ -36,7 +36,8 @@ pub(crate) struct Slot {
     start: NonNull<u8>,
     /// Bytes that the guest may use: the image's size and what it grew by.
     accessible: AtomicUsize,
-    image: Arc<Image>,
+    /// What is mapped at the start.
+    image: Mutex<Arc<Image>>,
     restores: AtomicUsize,
 }
 
@@ -56,15 +57,15 @@ impl Slot {
         let slot = Self {
             start,
             accessible: AtomicUsize::new(0),
-            image,
+            image: Mutex::new(image),
             restores: AtomicUsize::new(0),
         };
         slot.map_image()?;
         Ok(slot)
     }
 
-    pub(crate) fn image(&self) -> &Arc<Image> {
-        &self.image
+    pub(crate) fn image(&self) -> Arc<Image> {
+        Arc::clone(&self.image.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Bytes that the guest may use now.
@@ -73,14 +74,15 @@ impl Slot {
     }
 
     fn map_image(&self) -> io::Result<()> {
+        let image = self.image();
         // SAFETY: the image is not larger than our reservation, and no Rust reference points into it.
-        unsafe { self.image.map(self.start)? };
-        self.accessible.store(self.image.size(), Ordering::Relaxed);
+        unsafe { image.map(self.start)? };
+        self.accessible.store(image.size(), Ordering::Relaxed);
         Ok(())
     }
 
     /// Makes `size` bytes accessible; the new ones are zero.
-    fn grow(&self, size: usize) -> io::Result<()> {
+    pub(crate) fn grow(&self, size: usize) -> io::Result<()> {
         let old = self.accessible();
         if size > RESERVATION || size < old || !size.is_multiple_of(PAGE) {
             return Err(io::ErrorKind::OutOfMemory.into());
@@ -106,15 +108,17 @@ impl Slot {
     /// Only for a run that ended in an orderly way, while no guest code runs in the slot; after a trap, [`Slot::remap`].
     pub(crate) fn restore(&self, strategy: RestoreStrategy) -> io::Result<usize> {
         self.drop_grown()?;
-        let written = match dirty::written_pages(strategy, self.start, self.image.size())? {
+        let image = self.image();
+        let bytes = image.bytes()?;
+        let written = match dirty::written_pages(strategy, self.start, bytes.len())? {
             dirty::Written::Ranges(ranges) => ranges,
             dirty::Written::Unknown => {
                 self.map_image()?;
-                return Ok(self.image.size() / PAGE);
+                return Ok(bytes.len() / PAGE);
             }
             dirty::Written::Everything => {
-                self.copy_back(0, self.image.size());
-                return Ok(self.image.size() / PAGE);
+                self.copy_back(bytes, 0, bytes.len());
+                return Ok(bytes.len() / PAGE);
             }
         };
         let private: usize = written.iter().map(|(from, to)| (to - from) / PAGE).sum();
@@ -124,9 +128,9 @@ impl Slot {
         for (from, to) in written {
             let hot = HOT_PAGES.saturating_sub(pages).min((to - from) / PAGE) * PAGE;
             if cooling {
-                self.cool(from, from + hot)?;
+                self.cool(bytes, from, from + hot)?;
             } else {
-                self.copy_back(from, from + hot);
+                self.copy_back(bytes, from, from + hot);
             }
             self.forget(from + hot, to)?;
             pages += (to - from) / PAGE;
@@ -140,9 +144,69 @@ impl Slot {
         self.map_image()
     }
 
+    /// Puts another image in place of the one that is mapped.
+    pub(crate) fn rebase(&self, image: Arc<Image>) -> io::Result<()> {
+        if image.size() > RESERVATION {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        self.drop_grown()?;
+        let old = self.accessible();
+        *self.image.lock().unwrap_or_else(PoisonError::into_inner) = image;
+        self.map_image()?;
+        let size = self.accessible();
+        if old > size {
+            // SAFETY: inside our reservation, behind the new image; no guest code runs.
+            unsafe { map_zeros(self.start.add(size), old - size, libc::PROT_NONE)? };
+        }
+        Ok(())
+    }
+
+    /// The ranges of pages that may differ from the image, of all that is accessible.
+    ///
+    /// Only while no guest code runs in the slot.
+    pub(crate) fn written(&self, strategy: RestoreStrategy) -> io::Result<Vec<(usize, usize)>> {
+        let size = self.accessible();
+        match dirty::written_pages(strategy, self.start, size)? {
+            dirty::Written::Ranges(ranges) => Ok(ranges),
+            dirty::Written::Unknown | dirty::Written::Everything => self.compared(),
+        }
+    }
+
+    /// The same by looking at every byte.
+    fn compared(&self) -> io::Result<Vec<(usize, usize)>> {
+        let image = self.image();
+        let before = image.bytes()?;
+        let differs = |&at: &usize| {
+            let old = before.get(at..at + PAGE);
+            old.is_none_or(|old| old != self.bytes(at, at + PAGE))
+        };
+        let pages = (0..self.accessible()).step_by(PAGE).filter(differs);
+        Ok(joined(pages.map(|at| (at, at + PAGE)).collect(), 0))
+    }
+
+    /// Memory of the guest.
+    ///
+    /// Only while no guest code runs in the slot, for as long as the slice lives.
+    pub(crate) fn bytes(&self, from: usize, to: usize) -> &[u8] {
+        assert!(from <= to && to <= self.accessible(), "inside the memory");
+        // SAFETY: that range is mapped readable, and the caller keeps the guest from running meanwhile.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(from), to - from) }
+    }
+
+    /// Writes `data` at `at`.
+    ///
+    /// Only while no guest code runs in the slot.
+    pub(crate) fn load(&self, at: usize, data: &[u8]) {
+        assert!(at + data.len() <= self.accessible(), "inside the memory");
+        // SAFETY: that range is mapped writable, no guest code runs, and no slice of it is alive.
+        unsafe {
+            std::ptr::copy_nonoverlapping(data.as_ptr(), self.start.as_ptr().add(at), data.len());
+        }
+    }
+
     /// Takes the memory that the guest grew away again.
     fn drop_grown(&self) -> io::Result<()> {
-        let size = self.image.size();
+        let size = self.image().size();
         let grown = self.accessible() - size;
         if grown == 0 {
             return Ok(());
@@ -153,8 +217,9 @@ impl Slot {
         Ok(())
     }
 
-    fn copy_back(&self, from: usize, to: usize) {
-        let source = &self.image.bytes()[from..to];
+    /// Copies from the image's `bytes`.
+    fn copy_back(&self, bytes: &[u8], from: usize, to: usize) {
+        let source = &bytes[from..to];
         // SAFETY: `to` is at most the image's size (the slice above checked it), that many bytes are mapped writable,
         // no guest code runs, and image and slot are different mappings.
         unsafe {
@@ -168,14 +233,14 @@ impl Slot {
 
     /// Copies back what this run wrote, and gives the other pages back to the kernel: they are private only because an
     /// earlier run wrote them, and would be copied back after every run for ever.
-    fn cool(&self, from: usize, to: usize) -> io::Result<()> {
+    fn cool(&self, bytes: &[u8], from: usize, to: usize) -> io::Result<()> {
         for at in (from..to).step_by(PAGE) {
             // SAFETY: inside the image's mapping, which is readable; no guest code runs.
             let page = unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(at), PAGE) };
-            if page == &self.image.bytes()[at..at + PAGE] {
+            if page == &bytes[at..at + PAGE] {
                 self.forget(at, at + PAGE)?;
             } else {
-                self.copy_back(at, at + PAGE);
+                self.copy_back(bytes, at, at + PAGE);
             }
         }
         Ok(())

@@ -91,7 +91,12 @@ impl TraceEvent {
                 _ => None,
             },
             detail: match detail {
-                Value::Map(entries) => Some(entries.into_iter().filter(is_scalar).collect()),
+                Value::Map(mut entries) => {
+                    entries.retain(is_scalar);
+                    // Room for entries that are gone is not counted.
+                    entries.shrink_to_fit();
+                    Some(entries)
+                }
                 _ => None,
             },
         })
@@ -165,5 +170,14 @@ mod tests {
         ];
         assert_eq!(decoded, expected);
         assert_eq!(decode(b"garbage"), []);
+    }
+
+    #[test]
+    fn details_that_are_dropped_leave_no_room_behind() {
+        let many = (0..1000).map(|index| (index.to_string(), Value::Bool(true)));
+        let detail = Value::Map(many.collect());
+        let events = Value::List(vec![event(3, 1, "f".into(), detail)]);
+        let decoded = decode(&events.to_bytes().expect("small"));
+        assert_eq!(decoded[0].detail.as_ref().map(Vec::capacity), Some(0));
     }
 }

@@ -10,6 +10,11 @@ pub(crate) fn count() -> usize {
     *COUNT.get_or_init(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
 }
 
+/// Runs a future on the threads that run guests. For short work between waits.
+pub fn spawn(future: impl Future<Output = ()> + Send + 'static) {
+    runtime().spawn(future);
+}
+
 /// Where runs are spawned. A run that waits holds none of the threads.
 pub(crate) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();

@@ -4,6 +4,7 @@ A callback is an object that behaves like an async function. What it knows of it
 somebody asks.
 """
 
+import collections
 import inspect
 import unicodedata
 from asyncio import events
@@ -16,6 +17,9 @@ _LIMIT = -2
 _BUSY = -3
 _TOO_MUCH = -4
 
+# The number of a callback that is not among those of the host any more.
+_NOWHERE = -1
+
 # What an answer is: LetterKind in crates/eryx/src/callback/mailbox.rs, and NO_MEMORY in module.c.
 _VALUE = 0
 _RAISED = 1
@@ -24,14 +28,15 @@ _TIMED_OUT = 3
 
 # Futures and names of the calls in flight, by their numbers.
 _waiting = {}
-# Futures of calls that the host was too busy for.
-_queued = []
+# Futures of calls that the host was too busy for. One at a time tries again: each attempt encodes all arguments.
+_queued = collections.deque()
 # Every callback, in the order of registration.
 _all = []
 
 # Set by the driver: called before each call, so that output arrives before it.
 before_call = None
-# Set by the tracer: called at the start and at the end of each call.
+# Set by the tracer: called with the name where a callback is called. What it returns is called when the call starts, and
+# what that returns at its end.
 observe = None
 
 
@@ -53,7 +58,7 @@ class CallbackLimitError(RuntimeError):
 
 
 class Namespace:
-    """Functions of the host below a common name. Names with two underscores are not among theirs."""
+    # Functions of the host below a common name. Names with two underscores are not among theirs.
 
     __slots__ = ("__name__", "__members__")
 
@@ -79,6 +84,10 @@ class Namespace:
     def __repr__(self):
         return f"<namespace {self.__name__}>"
 
+    @property
+    def __doc__(self):
+        return "Functions of the host: " + ", ".join(self.__members__ or ())
+
 
 class Callback(Namespace):
     """An async function of the host."""
@@ -99,7 +108,7 @@ class Callback(Namespace):
         if parameters is not None:
             args, kwargs = (), _bind(self, parameters, args, kwargs)
         name = self.__name__
-        coroutine = _call(self.__number__, name, args, kwargs)
+        coroutine = _call(self.__number__, name, args, kwargs, None if observe is None else observe(name))
         coroutine.__name__ = coroutine.__qualname__ = name
         return coroutine
 
@@ -109,6 +118,12 @@ class Callback(Namespace):
         return Namespace.__getattr__(self, name)
 
     def __get__(self, instance, owner=None):
+        return self
+
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, memo):
         return self
 
     def __repr__(self):
@@ -205,11 +220,11 @@ def _too_few(name, missing):
     return f"{name}() missing {len(missing)} required argument{'s' if others else ''}: {names}"
 
 
-async def _call(index, name, args, kwargs):
+async def _call(index, name, args, kwargs, start):
+    future = events.get_running_loop().create_future()
+    ended = None if start is None else start()
     if before_call is not None:
         before_call()
-    future = events.get_running_loop().create_future()
-    ended = None if observe is None else observe(name)
     error = None
     try:
         call = await _start(index, name, args, kwargs)
@@ -231,25 +246,35 @@ async def _call(index, name, args, kwargs):
 
 async def _start(index, name, args, kwargs):
     """The number of the call, once the host has taken it."""
-    while (call := _eryx.call(index, name, args, kwargs)) < 0:
-        if call == _BUSY:
+    waited = False
+    try:
+        while (call := _eryx.call(index, name, args, kwargs)) == _BUSY:
             room = events.get_running_loop().create_future()
-            _queued.append(room)
+            if waited:
+                _queued.appendleft(room)
+            else:
+                _queued.append(room)
+            waited = True
             await room
-        elif call == _LIMIT:
-            raise CallbackLimitError(f"{name}() was not called: the limit of callbacks (maxCallbackInvocations) is used up")
-        elif call == _TOO_MUCH:
-            raise TypeError(f"{name}() arguments: more than 64 MiB or 1,048,576 values are not transferable")
-        else:
-            raise CallbackError(f"{name}() is not known to the host")
+    finally:
+        if waited:
+            _make_room()
+    if call == _LIMIT:
+        raise CallbackLimitError(f"{name}() was not called: the limit of callbacks (maxCallbackInvocations) is used up")
+    if call == _TOO_MUCH:
+        raise TypeError(f"{name}() arguments: more than 64 MiB or 1,048,576 values are not transferable")
+    if call < 0:
+        raise CallbackError(f"{name}() is not known to the host")
     return call
 
 
 def _make_room():
-    for room in _queued:
+    """Lets the next call that waits for room try again. When it is through, it lets in the one behind it."""
+    while _queued:
+        room = _queued.popleft()
         if not room.done():
             room.set_result(None)
-    _queued.clear()
+            break
 
 
 def waits():
@@ -268,8 +293,7 @@ def take_answers():
             future.set_result(value)
         else:
             future.set_exception(_failure(kind, name, value))
-    if _queued:
-        _make_room()
+    _make_room()
 
 
 def _failure(kind, name, value):
@@ -302,6 +326,22 @@ def register(table, names):
         _place([identifier(first), *rest], callback, names)
 
 
+def rebind(table, names):
+    """Gives the callbacks of a restored interpreter their places in another table. What is not in it can no longer be called;
+    what is new is added, unless the user's code has a variable of that name."""
+    places = {name: (index, details) for index, (name, details) in enumerate(zip(*table))}
+    for callback in _all:
+        callback.__number__, callback.__details__ = places.pop(callback.__name__, (_NOWHERE, callback.__details__))
+    for name, (index, details) in places.items():
+        callback = Callback(index, name, details)
+        _all.append(callback)
+        first, *rest = name.split(".")
+        first = identifier(first)
+        # A variable of the user's stays.
+        if isinstance(names.get(first, callback), Namespace):
+            _place([first, *rest], callback, names)
+
+
 def identifier(name):
     """A name as the compiler stores it."""
     return name if name.isascii() else unicodedata.normalize("NFKC", name)
@@ -326,6 +366,8 @@ def list_callbacks():
     """What the host offers: a list of dicts with name, description, signature and schema of each function."""
     listed = []
     for callback in _all:
+        if callback.__number__ == _NOWHERE:
+            continue
         description, schema, _, _ = callback.__known__()
         listed.append(
             {
@@ -340,6 +382,7 @@ def list_callbacks():
 
 def install(builtins):
     """Makes our exceptions and list_callbacks known everywhere. Image time only."""
+    Callback.__module__ = Namespace.__module__ = "builtins"
     for made in (CallbackError, CallbackArgumentError, CallbackLimitError, list_callbacks):
         made.__module__ = "builtins"
         setattr(builtins, made.__name__, made)

@@ -17,6 +17,7 @@ import random
 import re
 import signal
 import sys
+import tempfile
 import time
 import types
 import warnings
@@ -40,7 +41,8 @@ _PART = 65_536
 # A line that may begin a statement of the top level; the previous one is no decorator.
 _BEGINNING = re.compile(rb"\n(?!(?:else|elif|except|finally)\b)(?=[A-Za-z_@])(?<!\\\n)")
 _FUTURES = __future__.annotations.compiler_flag | __future__.barry_as_FLUFL.compiler_flag
-_VALUE = "_eryx_value"
+# No identifier, so that it is nobody's variable.
+_VALUE = ".value"
 
 _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _CO_COROUTINE = 0x80
@@ -53,6 +55,8 @@ _exit_functions = 0
 _stock_update_cache = linecache.updatecache
 # What was run, by file name.
 _sources = {}
+# What callbacks and libraries put into `__main__`.
+_given = {}
 # Memory for the report of a run that has used up all of it.
 _reserve = [bytes(1 << 18)]
 _stdout = sys.stdout
@@ -62,12 +66,14 @@ _stderr = sys.stderr
 class _Run:
     """What is known of the run in progress."""
 
-    __slots__ = ("filename", "interrupted", "last_line", "result_name", "task")
+    __slots__ = ("filename", "interrupted", "last_line", "libraries", "result_name", "task")
 
     def __init__(self, result_name, filename):
         self.result_name = result_name
         self.filename = filename
         self.last_line = 0
+        # How many of the parts are libraries: the user's code comes after them. -1: it is not its first time.
+        self.libraries = -1
         self.interrupted = False
         self.task = None
 
@@ -79,10 +85,11 @@ def start(request):
     """Runs one request as far as it goes without waiting."""
     global _run
     if request[0] is None:
-        return _compile_libraries(request[1])
+        return _ORDERS[request[1]](request[2])
     code, filename, result_name, inputs, env, seed, streamed, callbacks, traced, libraries = request
     _run = _Run(_eryx_callbacks.identifier(result_name), filename)
-    _reseed(seed)
+    if seed is not None:
+        _reseed(seed)
     if streamed != _stdout.line_buffering:
         _stdout.reconfigure(line_buffering=streamed)
     sys.argv[0] = filename
@@ -91,9 +98,11 @@ def start(request):
         os.environ.update(env)
     if inputs:
         _names.update((_eryx_callbacks.identifier(name), value) for name, value in inputs.items())
+    if seed is not None:
+        _run.libraries = len(libraries or ())
     if callbacks:
         _eryx_callbacks.register(callbacks, _names)
-        _eryx_callbacks.before_call = flush if streamed else None
+        _eryx_callbacks.before_call = flush if streamed or traced else None
     error = pending = None
     try:
         parts = _compile(code, filename)
@@ -102,10 +111,12 @@ def start(request):
         if libraries:
             parts = _load(libraries) + parts
         if len(parts) == 1 or not any(part.co_flags & _CO_COROUTINE for part in parts):
-            for part in parts:
+            for index, part in enumerate(parts):
+                if index == _run.libraries:
+                    _remember(inputs)
                 pending = eval(part, _names)
         else:
-            pending = _run_parts(parts)
+            pending = _run_parts(parts, inputs)
     except BaseException as raised:
         error = raised
     # Functions that the user set to watch calls are not for ours. No call of ours may come before this.
@@ -178,6 +189,29 @@ def _compile_libraries(libraries):
     return DONE
 
 
+def _remember(inputs):
+    """What is in `__main__` before the user's code comes is what stays when a session is cleared."""
+    if not _given:
+        _given.update((name, value) for name, value in _names.items() if name[:2] != "__" and name not in (inputs or ()))
+
+
+def _clear(argument):
+    """Leaves in `__main__` what was there before the user's code."""
+    for name in [name for name in _names if name[:2] != "__"]:
+        del _names[name]
+    _names.update(_given)
+    return DONE
+
+
+def _rebind(table):
+    _eryx_callbacks.rebind(table or [[], []], _names)
+    return DONE
+
+
+# What the host asks for besides running code.
+_ORDERS = {"clear": _clear, "compile": _compile_libraries, "rebind": _rebind}
+
+
 def _load(libraries):
     """The code objects of libraries that were compiled before."""
     _sources.update((filename, source) for filename, source, code in libraries)
@@ -201,8 +235,10 @@ def _compile_last(code, filename, flags):
     return compile(tree, filename, "exec", flags, True)
 
 
-async def _run_parts(parts):
-    for part in parts:
+async def _run_parts(parts, inputs):
+    for index, part in enumerate(parts):
+        if index == _run.libraries:
+            _remember(inputs)
         pending = eval(part, _names)
         if part.co_flags & _CO_COROUTINE:
             await pending
@@ -221,12 +257,18 @@ def _update_cache(filename, module_globals=None):
 def _reseed(seed):
     """Makes what the image froze differ from run to run."""
     random.seed(int.from_bytes(seed))
+    tempfile._name_sequence = None
     logging._startTime = time.time_ns()
 
 
 def flush():
     """Hands everything printed so far to the host. Also called after a run was cut off, for what it had printed."""
-    _eryx_trace.flush()
+    try:
+        _eryx_trace.flush()
+    except _eryx.SandboxInterrupt:
+        raise
+    except BaseException:  # no memory left, or events that are not ours
+        pass
     for stream in (getattr(sys, "stdout", None), getattr(sys, "stderr", None), _stdout, _stderr):
         try:
             stream.flush()

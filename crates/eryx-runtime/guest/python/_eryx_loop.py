@@ -15,7 +15,7 @@ import _eryx_callbacks
 _NO_TIMER = (1 << 63) - 1
 _DEADLOCK = "deadlock: every task waits, and nothing is left that could wake one"
 
-# The loop of the user's top-level code, if that awaits.
+# The loop of the user's top-level code, made when that first awaits. The locks and queues of a session stay with it.
 _loop = None
 # The top-level task, if it was cancelled because nothing could ever wake it.
 _deadlocked = set()
@@ -142,7 +142,9 @@ async def _cancel_leftovers():
 def begin(script):
     """A task for top-level code that awaits."""
     global _loop
-    _loop = Loop(blocking=False)
+    if _loop is None or _loop.is_closed():
+        _loop = Loop(blocking=False)
+    _loop._asyncgens_shutdown_called = False
     return _loop.create_task(_main(script), name="main")
 
 
@@ -156,6 +158,9 @@ def cancel_all():
 def advance(task):
     """Runs until only waits are left: nanoseconds until the next timer, or None if `task` is done."""
     loop = _loop
+    # The interrupt may have come in the middle of what begins and ends the last call.
+    loop._thread_id = None
+    events._set_running_loop(None)
     loop._run_forever_setup()
     try:
         while True:
@@ -187,10 +192,7 @@ def _drop_cancelled_timers(loop):
 
 
 def outcome(task):
-    """The exception that ended `task`, or None. Its loop ends with it."""
-    global _loop
-    loop, _loop = _loop, None
-    loop.close()
+    """The exception that ended `task`, or None."""
     error = asyncio.CancelledError() if task.cancelled() else task.exception()
     if task in _deadlocked:
         _deadlocked.clear()

@@ -1,5 +1,6 @@
 """Events of a traced run, by sys.monitoring (PEP 669): only in the user's own code, and only when asked for."""
 
+import opcode
 import sys
 import time
 import types
@@ -20,6 +21,9 @@ _TOOL = 4
 # Events that are handed over together.
 _BATCH = 512
 _MAX_TEXT = 1000
+
+_ITERATING = {opcode.opmap[name] for name in ("FOR_ITER", "SEND", "END_ASYNC_FOR", "CLEANUP_THROW")}
+_CACHE = opcode.opmap["CACHE"]
 
 _monitoring = sys.monitoring
 _events = _monitoring.events
@@ -79,7 +83,7 @@ def _on_return(code, offset, value):
 
 
 def _on_raise(code, offset, error):
-    if code.co_filename == _filename:
+    if code.co_filename == _filename and not _ends_iteration(code, offset, error):
         text = _eryx_report.text_of(str, error, "<str() failed with {}>")
         detail = {
             "type": _eryx_report.clean(_eryx_report.type_name(type(error))),
@@ -88,19 +92,34 @@ def _on_raise(code, offset, error):
         _add((_EXCEPTION, _getframe(1).f_lineno or 0, code.co_name, detail))
 
 
+def _ends_iteration(code, offset, error):
+    """Whether a loop or an await just ends: Python has raised nothing that the code sees."""
+    if type(error) not in (StopIteration, StopAsyncIteration):
+        return False
+    instructions = code.co_code
+    while offset > 0 and instructions[offset] == _CACHE:  # behind the instruction itself
+        offset -= 2
+    return instructions[offset] in _ITERATING
+
+
 def _observe(name):
-    """A call of a callback starts. Returns what is to be called with its exception, or None, at its end."""
-    started = _now()
+    """A callback is called here. Returns what is to be called when the host takes the call; that returns what is to be called
+    with its exception, or None, at the end."""
     line, function = _caller()
-    _add((_CALLBACK_START, line, function, {"name": name}))
 
-    def ended(error):
-        detail = {"name": name, "durationMs": (_now() - started) * 1000}
-        if error is not None:
-            detail["error"] = _eryx_report.message(error)[:_MAX_TEXT]
-        _add((_CALLBACK_END, line, function, detail))
+    def start():
+        started = _now()
+        _add((_CALLBACK_START, line, function, {"name": name}))
 
-    return ended
+        def ended(error):
+            detail = {"name": name, "durationMs": (_now() - started) * 1000}
+            if error is not None:
+                detail["error"] = _eryx_report.message(error)[:_MAX_TEXT]
+            _add((_CALLBACK_END, line, function, detail))
+
+        return ended
+
+    return start
 
 
 def _caller():

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::CallbackHandler;
-use crate::config::{check_identifier, quoted};
+use crate::config::{check_identifier, identifier, quoted};
 use crate::wire;
-use crate::{Error, Value};
+use crate::{Error, Value, WireError};
 
 /// Names beyond so many bytes are refused.
 const MAX_NAME_BYTES: usize = 1024;
@@ -83,7 +83,10 @@ pub(crate) struct CallbackTable {
     /// `[names, details]`, encoded. Details are `None`, or encoded themselves, and read when somebody asks for them.
     pub(crate) encoded: Vec<u8>,
     pub(crate) timeouts: Vec<Option<Duration>>,
+    /// First parts.
     pub(crate) names: HashSet<String>,
+    /// Whole names, in order.
+    pub(crate) order: Vec<String>,
     pub(crate) handler: Option<Arc<dyn CallbackHandler>>,
 }
 
@@ -109,26 +112,31 @@ impl CallbackTable {
             .collect();
         let names = definitions
             .iter()
-            .filter_map(|definition| definition.name.split('.').next())
-            .map(str::to_owned)
+            .map(|definition| identifier(first_part(&definition.name)))
             .collect();
+        let order = definitions
+            .iter()
+            .map(|definition| definition.name.clone())
+            .collect();
+        let refused = |error| Error::InvalidArgument(format!("callbacks: {error}"));
+        let described: Result<Vec<_>, _> = definitions.into_iter().map(described).collect();
         let (names_in_order, details): (Vec<_>, Vec<_>) =
-            definitions.into_iter().map(described).unzip();
+            described.map_err(refused)?.into_iter().unzip();
         let mut encoded = Vec::new();
         let table = Value::List(vec![names_in_order.into(), details.into()]);
-        wire::encode(&table, &mut encoded)
-            .map_err(|error| Error::InvalidArgument(format!("callbacks: {error}")))?;
+        wire::encode(&table, &mut encoded).map_err(refused)?;
         Ok(Self {
             encoded,
             timeouts,
             names,
+            order,
             handler,
         })
     }
 }
 
 /// The name, and `[description, schema, parameters, open]` encoded; null if there is nothing to tell.
-fn described(definition: CallbackDefinition) -> (Value, Value) {
+fn described(definition: CallbackDefinition) -> Result<(Value, Value), WireError> {
     let CallbackDefinition {
         name,
         description,
@@ -137,7 +145,7 @@ fn described(definition: CallbackDefinition) -> (Value, Value) {
         ..
     } = definition;
     if description.is_none() && schema.is_none() && signature.is_none() {
-        return (name.into(), Value::Null);
+        return Ok((name.into(), Value::Null));
     }
     let open = signature.as_ref().is_none_or(|signature| signature.open);
     let parameters = signature.map(|signature| {
@@ -147,14 +155,18 @@ fn described(definition: CallbackDefinition) -> (Value, Value) {
             .map(parameter)
             .collect::<Vec<_>>()
     });
-    let details = Value::List(vec![
+    let mut details = vec![
         description.into(),
-        schema.unwrap_or(Value::Null),
+        schema.into(),
         parameters.into(),
         open.into(),
-    ]);
-    // What is too large to cross is left out: the callback works without.
-    (name.into(), details.to_bytes().ok().into())
+    ];
+    let encoded = Value::List(details.clone()).to_bytes().or_else(|_| {
+        // A schema that is too deep or too large to cross is only not shown.
+        details[1] = Value::Null;
+        Value::List(details).to_bytes()
+    })?;
+    Ok((name.into(), encoded.into()))
 }
 
 /// `[name, required, keyword_only, annotation, has_default, default]`.
@@ -180,8 +192,8 @@ pub(crate) fn check(
     for definition in definitions {
         let name = &definition.name;
         check_name(name)?;
-        let first = name.split('.').next().unwrap_or_default();
-        if builtins.iter().any(|builtin| builtin == first) {
+        let first = identifier(first_part(name));
+        if builtins.contains(&first) {
             return Err(Error::Initialization(format!(
                 "callbacks: {} would hide Python's own {first}",
                 quoted(name)
@@ -193,14 +205,35 @@ pub(crate) fn check(
                 quoted(name)
             )));
         }
-        if !seen.insert(name) {
+        let path = name.replacen(first_part(name), &first, 1);
+        if !seen.insert(path) {
             return Err(Error::Initialization(format!(
                 "callbacks: {} is defined twice",
                 quoted(name)
             )));
         }
+        check_parameters(definition)?;
     }
     Ok(())
+}
+
+fn check_parameters(definition: &CallbackDefinition) -> Result<(), Error> {
+    let mut seen = HashSet::new();
+    let parameters = definition.signature.iter().flat_map(|it| &it.parameters);
+    for Parameter { name, .. } in parameters {
+        if !seen.insert(name) {
+            return Err(Error::InvalidArgument(format!(
+                "callbacks: {} has two parameters {}",
+                quoted(&definition.name),
+                quoted(name)
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn first_part(name: &str) -> &str {
+    name.split('.').next().unwrap_or_default()
 }
 
 fn check_name(name: &str) -> Result<(), Error> {
@@ -223,7 +256,7 @@ fn check_name(name: &str) -> Result<(), Error> {
     {
         return refuse("has a part with two underscores at both ends, which are Python's own");
     }
-    if KEYWORDS.contains(&parts[0]) {
+    if KEYWORDS.contains(&identifier(parts[0]).as_str()) {
         return refuse("begins with a keyword of Python");
     }
     check_identifier("callbacks", parts[0])

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::AbortHandle;
 
-use super::{Arguments, Call, CallbackDefinition, CallbackFailure, CallbackHandler};
+use super::{Arguments, Call, CallbackDefinition, CallbackFailure, CallbackHandler, GivenUp};
 use crate::{Value, workers};
 
 type Answer = Result<Value, CallbackFailure>;
@@ -80,7 +80,7 @@ impl CallbackHandler for Handler {
         entered.insert(id, task.abort_handle());
     }
 
-    fn cancel(&self, id: u64) {
+    fn cancel(&self, id: u64, _: GivenUp) {
         let task = self
             .running
             .lock()

@@ -1,6 +1,6 @@
 //! Answers on their way from any thread to the run that waits for them.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -19,6 +19,8 @@ pub(crate) enum LetterKind {
     Arguments = 2,
     /// Milliseconds: the limit that passed.
     TimedOut = 3,
+    /// The reason. Not for the guest: the host suspends the run.
+    Suspend = 4,
 }
 
 /// One answer.
@@ -39,9 +41,10 @@ pub(crate) struct Mailbox {
 
 #[derive(Debug, Default)]
 struct Letters {
+    /// Calls that no answer has arrived for. Nothing else is let in, so a run keeps one letter for each of its calls at most.
+    expected: HashSet<u64>,
     queue: VecDeque<Letter>,
     bytes: usize,
-    closed: bool,
 }
 
 impl Mailbox {
@@ -49,11 +52,16 @@ impl Mailbox {
         self.letters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an answer and wakes the run. Does nothing if the run has ended.
-    pub(crate) fn put(&self, mut letter: Letter) {
+    /// From now on the answer to `call` is let in.
+    pub(crate) fn expect(&self, call: u64) {
+        self.letters().expected.insert(call);
+    }
+
+    /// Adds an answer and wakes the run. `false`: nobody waits for it, or another one came first.
+    pub(crate) fn put(&self, mut letter: Letter) -> bool {
         let mut letters = self.letters();
-        if letters.closed {
-            return;
+        if !letters.expected.remove(&letter.call) {
+            return false;
         }
         if letters.bytes + letter.body.len() > MAX_WAITING_BYTES {
             let failure = super::CallbackFailure::Raised {
@@ -68,6 +76,7 @@ impl Mailbox {
         letters.queue.push_back(letter);
         drop(letters);
         self.arrived.notify_one();
+        true
     }
 
     pub(crate) fn take(&self) -> Option<Letter> {
@@ -77,14 +86,34 @@ impl Mailbox {
         Some(letter)
     }
 
-    /// Whether the answer to `call` has arrived.
-    pub(crate) fn holds(&self, call: u64) -> bool {
-        let letters = self.letters();
-        letters.queue.iter().any(|letter| letter.call == call)
+    /// Drops the answer to `call`, now or when it comes. `true`: it had not come.
+    pub(crate) fn withdraw(&self, call: u64) -> bool {
+        let mut letters = self.letters();
+        if letters.expected.remove(&call) {
+            return true;
+        }
+        let place = letters.queue.iter().position(|letter| letter.call == call);
+        if let Some(letter) = place.and_then(|place| letters.queue.remove(place)) {
+            letters.bytes -= letter.body.len();
+        }
+        false
     }
 
+    /// Takes the first answer if all that are there are of this kind.
+    pub(crate) fn take_only(&self, kind: LetterKind) -> Option<Letter> {
+        let letters = self.letters();
+        let only = letters.queue.iter().all(|letter| letter.kind == kind);
+        drop(letters);
+        if only { self.take() } else { None }
+    }
+
+    /// Whether nothing is there for the guest.
     pub(crate) fn is_empty(&self) -> bool {
-        self.letters().queue.is_empty()
+        let letters = self.letters();
+        letters
+            .queue
+            .iter()
+            .all(|letter| letter.kind == LetterKind::Suspend)
     }
 
     /// Resolves when something was put since the last time this resolved.
@@ -92,12 +121,9 @@ impl Mailbox {
         self.arrived.notified().await;
     }
 
-    /// Drops what is there and what still comes.
-    pub(crate) fn close(&self) {
-        *self.letters() = Letters {
-            closed: true,
-            ..Letters::default()
-        };
+    /// Drops what is there and what still comes. Returns the calls that were not answered.
+    pub(crate) fn close(&self) -> HashSet<u64> {
+        std::mem::take(&mut *self.letters()).expected
     }
 }
 
@@ -113,9 +139,17 @@ mod tests {
         }
     }
 
+    fn expecting(calls: &[u64]) -> Mailbox {
+        let mailbox = Mailbox::default();
+        for call in calls {
+            mailbox.expect(*call);
+        }
+        mailbox
+    }
+
     #[test]
     fn answers_come_in_order() {
-        let mailbox = Mailbox::default();
+        let mailbox = expecting(&[1, 2]);
         mailbox.put(letter(2, 1));
         mailbox.put(letter(1, 1));
         let order = [mailbox.take(), mailbox.take()].map(|letter| letter.map(|letter| letter.call));
@@ -125,7 +159,7 @@ mod tests {
 
     #[test]
     fn bytes_that_wait_are_capped() {
-        let mailbox = Mailbox::default();
+        let mailbox = expecting(&[1, 2, 3]);
         mailbox.put(letter(1, MAX_WAITING_BYTES));
         mailbox.put(letter(2, 1));
         assert_eq!(
@@ -143,10 +177,31 @@ mod tests {
     }
 
     #[test]
+    fn only_what_is_expected_is_let_in_and_once() {
+        let mailbox = expecting(&[1]);
+        assert!(!mailbox.put(letter(2, 9)));
+        assert!(mailbox.put(letter(1, 9)));
+        assert!(!mailbox.put(letter(1, 9)));
+        assert!(mailbox.take().is_some() && mailbox.take().is_none());
+        assert!(!mailbox.put(letter(1, 9)));
+    }
+
+    #[test]
+    fn a_withdrawn_answer_takes_no_room() {
+        let mailbox = expecting(&[1, 2]);
+        assert!(mailbox.withdraw(1));
+        assert!(!mailbox.put(letter(1, 9)));
+        mailbox.put(letter(2, MAX_WAITING_BYTES));
+        assert!(!mailbox.withdraw(2));
+        assert!(mailbox.is_empty());
+        assert_eq!(mailbox.letters().bytes, 0);
+    }
+
+    #[test]
     fn a_closed_mailbox_keeps_nothing() {
-        let mailbox = Mailbox::default();
+        let mailbox = expecting(&[1, 2]);
         mailbox.put(letter(1, 9));
-        mailbox.close();
+        assert_eq!(mailbox.close(), HashSet::from([2]));
         mailbox.put(letter(2, 9));
         assert!(mailbox.is_empty());
     }

@@ -9,13 +9,20 @@ use wasmtime::{Caller, Linker};
 
 use super::{Host, held_back, parts};
 use crate::abi::{MODULE, Refusal};
-use crate::callback::{Call, CallbackHandler, CallbackTable, Letter, LetterKind, Mailbox, Reply};
-use crate::wire;
+use crate::callback::{
+    Call, CallbackFailure, CallbackHandler, CallbackTable, GivenUp, Letter, LetterKind, Mailbox,
+    Reply,
+};
+use crate::{Value, wire};
 
-/// Calls of one run that are not answered yet.
-const MAX_IN_FLIGHT: usize = 4096;
+/// Calls of one run whose answers the guest has not taken yet.
+pub(super) const MAX_IN_FLIGHT: usize = 4096;
 /// Bytes of their arguments, together. A single call may be as large as a message can be.
-const MAX_IN_FLIGHT_BYTES: usize = wire::MAX_BYTES;
+pub(super) const MAX_IN_FLIGHT_BYTES: usize = wire::MAX_BYTES;
+
+/// What Python is told where a run cannot be suspended.
+const NOT_HERE: &str =
+    "a run can be suspended where top-level code awaits, not below asyncio.run()";
 
 /// The calls of one run.
 #[derive(Default)]
@@ -28,8 +35,20 @@ pub(crate) struct Calls {
     deadlines: BTreeSet<(Instant, u64)>,
     bytes: usize,
     started: u64,
+    /// Numbers of calls go on after this one.
+    first: u64,
     /// The answer that the guest was told of and has yet to read.
     current: Vec<u8>,
+    /// A function asked for the run to be suspended.
+    suspend: Option<(u64, String)>,
+}
+
+/// A call that waits for its answer, as a checkpoint keeps it.
+#[derive(Clone, Debug)]
+pub(crate) struct Open {
+    pub(crate) call: u64,
+    pub(crate) name: String,
+    pub(crate) arguments: Vec<u8>,
 }
 
 struct InFlight {
@@ -37,7 +56,8 @@ struct InFlight {
     id: u64,
     deadline: Option<Instant>,
     limit: Option<Duration>,
-    bytes: usize,
+    callback: usize,
+    arguments: Vec<u8>,
 }
 
 impl Calls {
@@ -86,41 +106,43 @@ impl Calls {
         }
         let now = Instant::now();
         while let Some(&(at, call)) = self.deadlines.first().filter(|(at, _)| *at <= now) {
-            if self.mailbox.holds(call) {
-                self.deadlines.remove(&(at, call));
+            self.deadlines.remove(&(at, call));
+            let Some(late) = self.in_flight.get(&call) else {
                 continue;
-            }
-            let limit = self.forget(call).and_then(|ended| {
-                self.tell_cancelled(ended.id);
-                ended.limit
-            });
-            let milliseconds = limit.unwrap_or_default().as_secs_f64() * 1000.0;
-            self.mailbox.put(Letter {
+            };
+            let milliseconds = late.limit.unwrap_or_default().as_secs_f64() * 1000.0;
+            // Refused if the answer came in time: then that counts, though the guest has yet to take it.
+            let timed_out = self.mailbox.put(Letter {
                 call,
                 kind: LetterKind::TimedOut,
                 body: [&b"d"[..], &milliseconds.to_le_bytes()].concat(),
             });
+            if timed_out {
+                self.give_up(late.id, GivenUp::TimedOut);
+            }
         }
     }
 
     /// The run has ended: nobody waits for answers any more.
     pub(crate) fn finish(&mut self) {
-        self.mailbox.close();
+        let unanswered = self.mailbox.close();
         self.deadlines.clear();
-        for (_, call) in std::mem::take(&mut self.in_flight) {
-            self.tell_cancelled(call.id);
+        for (call, ended) in std::mem::take(&mut self.in_flight) {
+            if unanswered.contains(&call) {
+                self.give_up(ended.id, GivenUp::Ended);
+            }
         }
     }
 
-    fn tell_cancelled(&self, id: u64) {
+    fn give_up(&self, id: u64, why: GivenUp) {
         if let Some(handler) = &self.handler {
-            handler.cancel(id);
+            handler.cancel(id, why);
         }
     }
 
     fn forget(&mut self, call: u64) -> Option<InFlight> {
         let ended = self.in_flight.remove(&call)?;
-        self.bytes -= ended.bytes;
+        self.bytes -= ended.arguments.len();
         if let Some(deadline) = ended.deadline {
             self.deadlines.remove(&(deadline, call));
         }
@@ -144,36 +166,147 @@ impl Calls {
     }
 
     fn start(&mut self, callback: u32, arguments: &[u8]) -> Result<u64, Refusal> {
-        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         self.check(callback, arguments)?;
-        let handler = self.handler.as_ref().ok_or(Refusal::Unknown)?;
-        let limit = self.table.timeouts[callback as usize];
-        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         self.started += 1;
-        let (call, id) = (self.started, NEXT_ID.fetch_add(1, Ordering::Relaxed));
-        let bytes = arguments.len();
-        self.bytes += bytes;
+        let call = self.first + self.started;
+        self.send(call, callback as usize, arguments.to_vec());
+        Ok(call)
+    }
+
+    /// Hands a call to the handler.
+    fn send(&mut self, call: u64, callback: usize, arguments: Vec<u8>) {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let limit = self.table.timeouts.get(callback).copied().flatten();
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        self.bytes += arguments.len();
+        self.mailbox.expect(call);
         self.deadlines
             .extend(deadline.map(|deadline| (deadline, call)));
-        self.in_flight.insert(
-            call,
-            InFlight {
-                id,
-                deadline,
-                limit,
-                bytes,
-            },
-        );
-        handler.call(Call {
+        let in_flight = InFlight {
             id,
-            callback: callback as usize,
-            arguments: arguments.to_vec(),
-            reply: Reply {
+            deadline,
+            limit,
+            callback,
+            arguments: arguments.clone(),
+        };
+        self.in_flight.insert(call, in_flight);
+        if let Some(handler) = &self.handler {
+            handler.call(Call {
+                id,
+                callback,
+                arguments,
+                reply: Reply {
+                    call,
+                    mailbox: Arc::clone(&self.mailbox),
+                },
+            });
+        }
+    }
+
+    /// The calls that wait for an answer, oldest first.
+    pub(crate) fn open(&self) -> Vec<Open> {
+        let mut open: Vec<Open> = self
+            .in_flight
+            .iter()
+            .map(|(&call, in_flight)| Open {
+                call,
+                name: self
+                    .table
+                    .order
+                    .get(in_flight.callback)
+                    .cloned()
+                    .unwrap_or_default(),
+                arguments: in_flight.arguments.clone(),
+            })
+            .collect();
+        open.sort_by_key(|open| open.call);
+        open
+    }
+
+    /// The highest number of a call so far.
+    pub(crate) fn last(&self) -> u64 {
+        self.first + self.started
+    }
+
+    /// Goes on with calls of an earlier run whose numbers went up to `last`. Each is answered by `answer`, or called again.
+    pub(crate) fn take_up(
+        &mut self,
+        last: u64,
+        open: Vec<Open>,
+        mut answer: impl FnMut(u64) -> Option<Result<Value, CallbackFailure>>,
+    ) {
+        self.first = last;
+        for Open {
+            call,
+            name,
+            arguments,
+        } in open
+        {
+            let known = self.table.order.iter().position(|known| *known == name);
+            let reply = Reply {
                 call,
                 mailbox: Arc::clone(&self.mailbox),
-            },
-        });
-        Ok(call)
+            };
+            match (answer(call), known) {
+                (None, Some(callback)) => self.send(call, callback, arguments),
+                (answer, _) => {
+                    self.expect_answer(call, arguments);
+                    reply.send(answer.unwrap_or_else(|| Err(unknown(&name))));
+                }
+            }
+        }
+    }
+
+    /// Notes a call that no handler was told of.
+    fn expect_answer(&mut self, call: u64, arguments: Vec<u8>) {
+        self.bytes += arguments.len();
+        self.mailbox.expect(call);
+        let in_flight = InFlight {
+            id: 0,
+            deadline: None,
+            limit: None,
+            callback: usize::MAX,
+            arguments,
+        };
+        self.in_flight.insert(call, in_flight);
+    }
+
+    /// Why the run is to be suspended, if a function asked for it and the guest has taken all answers that have arrived.
+    pub(crate) fn suspended(&mut self) -> Option<&str> {
+        if self.suspend.is_none()
+            && let Some(letter) = self.mailbox.take_only(LetterKind::Suspend)
+        {
+            self.set_aside(letter);
+        }
+        self.suspend.as_ref().map(|(_, reason)| reason.as_str())
+    }
+
+    /// Makes an error of the function's wish to suspend the run.
+    pub(crate) fn refuse_suspension(&mut self) {
+        if self.suspended().is_none() {
+            return;
+        }
+        if let Some((call, _)) = self.suspend.take() {
+            self.mailbox.expect(call);
+            let reply = Reply {
+                call,
+                mailbox: Arc::clone(&self.mailbox),
+            };
+            reply.send(Err(CallbackFailure::Raised {
+                name: "SuspendExecution".into(),
+                message: NOT_HERE.into(),
+            }));
+        }
+    }
+
+    /// Keeps the reason. The call stays in flight.
+    fn set_aside(&mut self, letter: Letter) {
+        let reason = match wire::decode(&letter.body) {
+            Ok(Value::String(reason)) => reason,
+            _ => String::new(),
+        };
+        self.suspend.get_or_insert((letter.call, reason));
     }
 
     /// The next answer that the guest waits for. Its body becomes the current one.
@@ -182,11 +315,20 @@ impl Calls {
         self.current = Vec::new();
         loop {
             let letter = self.mailbox.take()?;
-            // A call that timed out is forgotten already; one that was cancelled has no answer.
-            if letter.kind == LetterKind::TimedOut || self.forget(letter.call).is_some() {
-                return Some(letter);
+            if letter.kind == LetterKind::Suspend {
+                self.set_aside(letter);
+                continue;
             }
+            self.forget(letter.call);
+            return Some(letter);
         }
+    }
+}
+
+fn unknown(name: &str) -> CallbackFailure {
+    CallbackFailure::Raised {
+        name: String::new(),
+        message: format!("{name}() is not known to the host"),
     }
 }
 
@@ -233,9 +375,12 @@ fn call(caller: &mut Caller<'_, Host>, callback: u32, at: u32, size: u32) -> i64
 
 /// Does nothing if there is no such call in flight.
 fn cancel(mut caller: Caller<'_, Host>, call: i64) {
+    let call = call.cast_unsigned();
     let calls = &mut caller.data_mut().calls;
-    if let Some(ended) = calls.forget(call.cast_unsigned()) {
-        calls.tell_cancelled(ended.id);
+    if let Some(ended) = calls.forget(call)
+        && calls.mailbox.withdraw(call)
+    {
+        calls.give_up(ended.id, GivenUp::Cancelled);
     }
 }
 

@@ -3,11 +3,12 @@
 mod descriptors;
 mod directory;
 mod paths;
+mod saved;
 mod streams;
 
 use std::sync::Arc;
 
-use eryx_vfs::{Kind, Location, Metadata, Namespace};
+use eryx_vfs::{Kind, Location, MemoryFs, Metadata, Namespace};
 use wasmtime::Linker;
 
 use super::{Errno, Host};
@@ -61,9 +62,13 @@ struct OpenNode {
     flags: u16,
     readable: bool,
     writable: bool,
+    /// The path it was opened by, for snapshots.
+    path: Arc<str>,
 }
 
 const FLAG_APPEND: u16 = 1;
+/// The tree at `/` in the namespace.
+const ROOT_MOUNT: u32 = 0;
 
 impl Files {
     pub(crate) fn new(namespace: Namespace, stdin: Arc<[u8]>) -> Self {
@@ -73,6 +78,7 @@ impl Files {
             flags: 0,
             readable: true,
             writable: true,
+            path: "/".into(),
         };
         namespace.fs(root.at).opened(root.at.node);
         let open = vec![
@@ -87,6 +93,50 @@ impl Files {
             stdin,
             stdin_at: 0,
         }
+    }
+
+    /// The same descriptors once more. Both lists must be dropped.
+    pub(crate) fn saved(&self) -> Self {
+        let saved = Self {
+            namespace: self.namespace.clone(),
+            open: self.open.clone(),
+            stdin: Arc::default(),
+            stdin_at: 0,
+        };
+        for descriptor in saved.open.iter().flatten() {
+            saved.opened(descriptor);
+        }
+        saved
+    }
+
+    /// The same descriptors on `root`, a fork of the tree at `/` that was made just now. It has taken its own handles over.
+    pub(crate) fn forked(&self, root: Arc<MemoryFs>) -> Self {
+        let mut namespace = self.namespace.clone();
+        namespace.replace(ROOT_MOUNT, root);
+        let forked = Self {
+            namespace,
+            open: self.open.clone(),
+            stdin: Arc::default(),
+            stdin_at: 0,
+        };
+        for descriptor in forked.open.iter().flatten() {
+            if !matches!(descriptor, Descriptor::Node(node) if node.at.mount == ROOT_MOUNT) {
+                forked.opened(descriptor);
+            }
+        }
+        forked
+    }
+
+    fn opened(&self, descriptor: &Descriptor) {
+        if let Descriptor::Node(node) = descriptor {
+            self.namespace.fs(node.at).opened(node.at.node);
+        }
+    }
+
+    /// What the next run reads from stdin.
+    pub(crate) fn set_stdin(&mut self, stdin: Arc<[u8]>) {
+        self.stdin = stdin;
+        self.stdin_at = 0;
     }
 
     fn get(&self, fd: u32) -> Result<&Descriptor, Errno> {

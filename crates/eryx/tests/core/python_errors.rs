@@ -19,7 +19,7 @@ async fn a_plain_one() {
     assert_eq!(error.message, "ValueError: oops");
     assert_eq!(error.frames, [frame(5, "<module>"), frame(3, "f")]);
     assert_eq!(
-        error.traceback,
+        &*error.traceback,
         "Traceback (most recent call last):\n  File \"<sandbox>\", line 5, in <module>\n    f()\n    ~^^\n  \
          File \"<sandbox>\", line 3, in f\n    raise ValueError('oops')\nValueError: oops"
     );

@@ -1,5 +1,7 @@
 //! `path_*` calls. The namespace walks the path; nothing in it leaves the guest's own tree.
 
+use std::sync::Arc;
+
 use eryx_vfs::{Kind, Location, MAX_PATH};
 use wasmtime::Linker;
 
@@ -208,7 +210,17 @@ fn open(
         flags,
         readable,
         writable,
+        path: joined(&files.node(fd)?.path, path),
     })
+}
+
+/// An absolute path, not simplified: for opening the same file again.
+fn joined(directory: &str, path: &str) -> Arc<str> {
+    if path.starts_with('/') {
+        path.into()
+    } else {
+        format!("{}/{path}", directory.trim_end_matches('/')).into()
+    }
 }
 
 fn check_kind(kind: Kind, how: u32, writable: bool) -> Result<(), Errno> {

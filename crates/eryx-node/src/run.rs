@@ -1,0 +1,93 @@
+//! One run: its options, its handlers, and the object that JavaScript cancels it and answers its calls with.
+
+use std::sync::Arc;
+
+use eryx::{CallbackFailure, CancelHandle, ExecutionOptions};
+use napi::bindgen_prelude::*;
+use napi_derive::napi;
+
+use crate::callbacks::{Handler, Replies};
+use crate::dispatch::{Dispatch, Line, Sink};
+use crate::options::{NativeExecutionOptions, Streams};
+
+/// The core's options of a run with the number `id`.
+pub(crate) fn options(
+    options: NativeExecutionOptions,
+    run: &NativeRun,
+    dispatch: &Arc<Dispatch>,
+    id: u32,
+    has_callbacks: bool,
+) -> Result<ExecutionOptions> {
+    let streams = Streams::from_bits(options.streams);
+    let mut options = options.to_core(run.cancel.clone())?;
+    if streams.any() || has_callbacks {
+        let line = Arc::new(Line::new(Arc::clone(dispatch), id));
+        if has_callbacks {
+            options.callback_handler = Some(Arc::new(Handler {
+                line: Arc::clone(&line),
+                replies: run.replies.clone(),
+            }));
+        }
+        if streams.any() {
+            options.sink = Some(Arc::new(Sink { line, streams }));
+        }
+    }
+    Ok(options)
+}
+
+/// One run, to cancel it and to answer its calls.
+#[napi]
+#[derive(Default)]
+pub struct NativeRun {
+    cancel: CancelHandle,
+    replies: Replies,
+}
+
+#[napi]
+impl NativeRun {
+    /// A run that is yet to start.
+    #[napi(constructor, catch_unwind)]
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks it to end.
+    #[napi(catch_unwind)]
+    pub fn cancel(&self) {
+        self.cancel.cancel();
+    }
+
+    /// Answers a call with an encoded value. Nothing happens if nobody waits for it.
+    #[napi(catch_unwind)]
+    pub fn answer(&self, call: f64, value: Uint8Array) {
+        if let Some(reply) = self.replies.take(call) {
+            // What is wrong with the bytes, the guest is told.
+            let _ = reply.send_encoded(value.to_vec());
+        }
+    }
+
+    /// Answers a call with an error of the function.
+    #[napi(catch_unwind)]
+    pub fn fail(&self, call: f64, name: String, message: String) {
+        if let Some(reply) = self.replies.take(call) {
+            reply.send(Err(CallbackFailure::Raised { name, message }));
+        }
+    }
+
+    /// Suspends the run at this call.
+    #[napi(catch_unwind)]
+    pub fn suspend(&self, call: f64, reason: String) {
+        if let Some(reply) = self.replies.take(call) {
+            reply.send(Err(CallbackFailure::Suspend(reason)));
+        }
+    }
+
+    /// Answers a call whose arguments do not match its schema.
+    #[napi(catch_unwind)]
+    pub fn refuse(&self, call: f64, message: String) {
+        if let Some(reply) = self.replies.take(call) {
+            reply.send(Err(CallbackFailure::Arguments(message)));
+        }
+    }
+}

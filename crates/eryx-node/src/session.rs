@@ -1,0 +1,219 @@
+//! Sessions: what is asked of one is answered by an event with the number of the request.
+
+use std::sync::Arc;
+
+use eryx::{Answers, Error, Session, Value};
+use napi::bindgen_prelude::*;
+use napi_derive::napi;
+
+use crate::dispatch::{Answer, Dispatch, What};
+use crate::options::{NativeExecutionOptions, NativeSandboxOptions, timeout};
+use crate::to_js::{self, ErrorObject};
+use crate::{NativeRun, NativeRuntime, run};
+
+/// A session.
+#[napi]
+pub struct NativeSession {
+    session: Session,
+    has_callbacks: bool,
+    dispatch: Arc<Dispatch>,
+}
+
+#[napi]
+impl NativeSession {
+    /// Options come checked from `js/options.js`.
+    ///
+    /// # Errors
+    /// What only the core can check is wrong with them.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(runtime: &NativeRuntime, options: NativeSandboxOptions) -> Result<Self> {
+        let has_callbacks = options.callbacks.is_some();
+        let session = Session::new(&runtime.runtime, options.into_core()?)
+            .map_err(|error| to_js::thrown(&error))?;
+        Ok(Self {
+            session,
+            has_callbacks,
+            dispatch: Arc::clone(&runtime.dispatch),
+        })
+    }
+
+    /// Queues `code`. The end comes as an event with `id`. Returns an error if nothing was queued.
+    ///
+    /// # Errors
+    /// The encoded inputs are damaged.
+    #[napi(catch_unwind)]
+    pub fn execute(
+        &self,
+        id: u32,
+        code: String,
+        options: NativeExecutionOptions,
+        run: &NativeRun,
+    ) -> Result<Option<ErrorObject>> {
+        let options = run::options(options, run, &self.dispatch, id, self.has_callbacks)?;
+        let dispatch = Arc::clone(&self.dispatch);
+        let queued = self
+            .session
+            .spawn(code, options, move |outcome| dispatch.done(id, outcome));
+        Ok(queued.err().map(ErrorObject::from))
+    }
+
+    /// Starts over with a new interpreter.
+    #[napi(catch_unwind)]
+    pub fn reset(&self, id: u32) {
+        self.ask(id, |session| async move {
+            session.reset().await.map(|()| Answer::Nothing)
+        });
+    }
+
+    /// Removes the user's variables.
+    #[napi(catch_unwind)]
+    pub fn clear_state(&self, id: u32) {
+        self.ask(id, |session| async move {
+            session.clear_state().await.map(|()| Answer::Nothing)
+        });
+    }
+
+    /// The answer are bytes.
+    #[napi(catch_unwind)]
+    pub fn snapshot(&self, id: u32) {
+        self.ask(id, |session| async move {
+            session.snapshot().await.map(Answer::Bytes)
+        });
+    }
+
+    /// Puts a snapshot in place of the interpreter.
+    #[napi(catch_unwind)]
+    pub fn restore(&self, id: u32, snapshot: Uint8Array) {
+        let snapshot = snapshot.to_vec();
+        self.ask(id, |session| async move {
+            session.restore(snapshot).await.map(|()| Answer::Nothing)
+        });
+    }
+
+    /// Goes on with a suspended run, whose end comes as an event with `id`. `answers` are two encoded lists of pairs: results
+    /// and errors by number.
+    ///
+    /// # Errors
+    /// What only the core can check is wrong with the options.
+    #[napi(factory, catch_unwind)]
+    pub fn resume(
+        runtime: &NativeRuntime,
+        options: NativeSandboxOptions,
+        checkpoint: Uint8Array,
+        answers: Uint8Array,
+        id: u32,
+        execution: NativeExecutionOptions,
+        run: &NativeRun,
+    ) -> Result<Self> {
+        let has_callbacks = options.callbacks.is_some();
+        let dispatch = Arc::clone(&runtime.dispatch);
+        let execution = run::options(execution, run, &dispatch, id, has_callbacks)?;
+        let reporting = Arc::clone(&dispatch);
+        let session = Session::resume(
+            &runtime.runtime,
+            options.into_core()?,
+            checkpoint.to_vec(),
+            decoded(&answers)?,
+            execution,
+            move |outcome| reporting.done(id, outcome),
+        )
+        .map_err(|error| to_js::thrown(&error))?;
+        Ok(Self {
+            session,
+            has_callbacks,
+            dispatch,
+        })
+    }
+
+    /// The answer are `NativeSession`s.
+    #[napi(catch_unwind)]
+    pub fn fork(&self, id: u32, count: u32) {
+        let (dispatch, has_callbacks) = (Arc::clone(&self.dispatch), self.has_callbacks);
+        self.ask(id, move |session| async move {
+            let forks = session.fork(count as usize).await?;
+            let forks = forks.into_iter().map(|session| Self {
+                session,
+                has_callbacks,
+                dispatch: Arc::clone(&dispatch),
+            });
+            Ok(Answer::Sessions(forks.collect()))
+        });
+    }
+
+    /// Executions since the beginning or the last reset.
+    #[napi(getter, catch_unwind)]
+    #[expect(clippy::cast_precision_loss, reason = "a count of executions")]
+    #[must_use]
+    pub fn execution_count(&self) -> f64 {
+        self.session.execution_count() as f64
+    }
+
+    /// Milliseconds; negative is none.
+    #[napi(catch_unwind)]
+    pub fn set_execution_timeout(&self, limit: f64) {
+        self.session.set_execution_timeout(timeout(limit));
+    }
+
+    /// Refuses everything from now on and cancels what runs.
+    #[napi(catch_unwind)]
+    pub fn close(&self) {
+        self.session.close();
+    }
+
+    /// Runs `ask` and reports what it answers as the end of the request `id`.
+    fn ask<F>(&self, id: u32, ask: impl FnOnce(Session) -> F)
+    where
+        F: Future<Output = std::result::Result<Answer, Error>> + Send + 'static,
+    {
+        let dispatch = Arc::clone(&self.dispatch);
+        let answer = ask(self.session.clone());
+        eryx::spawn(async move {
+            let what = match answer.await {
+                Ok(answer) => What::Answered(answer),
+                Err(error) => What::Refused(Box::new(error)),
+            };
+            dispatch.report(id, what);
+        });
+    }
+}
+
+/// `[[[call, value], ..], [[call, text], ..]]`
+fn decoded(answers: &[u8]) -> Result<Answers> {
+    let mut made = Answers::default();
+    let Ok(Value::List(lists)) = Value::from_bytes(answers) else {
+        return Err(napi::Error::from_reason(
+            "ERYX_INTERNAL answers are not encoded as expected",
+        ));
+    };
+    let mut pairs = lists.into_iter().map(|list| match list {
+        Value::List(pairs) => pairs.into_iter().filter_map(pair).collect(),
+        _ => Vec::new(),
+    });
+    made.results = pairs.next().unwrap_or_default();
+    let errors = pairs.next().unwrap_or_default().into_iter();
+    made.errors = errors
+        .filter_map(|(call, text)| match text {
+            Value::String(text) => Some((call, text)),
+            _ => None,
+        })
+        .collect();
+    Ok(made)
+}
+
+fn pair(value: Value) -> Option<(u64, Value)> {
+    let Value::List(pair) = value else {
+        return None;
+    };
+    match <[Value; 2]>::try_from(pair).ok()? {
+        [Value::Int(call), value] => Some((u64::try_from(call).ok()?, value)),
+        _ => None,
+    }
+}
+
+impl Drop for NativeSession {
+    fn drop(&mut self) {
+        if self.dispatch.is_closed() {
+            self.session.close();
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What the host keeps of a guest beside its memory, as one value: for snapshots and checkpoints.
+
+use std::time::{Duration, Instant};
+
+use crate::callback::CallbackFailure;
+use crate::host::{Host, Open};
+use crate::instance::Instance;
+use crate::pool::Pool;
+use crate::snapshot::{self, Kind};
+use crate::{Arguments, Error, PendingCall, Suspension, Value, wire};
+
+/// Answers to the calls of a checkpoint, by their numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Answers {
+    /// What the calls return.
+    pub results: Vec<(u64, Value)>,
+    /// What they fail with: Python raises `CallbackError` with this text.
+    pub errors: Vec<(u64, String)>,
+}
+
+impl Answers {
+    /// The answer to one call. `None`: it is to be called again.
+    pub(crate) fn take(&mut self, call: u64) -> Option<Result<Value, CallbackFailure>> {
+        let of = |(id, _): &(u64, _)| *id == call;
+        if let Some(at) = self.results.iter().position(|(id, _)| *id == call) {
+            return Some(Ok(self.results.swap_remove(at).1));
+        }
+        let at = self.errors.iter().position(of)?;
+        Some(Err(CallbackFailure::Raised {
+            name: String::new(),
+            message: self.errors.swap_remove(at).1,
+        }))
+    }
+}
+
+/// The host's part of a snapshot.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    /// What the guest's monotonic clock shows.
+    pub(crate) clock: Duration,
+    pub(crate) executions: u64,
+    /// Open files, as `Files::to_value` lists them.
+    pub(crate) files: Value,
+    /// Trees of files that belong to the guest.
+    pub(crate) trees: Vec<Vec<u8>>,
+    pub(crate) last_call: u64,
+    pub(crate) open: Vec<Open>,
+}
+
+impl Default for Value {
+    fn default() -> Self {
+        Self::Null
+    }
+}
+
+impl Kept {
+    pub(crate) fn of(host: &Host, executions: u64, trees: Vec<Vec<u8>>) -> Self {
+        Self {
+            clock: host.started.elapsed(),
+            executions,
+            files: host.files.to_value(),
+            trees,
+            last_call: host.calls.last(),
+            open: host.calls.open(),
+        }
+    }
+
+    pub(crate) fn to_value(&self) -> Value {
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX).into();
+        let open = self.open.iter().map(|open| {
+            Value::List(vec![
+                number(open.call),
+                open.name.as_str().into(),
+                open.arguments.as_slice().into(),
+            ])
+        });
+        Value::List(vec![
+            number(u64::try_from(self.clock.as_nanos()).unwrap_or(u64::MAX)),
+            number(self.executions),
+            self.files.clone(),
+            Value::List(
+                self.trees
+                    .iter()
+                    .map(|tree| tree.as_slice().into())
+                    .collect(),
+            ),
+            number(self.last_call),
+            Value::List(open.collect()),
+        ])
+    }
+
+    /// `None` if `value` is not what [`Kept::to_value`] makes.
+    pub(crate) fn from_value(value: Value) -> Option<Self> {
+        let [clock, executions, files, trees, last_call, open] = fields(value)?;
+        let (Value::List(trees), Value::List(open)) = (trees, open) else {
+            return None;
+        };
+        let trees = trees.into_iter().map(bytes).collect::<Option<_>>()?;
+        let open: Vec<Open> = open.into_iter().map(open_call).collect::<Option<_>>()?;
+        let last_call = number(&last_call)?;
+        if open
+            .iter()
+            .any(|open| open.call == 0 || open.call > last_call)
+        {
+            return None;
+        }
+        Some(Self {
+            clock: Duration::from_nanos(number(&clock)?),
+            executions: number(&executions)?,
+            files,
+            trees,
+            last_call,
+            open,
+        })
+    }
+
+    /// When the guest's clock was at zero, if it shows the same time now. A time before the host's clock began cannot be said;
+    /// then it starts again.
+    pub(crate) fn started(&self) -> Instant {
+        let now = Instant::now();
+        now.checked_sub(self.clock).unwrap_or(now)
+    }
+}
+
+fn fields<const N: usize>(value: Value) -> Option<[Value; N]> {
+    match value {
+        Value::List(fields) => fields.try_into().ok(),
+        _ => None,
+    }
+}
+
+fn bytes(value: Value) -> Option<Vec<u8>> {
+    match value {
+        Value::Bytes(bytes) => Some(bytes),
+        _ => None,
+    }
+}
+
+fn number(value: &Value) -> Option<u64> {
+    match value {
+        Value::Int(number) => u64::try_from(*number).ok(),
+        _ => None,
+    }
+}
+
+fn open_call(value: Value) -> Option<Open> {
+    let [call, Value::String(name), Value::Bytes(arguments)] = fields(value)? else {
+        return None;
+    };
+    wire::check_call(&arguments).ok()?;
+    Some(Open {
+        call: number(&call)?,
+        name,
+        arguments,
+    })
+}
+
+/// The error of a suspended run, with the checkpoint to go on from.
+pub(crate) fn suspend(
+    instance: &mut Instance,
+    pool: &Pool,
+    runtime: &[u8; 32],
+    executions: u64,
+    trees: Vec<Vec<u8>>,
+) -> Error {
+    let reason = instance
+        .host()
+        .calls
+        .suspended()
+        .unwrap_or_default()
+        .to_owned();
+    let kept = Kept::of(instance.host(), executions, trees);
+    let taken = snapshot::take(
+        instance.slot(),
+        pool.image(),
+        pool.strategy(),
+        runtime,
+        Kind::Checkpoint,
+        &kept.to_value(),
+    );
+    match taken {
+        Ok(checkpoint) => Error::Suspended(Box::new(Suspension {
+            reason,
+            pending: kept.open.into_iter().map(pending).collect(),
+            checkpoint,
+        })),
+        Err(error) => Error::Internal(format!("the checkpoint could not be made: {error}")),
+    }
+}
+
+fn pending(open: Open) -> PendingCall {
+    let Arguments { positional, named } =
+        crate::callback::decode(&open.arguments).unwrap_or_default();
+    PendingCall {
+        id: open.call,
+        name: open.name,
+        args: positional,
+        kwargs: named,
+    }
+}

@@ -1,0 +1,85 @@
+//! Open files as values: for snapshots, which outlive the tree that they were opened in.
+
+use crate::Value;
+
+use super::{Descriptor, Files, MAX_OPEN, OpenNode, ROOT_FD};
+
+/// Paths in a snapshot beyond so many bytes are those of no file.
+const MAX_PATH: usize = 4096;
+
+impl Files {
+    /// The descriptors that a snapshot keeps: `[[fd, path, offset, flags, readable, writable], ..]`.
+    pub(crate) fn to_value(&self) -> Value {
+        let open = self.open.iter().enumerate();
+        let listed = open.filter_map(|(fd, descriptor)| match descriptor {
+            Some(Descriptor::Node(node)) if fd != ROOT_FD as usize => Some(Value::List(vec![
+                i64::try_from(fd).ok()?.into(),
+                (*node.path).into(),
+                i64::try_from(node.offset).ok()?.into(),
+                u32::from(node.flags).into(),
+                node.readable.into(),
+                node.writable.into(),
+            ])),
+            _ => None,
+        });
+        Value::List(listed.collect())
+    }
+
+    /// Opens what a snapshot lists, by path. What is not there any more, or is not as it says, stays closed: Python then sees
+    /// `OSError` EBADF.
+    pub(crate) fn reopen(&mut self, listed: &Value) {
+        let Value::List(listed) = listed else { return };
+        for entry in listed.iter().take(MAX_OPEN) {
+            if let Some((fd, node)) = self.reopened(entry) {
+                self.put(fd, node);
+            }
+        }
+    }
+
+    fn reopened(&self, entry: &Value) -> Option<(usize, OpenNode)> {
+        let Value::List(fields) = entry else {
+            return None;
+        };
+        let [
+            Value::Int(fd),
+            Value::String(path),
+            Value::Int(offset),
+            Value::Int(flags),
+            Value::Bool(readable),
+            Value::Bool(writable),
+        ] = fields.as_slice()
+        else {
+            return None;
+        };
+        let fd = usize::try_from(*fd).ok()?;
+        if fd <= ROOT_FD as usize || fd >= MAX_OPEN || path.len() > MAX_PATH {
+            return None;
+        }
+        let at = self
+            .namespace
+            .resolve(self.namespace.root(), path, true)
+            .ok()?;
+        if *writable && self.namespace.fs(at).is_read_only() {
+            return None;
+        }
+        let node = OpenNode {
+            at,
+            offset: u64::try_from(*offset).ok()?,
+            flags: u16::try_from(*flags).ok()?,
+            readable: *readable,
+            writable: *writable,
+            path: path.as_str().into(),
+        };
+        Some((fd, node))
+    }
+
+    fn put(&mut self, fd: usize, node: OpenNode) {
+        if self.open.len() <= fd {
+            self.open.resize(fd + 1, None);
+        }
+        if self.open[fd].is_none() {
+            self.namespace.fs(node.at).opened(node.at.node);
+            self.open[fd] = Some(Descriptor::Node(node));
+        }
+    }
+}

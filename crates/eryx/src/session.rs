@@ -1,0 +1,550 @@
+//! [`Session`]: an interpreter that lives from one execution to the next.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::checkpoint::Kept;
+use crate::host::RunState;
+use crate::instance::{Begin, Condition, Ended, Instance};
+use crate::live::Live;
+use crate::pool::Pool;
+use crate::sandbox::{CancelOnDrop, Outcome};
+use crate::setup::Setup;
+use crate::snapshot::Kind;
+use crate::{
+    Answers, CancelHandle, Error, ExecutionError, ExecutionOptions, Runtime, SandboxOptions,
+    outcome, request, workers,
+};
+
+/// Forks that one call makes at most.
+pub const MAX_FORKS: usize = 10_000;
+
+/// Keeps its interpreter between executions. What is asked of it happens in the order of the calls. Clones share one
+/// session.
+///
+/// After a failure it can be used at once. An execution that had to be cut off leaves nothing behind: the interpreter is
+/// again in the state before it; files keep what was written.
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
+
+struct Inner {
+    setup: Arc<Setup>,
+    queue: Mutex<Queue>,
+    executions: AtomicU64,
+    /// In place of the limit of the options.
+    timeout: Mutex<Option<Option<Duration>>>,
+}
+
+/// What is still to be done. Whoever takes `guest` out does it, and puts the guest back.
+struct Queue {
+    jobs: VecDeque<Job>,
+    /// `None`: jobs are being done.
+    guest: Option<Guest>,
+    closed: bool,
+    /// Of the execution that runs.
+    running: Option<CancelHandle>,
+}
+
+/// The session's interpreter; none before the first execution and after a reset.
+type Guest = Option<Live>;
+type Done = Pin<Box<dyn Future<Output = Guest> + Send>>;
+/// Something to do with the guest. Given `None` in place of the session, it reports that the session is closed.
+type Job = Box<dyn FnOnce(Option<Arc<Inner>>, Guest) -> Done + Send>;
+
+/// One execution.
+struct Run<'a> {
+    state: RunState,
+    begin: Begin<'a>,
+    started: Instant,
+    cancel: CancelHandle,
+}
+
+/// What is to be done now.
+enum Next {
+    Job(Job, Guest, bool),
+    Rest(Guest),
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Session").field(&self.0.setup).finish()
+    }
+}
+
+impl Session {
+    /// A session with these options. Starts nothing.
+    ///
+    /// # Errors
+    /// As for [`Sandbox::new`](crate::Sandbox::new).
+    pub fn new(runtime: &Runtime, options: SandboxOptions) -> Result<Self, Error> {
+        Ok(Self::with(Arc::new(Setup::new(runtime, options)?), None, 0))
+    }
+
+    fn with(setup: Arc<Setup>, guest: Guest, executions: u64) -> Self {
+        Self(Arc::new(Inner {
+            setup,
+            queue: Mutex::new(Queue {
+                jobs: VecDeque::new(),
+                guest: Some(guest),
+                closed: false,
+                running: None,
+            }),
+            executions: AtomicU64::new(executions),
+            timeout: Mutex::default(),
+        }))
+    }
+
+    /// Runs `code` to its end, when all that was asked before is done. Dropping the future cancels the run.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn execute(&self, code: impl Into<String>, options: ExecutionOptions) -> Outcome {
+        let (sender, receiver) = oneshot::channel();
+        let cancel = CancelOnDrop::new(options.cancel.clone());
+        self.spawn(code, options, move |outcome| drop(sender.send(outcome)))?;
+        let outcome = receiver.await.unwrap_or_else(|_| Err(dropped().into()));
+        cancel.forget();
+        outcome
+    }
+
+    /// Queues `code` and returns. `done` is called with the outcome, from one of the worker threads; it must be short.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] or [`Error::Closed`]: nothing was queued and `done` is not called.
+    pub fn spawn(
+        &self,
+        code: impl Into<String>,
+        options: ExecutionOptions,
+        done: impl FnOnce(Outcome) + Send + 'static,
+    ) -> Result<(), Error> {
+        let code = code.into();
+        options.check(&code, &self.0.setup.config)?;
+        self.push(Box::new(move |inner, guest| {
+            Box::pin(async move {
+                match inner {
+                    Some(inner) => inner.execute(guest, code, options, done).await,
+                    None => {
+                        done(Err(Error::Closed.into()));
+                        guest
+                    }
+                }
+            })
+        }))
+    }
+
+    /// Starts over with a new interpreter. Files stay. [`Session::execution_count`] is 0 again.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn reset(&self) -> Result<(), Error> {
+        self.request(|inner, guest| {
+            Box::pin(async move {
+                inner.discard(guest).await;
+                inner.executions.store(0, Ordering::Relaxed);
+                (None, Ok(()))
+            })
+        })
+        .await
+    }
+
+    /// Removes the variables of the user's code. Imported modules stay loaded; callbacks and what libraries define stay.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn clear_state(&self) -> Result<(), Error> {
+        self.request(|inner, guest| {
+            Box::pin(async move {
+                let Some(mut live) = guest else {
+                    return (None, Ok(()));
+                };
+                let cleared = inner.clear(&mut live).await;
+                (Some(live), cleared)
+            })
+        })
+        .await
+    }
+
+    /// So many copies of this session as it is when all that was asked before is done. They share its memory until they
+    /// write.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::InvalidArgument`] for more than [`MAX_FORKS`], [`Error::Initialization`] if the
+    /// machine has no room.
+    pub async fn fork(&self, count: usize) -> Result<Vec<Self>, Error> {
+        if count > MAX_FORKS {
+            return Err(Error::InvalidArgument(format!(
+                "fork: expected at most {MAX_FORKS} forks, got {count}"
+            )));
+        }
+        self.request(move |inner, guest| {
+            Box::pin(async move {
+                let Some(mut live) = guest else {
+                    let forks = (0..count).map(|_| inner.sibling(None)).collect();
+                    return (None, Ok(forks));
+                };
+                let forks = match inner.pool().await {
+                    Ok(pool) => live.fork(pool, count),
+                    Err(error) => Err(error),
+                };
+                let forks = forks.map(|forks| {
+                    let forks = forks.into_iter();
+                    forks.map(|fork| inner.sibling(Some(fork))).collect()
+                });
+                (Some(live), forks)
+            })
+        })
+        .await
+    }
+
+    /// The whole interpreter as bytes: a compressed difference to the runtime's image.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn snapshot(&self) -> Result<Vec<u8>, Error> {
+        self.request(|inner, guest| {
+            Box::pin(async move {
+                let mut live = match inner.ready(guest).await {
+                    Ok(live) => live,
+                    Err(error) => return (None, Err(error)),
+                };
+                let executions = inner.executions.load(Ordering::Relaxed);
+                let taken = match inner.pool().await {
+                    Ok(pool) => live.snapshot(&inner.setup, pool, executions),
+                    Err(error) => Err(error),
+                };
+                (Some(live), taken)
+            })
+        })
+        .await
+    }
+
+    /// Puts a snapshot in place of the interpreter. The bytes may come from anywhere.
+    ///
+    /// # Errors
+    /// [`Error::Snapshot`]: the session is as before. [`Error::Closed`].
+    pub async fn restore(&self, snapshot: Vec<u8>) -> Result<(), Error> {
+        self.request(move |inner, guest| {
+            Box::pin(async move {
+                match inner.restored(&snapshot).await {
+                    Ok((live, kept)) => {
+                        inner.discard(guest).await;
+                        inner.executions.store(kept.executions, Ordering::Relaxed);
+                        (Some(live), Ok(()))
+                    }
+                    Err(error) => (guest, Err(error)),
+                }
+            })
+        })
+        .await
+    }
+
+    /// Goes on with a run that was suspended, in a session of its own. `done` is called with its outcome; unless that is a
+    /// success, the session is closed.
+    ///
+    /// # Errors
+    /// As for [`Session::new`].
+    pub fn resume(
+        runtime: &Runtime,
+        options: SandboxOptions,
+        checkpoint: Vec<u8>,
+        answers: Answers,
+        execution: ExecutionOptions,
+        done: impl FnOnce(Outcome) + Send + 'static,
+    ) -> Result<Self, Error> {
+        let session = Self::new(runtime, options)?;
+        session.push(Box::new(move |inner, guest| {
+            Box::pin(async move {
+                match inner {
+                    Some(inner) => inner.resume(&checkpoint, answers, execution, done).await,
+                    None => {
+                        done(Err(Error::Closed.into()));
+                        guest
+                    }
+                }
+            })
+        }))?;
+        Ok(session)
+    }
+
+    /// How many executions ran since the session began or was reset, however they ended.
+    #[must_use]
+    pub fn execution_count(&self) -> u64 {
+        self.0.executions.load(Ordering::Relaxed)
+    }
+
+    /// Sets the limit of later executions that bring none of their own.
+    pub fn set_execution_timeout(&self, timeout: Option<Duration>) {
+        *self.0.timeout() = Some(timeout);
+    }
+
+    /// Refuses everything from now on, cancels what runs, and drops what is queued.
+    pub fn close(&self) {
+        let mut queue = self.0.queue();
+        queue.closed = true;
+        if let Some(running) = &queue.running {
+            running.cancel();
+        }
+        let idle = queue.guest.is_some();
+        drop(queue);
+        if idle {
+            self.0.start();
+        }
+    }
+
+    /// Queues `job`, and waits for what it answers.
+    async fn request<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(
+            Arc<Inner>,
+            Guest,
+        ) -> Pin<Box<dyn Future<Output = (Guest, Result<T, Error>)> + Send>>
+        + Send
+        + 'static,
+    ) -> Result<T, Error> {
+        let (sender, receiver) = oneshot::channel();
+        self.push(Box::new(move |inner, guest| {
+            Box::pin(async move {
+                let (guest, answer) = match inner {
+                    Some(inner) => job(inner, guest).await,
+                    None => (guest, Err(Error::Closed)),
+                };
+                drop(sender.send(answer));
+                guest
+            })
+        }))?;
+        receiver.await.unwrap_or_else(|_| Err(dropped()))
+    }
+
+    fn push(&self, job: Job) -> Result<(), Error> {
+        let mut queue = self.0.queue();
+        if queue.closed {
+            return Err(Error::Closed);
+        }
+        queue.jobs.push_back(job);
+        let idle = queue.guest.is_some();
+        drop(queue);
+        if idle {
+            self.0.start();
+        }
+        Ok(())
+    }
+}
+
+fn dropped() -> Error {
+    Error::Internal("what was asked of the session was dropped".into())
+}
+
+impl Inner {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn timeout(&self) -> MutexGuard<'_, Option<Option<Duration>>> {
+        self.timeout.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does what is queued, unless somebody is at it.
+    fn start(self: &Arc<Self>) {
+        let inner = Arc::clone(self);
+        let Some(guest) = self.queue().guest.take() else {
+            return;
+        };
+        workers::runtime().spawn(inner.work(guest));
+    }
+
+    async fn work(self: Arc<Self>, mut guest: Guest) {
+        loop {
+            let (job, closed) = match self.next(guest) {
+                Next::Job(job, kept, closed) => {
+                    guest = kept;
+                    (job, closed)
+                }
+                Next::Rest(left) => return self.discard(left).await,
+            };
+            let inner = (!closed).then(|| Arc::clone(&self));
+            guest = job(inner, guest).await;
+        }
+    }
+
+    /// The next job. If there is none, the guest is put back; what is left of it when the session is closed is returned.
+    fn next(&self, mut guest: Guest) -> Next {
+        let mut queue = self.queue();
+        let closed = queue.closed;
+        if let Some(job) = queue.jobs.pop_front() {
+            return Next::Job(job, guest, closed);
+        }
+        let left = if closed { guest.take() } else { None };
+        queue.guest = Some(guest);
+        Next::Rest(left)
+    }
+
+    /// Another session of the same options.
+    fn sibling(&self, guest: Guest) -> Session {
+        let session = Session::with(
+            Arc::clone(&self.setup),
+            guest,
+            self.executions.load(Ordering::Relaxed),
+        );
+        *session.0.timeout() = *self.timeout();
+        session
+    }
+
+    async fn pool(&self) -> Result<&Pool, Error> {
+        self.setup
+            .pool(&CancelHandle::new(), &mut Instant::now())
+            .await
+    }
+
+    async fn discard(&self, guest: Guest) {
+        if let Some(live) = guest
+            && let Ok(pool) = self.pool().await
+        {
+            live.end(pool);
+        }
+    }
+
+    /// The guest, or a new one.
+    async fn ready(&self, guest: Guest) -> Result<Live, Error> {
+        match guest {
+            Some(live) => Ok(live),
+            None => Live::new(&self.setup, self.pool().await?).await,
+        }
+    }
+
+    async fn restored(&self, snapshot: &[u8]) -> Result<(Live, Kept), Error> {
+        Live::restored(&self.setup, self.pool().await?, snapshot, Kind::Rest).await
+    }
+
+    async fn resume(
+        &self,
+        checkpoint: &[u8],
+        mut answers: Answers,
+        mut options: ExecutionOptions,
+        done: impl FnOnce(Outcome),
+    ) -> Guest {
+        options.timeout = options.timeout.or(*self.timeout());
+        let ready = async {
+            let pool = self.pool().await?;
+            let setup = &self.setup;
+            let (live, kept) = Live::restored(setup, pool, checkpoint, Kind::Checkpoint).await?;
+            Ok::<_, Error>((pool, live, kept))
+        };
+        let (pool, live, kept) = match ready.await {
+            Ok(ready) => ready,
+            Err(error) => {
+                done(Err(error.into()));
+                return None;
+            }
+        };
+        self.executions.store(kept.executions, Ordering::Relaxed);
+        let started = Instant::now();
+        let mut state = self.setup.state(&options, None, started);
+        let answer = |call| answers.take(call);
+        state.calls.take_up(kept.last_call, kept.open, answer);
+        let run = Run {
+            state,
+            begin: Begin::Waiting,
+            started,
+            cancel: options.cancel,
+        };
+        self.run(live, pool, run, done).await
+    }
+
+    /// Runs a guest to the end of an execution.
+    async fn run(
+        &self,
+        mut live: Live,
+        pool: &Pool,
+        run: Run<'_>,
+        done: impl FnOnce(Outcome),
+    ) -> Guest {
+        self.queue().running = Some(run.cancel);
+        let settle = |instance: &mut Instance, mut ended: Ended| {
+            if ended.condition == Condition::Suspended {
+                let executions = self.executions.load(Ordering::Relaxed);
+                ended.result = Err(self.setup.suspend(instance, pool, executions, Vec::new()));
+            }
+            outcome::of(instance, ended, run.started)
+        };
+        let done = |outcome, state_lost| {
+            self.queue().running = None;
+            done(with_state(outcome, state_lost));
+        };
+        let kept = live.run(pool, run.state, run.begin, settle, done).await;
+        kept.then_some(live)
+    }
+
+    async fn execute(
+        &self,
+        guest: Guest,
+        code: String,
+        mut options: ExecutionOptions,
+        done: impl FnOnce(Outcome),
+    ) -> Guest {
+        let mut started = Instant::now();
+        options.timeout = options.timeout.or(*self.timeout());
+        let ready = async {
+            let pool = self.setup.pool(&options.cancel, &mut started).await?;
+            let live = match guest {
+                Some(live) => live,
+                None => Live::new(&self.setup, pool).await?,
+            };
+            Ok::<_, Error>((pool, live))
+        };
+        let (pool, live) = match ready.await {
+            Ok(ready) => ready,
+            // Only a session that has no guest yet comes here.
+            Err(error) => {
+                done(Err(error.into()));
+                return None;
+            }
+        };
+        let config = &self.setup.config;
+        let start = request::Start {
+            fresh: live.fresh,
+            reseed: live.reseed,
+        };
+        let request = request::encode(code, &mut options, config, start)
+            .and_then(|request| request::complete(request, config, start));
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => {
+                done(Err(error.into()));
+                return Some(live);
+            }
+        };
+        self.executions.fetch_add(1, Ordering::Relaxed);
+        let run = Run {
+            state: self.setup.state(&options, None, started),
+            begin: Begin::Request(&request),
+            started,
+            cancel: options.cancel,
+        };
+        self.run(live, pool, run, done).await
+    }
+
+    async fn clear(&self, live: &mut Live) -> Result<(), Error> {
+        let pool = self.pool().await?;
+        let options = ExecutionOptions::default();
+        let state = self.setup.state(&options, None, Instant::now());
+        let request = request::encode_clear()?;
+        let mut result = Ok(());
+        let settle = |_: &mut Instance, ended: Ended| ended.result;
+        let begin = Begin::Request(&request);
+        live.run(pool, state, begin, settle, |ended, _| result = ended)
+            .await;
+        result
+    }
+}
+
+fn with_state(outcome: Outcome, state_lost: bool) -> Outcome {
+    outcome.map_err(|error| ExecutionError {
+        state_lost,
+        ..error
+    })
+}

@@ -1,0 +1,162 @@
+//! What sandboxes and sessions are made of: a runtime and checked options, and what a run needs of them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use eryx_vfs::{MemoryFs, Namespace};
+
+use crate::config::SandboxConfig;
+use crate::engine::Metering;
+use crate::host::{Calls, RunState};
+use crate::instance::{Begin, Instance};
+use crate::interrupt::Interrupt;
+use crate::outcome::Report;
+use crate::output::Output;
+use crate::pool::Pool;
+use crate::{
+    CancelHandle, Error, ExecutionOptions, Runtime, SandboxOptions, Value, checkpoint, request,
+};
+
+/// Shared by all runs of a sandbox or session.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) runtime: Runtime,
+    pub(crate) config: SandboxConfig,
+}
+
+impl Setup {
+    /// Checks options. Starts nothing.
+    pub(crate) fn new(runtime: &Runtime, options: SandboxOptions) -> Result<Self, Error> {
+        let config = SandboxConfig::new(options, runtime.builtins())?;
+        let floor = runtime.memory_floor();
+        if let Some(limit) = config
+            .limits
+            .max_memory_bytes
+            .filter(|&limit| limit < floor)
+        {
+            return Err(Error::Initialization(format!(
+                "maxMemoryBytes: {limit} bytes are less than the {floor} that the interpreter itself takes"
+            )));
+        }
+        Ok(Self {
+            runtime: runtime.clone(),
+            config,
+        })
+    }
+
+    /// Where guests come from. Compiles the libraries and the code that counts, if that is wanted and was not done yet.
+    /// `started` moves on past that: what the first run prepares for all is not its time.
+    pub(crate) async fn pool(
+        &self,
+        cancel: &CancelHandle,
+        started: &mut Instant,
+    ) -> Result<&Pool, Error> {
+        let metering = if self.config.limits.max_fuel.is_some() {
+            Metering::Fuel
+        } else {
+            Metering::Off
+        };
+        let pool = self.runtime.pool(metering)?;
+        let compiles = self.config.libraries.to_compile().is_some();
+        self.compile_libraries(pool, cancel).await?;
+        if compiles || metering == Metering::Fuel {
+            *started = Instant::now();
+        }
+        Ok(pool)
+    }
+
+    /// Compiles the libraries, if that was not done yet, in a guest that runs nothing else.
+    async fn compile_libraries(&self, pool: &Pool, cancel: &CancelHandle) -> Result<(), Error> {
+        let Some(sources) = self.config.libraries.to_compile() else {
+            return Ok(());
+        };
+        let request = request::encode_compile(sources)?;
+        let mut instance = pool.take().await?;
+        let options = ExecutionOptions {
+            timeout: Some(None),
+            cancel: cancel.clone(),
+            ..ExecutionOptions::default()
+        };
+        let files = Some(self.files().1);
+        let state = self.state(&options, files, Instant::now());
+        let ended = instance.run(state, Begin::Request(&request), None).await;
+        let condition = ended.condition;
+        let report = ended
+            .result
+            .map(|()| Report::new(std::mem::take(&mut instance.host().delivered)));
+        pool.will_return();
+        pool.give_back(instance, condition);
+        match report? {
+            Report {
+                failure: Some(failure),
+                ..
+            } => Err(Error::Initialization(format!(
+                "libraries: {}",
+                failure.traceback
+            ))),
+            report => self
+                .config
+                .libraries
+                .compiled(report.result.unwrap_or(Value::Null)),
+        }
+    }
+
+    /// The error of a run that a callback suspended.
+    pub(crate) fn suspend(
+        &self,
+        instance: &mut Instance,
+        pool: &Pool,
+        executions: u64,
+        trees: Vec<Vec<u8>>,
+    ) -> Error {
+        let runtime = self.runtime.identity();
+        checkpoint::suspend(instance, pool, &runtime, executions, trees)
+    }
+
+    /// The files of a new guest, and among them the tree at `/`, which is its own.
+    pub(crate) fn files(&self) -> (Arc<MemoryFs>, Namespace) {
+        self.runtime
+            .namespace(self.config.limits.max_vfs_bytes.unwrap_or(u64::MAX))
+    }
+
+    /// What a run brings with it. Without files, the guest goes on with those it has.
+    pub(crate) fn state(
+        &self,
+        options: &ExecutionOptions,
+        files: Option<Namespace>,
+        started: Instant,
+    ) -> RunState {
+        let limits = &self.config.limits;
+        let mut output = Output::new(limits.max_output_bytes, options.sink.clone());
+        if options.trace {
+            output.collect_trace();
+        }
+        RunState {
+            files,
+            stdin: options.stdin.as_slice().into(),
+            output,
+            interrupt: Interrupt::new(started, self.timeout(options), options.cancel.clone()),
+            calls: Calls::new(
+                Arc::clone(&self.config.callbacks),
+                options.callback_handler.clone(),
+                limits.max_callback_invocations,
+            ),
+            max_memory: self.max_memory(),
+            frozen: false,
+        }
+    }
+
+    /// Bytes of linear memory that a guest may have.
+    pub(crate) fn max_memory(&self) -> usize {
+        let limit = self.config.limits.max_memory_bytes;
+        limit
+            .and_then(|limit| usize::try_from(limit).ok())
+            .unwrap_or(usize::MAX)
+    }
+
+    fn timeout(&self, options: &ExecutionOptions) -> Option<Duration> {
+        options
+            .timeout
+            .unwrap_or(self.config.limits.execution_timeout)
+    }
+}

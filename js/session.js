@@ -1,0 +1,162 @@
+import { checkBytes, checkCount, checkMilliseconds } from "./check.js";
+import { closed, translated } from "./errors.js";
+import { checkCode, Execution, ExecutionHandle } from "./execution.js";
+import { addon, runtime } from "./native.js";
+import { executionOptions, resumeOptions, sandboxOptions } from "./options.js";
+import { ask } from "./pending.js";
+import { typeStubs } from "./stubs.js";
+
+/** Forks of one call, as in the core. */
+const MAX_FORKS = 10_000;
+
+/** Makes a Session of the addon's one, which has the options of `like`. */
+const FORK = Symbol("fork");
+
+/** Keeps its interpreter between execute() calls; calls are queued in order. */
+export class Session {
+  #native;
+  #settings;
+  #timeout;
+  #pending = new Set();
+  #closed = false;
+
+  constructor(options, fork) {
+    if (fork?.[FORK] === undefined) {
+      const { native, limits, ...settings } = sandboxOptions(options);
+      this.#native = translated(
+        () => new addon.NativeSession(runtime(), native),
+      );
+      this.#settings = settings;
+      this.#timeout = limits.executionTimeoutMs;
+    } else {
+      [this.#native, this.#settings, this.#timeout] = fork[FORK];
+    }
+  }
+
+  async execute(code, options) {
+    return this.#start(code, options).promise;
+  }
+
+  executeCancellable(code, options) {
+    return new ExecutionHandle(this.#start(code, options));
+  }
+
+  #start(code, options) {
+    const source = checkCode(code);
+    const checked = executionOptions(options, this.#settings.inherited);
+    this.#refuseClosed();
+    const begin = (id, native, run) =>
+      this.#native.execute(id, source, native, run);
+    const { callbacks } = this.#settings;
+    const execution = new Execution(begin, callbacks, checked);
+    this.#remember(execution.promise);
+    return execution;
+  }
+
+  #refuseClosed() {
+    if (this.#closed) throw closed("session");
+  }
+
+  #remember(promise) {
+    this.#pending.add(promise);
+    const forget = () => this.#pending.delete(promise);
+    promise.then(forget, forget);
+  }
+
+  /** Asks the addon for something that an event answers. */
+  #ask(start) {
+    this.#refuseClosed();
+    const promise = ask(start);
+    this.#remember(promise);
+    return promise;
+  }
+
+  async reset() {
+    await this.#ask((id) => this.#native.reset(id));
+  }
+
+  async clearState() {
+    await this.#ask((id) => this.#native.clearState(id));
+  }
+
+  async snapshotState() {
+    return this.#ask((id) => this.#native.snapshot(id));
+  }
+
+  async restoreState(snapshot) {
+    const bytes = checkBytes("snapshot", snapshot);
+    await this.#ask((id) => this.#native.restore(id, bytes));
+  }
+
+  /** Continues an execution that was suspended. */
+  static async resume(checkpoint, options) {
+    const bytes = checkBytes("checkpoint", checkpoint);
+    const { session, execution, answers } = resumeOptions(options);
+    const { native, limits, ...settings } = sandboxOptions(session);
+    const checked = executionOptions(execution, settings.inherited);
+    let made;
+    const begin = (id, executing, run) => {
+      made = addon.NativeSession.resume(
+        runtime(),
+        native,
+        bytes,
+        answers,
+        id,
+        executing,
+        run,
+      );
+      return null;
+    };
+    const { promise } = new Execution(begin, settings.callbacks, checked);
+    try {
+      const result = await promise;
+      const fork = [made, settings, limits.executionTimeoutMs];
+      return { session: new Session(undefined, { [FORK]: fork }), result };
+    } catch (error) {
+      made?.close();
+      throw error;
+    }
+  }
+
+  async fork(count) {
+    const wanted =
+      count === undefined ? 1 : checkCount("count", count, MAX_FORKS);
+    const natives = await this.#ask((id) => this.#native.fork(id, wanted));
+    const forks = natives.map(
+      (native) =>
+        new Session(undefined, {
+          [FORK]: [native, this.#settings, this.#timeout],
+        }),
+    );
+    return count === undefined ? forks[0] : forks;
+  }
+
+  get executionCount() {
+    return this.#native.executionCount;
+  }
+
+  get executionTimeoutMs() {
+    return this.#timeout;
+  }
+
+  set executionTimeoutMs(limit) {
+    this.#timeout =
+      limit === null ? null : checkMilliseconds("executionTimeoutMs", limit);
+    this.#native.setExecutionTimeout(limit ?? -1);
+  }
+
+  get typeStubs() {
+    return typeStubs(this.#settings.callbacks, this.#settings.stubs);
+  }
+
+  /** Cancels what runs, drops what is queued, and resolves when all of it has ended. */
+  async close() {
+    this.#closed = true;
+    this.#native.close();
+    await Promise.allSettled(this.#pending);
+  }
+
+  async [Symbol.asyncDispose]() {
+    await this.close();
+  }
+}
