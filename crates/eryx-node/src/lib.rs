@@ -12,6 +12,7 @@
 mod callbacks;
 mod dispatch;
 mod options;
+mod storage;
 mod to_js;
 
 use std::path::Path;
@@ -24,6 +25,7 @@ use napi_derive::napi;
 use crate::callbacks::{Handler, Replies};
 use crate::dispatch::{Dispatch, Line, Sink};
 use crate::options::{NativeExecutionOptions, NativeSandboxOptions};
+use crate::storage::NativeStorage;
 use crate::to_js::ErrorObject;
 
 /// The loaded runtime, and where this environment's events go.
@@ -77,9 +79,13 @@ impl NativeSandbox {
     /// # Errors
     /// What only the core can check is wrong with them.
     #[napi(constructor, catch_unwind)]
-    pub fn new(runtime: &NativeRuntime, options: NativeSandboxOptions) -> Result<Self> {
+    pub fn new(
+        runtime: &NativeRuntime,
+        options: NativeSandboxOptions,
+        vfs: Option<&NativeStorage>,
+    ) -> Result<Self> {
         let has_callbacks = options.callbacks.is_some();
-        let sandbox = Sandbox::new(&runtime.runtime, options.into_core()?)
+        let sandbox = Sandbox::new(&runtime.runtime, options.into_core(vfs)?)
             .map_err(|error| to_js::thrown(&error))?;
         Ok(Self {
             sandbox,

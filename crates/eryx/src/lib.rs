@@ -35,6 +35,7 @@ mod interrupt;
 mod library;
 mod limits;
 pub mod manifest;
+mod mounts;
 mod outcome;
 mod output;
 mod pool;
@@ -42,6 +43,7 @@ mod request;
 mod runtime;
 mod sandbox;
 mod slot;
+mod storage;
 mod trace;
 mod value;
 mod wire;
@@ -54,13 +56,18 @@ pub use callback::{
 pub use config::{ExecutionOptions, MAX_CODE_BYTES, SandboxOptions};
 pub use engine::CPU_BASELINE;
 pub use error::{Error, ExecutionError, PythonError, PythonFrame};
+pub use eryx_vfs::Error as FileError;
 pub use interrupt::CancelHandle;
 pub use limits::{Limit, ResourceLimits};
+pub use mounts::Volume;
 pub use num_bigint::BigInt;
 pub use outcome::ExecutionResult;
 pub use output::{ExecutionOutput, OutputSink, Stream};
 pub use runtime::Runtime;
 pub use sandbox::{Outcome, Sandbox};
 pub use slot::RestoreStrategy;
+pub use storage::{
+    DEFAULT_RESTORED_BYTES, Storage, StorageEntry, StorageError, StorageKind, StorageMetadata,
+};
 pub use trace::{TraceEvent, TraceKind};
 pub use value::{Value, WireError};

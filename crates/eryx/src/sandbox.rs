@@ -191,6 +191,7 @@ impl Inner {
         let report = ended
             .result
             .map(|()| Report::new(std::mem::take(&mut instance.host().delivered)));
+        instance.host().files.release();
         pool.will_return();
         pool.give_back(instance, condition);
         match report? {
@@ -215,9 +216,10 @@ impl Inner {
             output.collect_trace();
         }
         RunState {
-            files: self
-                .runtime
-                .namespace(limits.max_vfs_bytes.unwrap_or(u64::MAX)),
+            files: self.runtime.namespace(
+                &self.config.mounts,
+                limits.max_vfs_bytes.unwrap_or(u64::MAX),
+            ),
             stdin: options.stdin.as_slice().into(),
             output,
             interrupt: Interrupt::new(started, self.timeout(options), options.cancel.clone()),
@@ -245,6 +247,7 @@ impl Inner {
 fn outcome(instance: &mut Instance, ended: Ended, started: Instant) -> Outcome {
     let peak_memory_bytes = instance.memory_bytes();
     let host = instance.host();
+    host.files.release();
     host.calls.finish();
     let callback_invocations = host.calls.started();
     let output = host.output.finish();

@@ -7,7 +7,7 @@ mod streams;
 
 use std::sync::Arc;
 
-use eryx_vfs::{Kind, Location, Metadata, Namespace};
+use eryx_vfs::{Kind, Location, MemoryFs, Metadata, Namespace};
 use wasmtime::Linker;
 
 use super::{Errno, Host};
@@ -89,6 +89,12 @@ impl Files {
         }
     }
 
+    /// Closes everything and lets go of the file systems: a guest that waits for its next run holds none of them.
+    pub(crate) fn release(&mut self) {
+        let nothing = Namespace::new(Arc::new(MemoryFs::new(0)));
+        *self = Self::new(nothing, Arc::default());
+    }
+
     fn get(&self, fd: u32) -> Result<&Descriptor, Errno> {
         self.open
             .get(fd as usize)
@@ -133,7 +139,9 @@ impl Files {
         if free >= MAX_OPEN {
             return Err(Errno::Mfile);
         }
-        self.namespace.fs(node.at).opened(node.at.node);
+        self.namespace
+            .fs(node.at)
+            .open(node.at.node, node.writable)?;
         if free == self.open.len() {
             self.open.push(None);
         }

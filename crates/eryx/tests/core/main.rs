@@ -12,5 +12,8 @@ mod limits;
 mod output;
 mod python_errors;
 mod runtime_files;
+mod storage;
+mod storage_snapshot;
 mod support;
 mod values;
+mod volumes;
