@@ -40,7 +40,10 @@ export interface ResourceLimits {
   maxFuel?: number | bigint | null;
   /** stdout + stderr kept per execute(); the rest is dropped and flagged. Default 10_485_760. */
   maxOutputBytes?: number | null;
-  /** Files of one execute(): contents, names and directories. Python sees OSError ENOSPC. Default 67_108_864. */
+  /**
+   * Files of one execute() outside of `vfs` and `volumes`: contents, names and directories. Python sees OSError ENOSPC.
+   * Default 67_108_864. null = none.
+   */
   maxVfsBytes?: number | null;
 }
 export declare const ResourceLimits: {
@@ -136,8 +139,35 @@ export interface SandboxOptions extends Pick<
   libraries?: RuntimeLibrary[];
   /** Added to os.environ, which otherwise holds HOME only. */
   env?: Record<string, string>;
+  /** Files that stay, at `vfsMountPath`. Without it every run has an empty directory of its own there. */
+  vfs?: VfsStorage;
+  /**
+   * The working directory. Absolute, without ".", ".." and empty parts, at most 1,024 bytes and 32 parts, not "/" and not in
+   * "/usr". Default "/data".
+   */
+  vfsMountPath?: string;
+  /** At most 64. */
+  volumes?: Volume[];
   /** The variable returned as `result`. Default "result". */
   resultVariable?: string;
+}
+
+/**
+ * A directory or a single file of the host.
+ *
+ * Symbolic links are followed as far as they stay in it. Devices, sockets and pipes cannot be opened; entries whose names
+ * are not UTF-8 are not seen. Python sees names, contents, sizes and times of modification; no owners and no permissions.
+ */
+export interface Volume {
+  /** Has to exist: else InitializationError. Relative to the working directory of the process. A link here is followed. */
+  hostPath: string;
+  /** As `vfsMountPath`. Apart from it and from other volumes: none is in another one. */
+  guestPath: string;
+  /**
+   * Every change is an OSError EROFS. Default true. What a writable volume takes is bounded by the host's disk only, and code
+   * in it can make links only to what is below their own directory.
+   */
+  readOnly?: boolean;
 }
 
 // --------------------------------------------------------------- results
@@ -271,7 +301,7 @@ export declare class Session implements AsyncDisposable {
   constructor(options?: SandboxOptions);
   execute(code: string, options?: ExecutionOptions): Promise<ExecuteResult>;
   executeCancellable(code: string, options?: ExecutionOptions): ExecutionHandle;
-  /** New interpreter; executionCount returns to 0. */
+  /** New interpreter; files in `vfs` stay; executionCount returns to 0. */
   reset(): Promise<void>;
   /** Removes the user's variables; imported modules stay loaded, callbacks and what libraries define stay. */
   clearState(): Promise<void>;
@@ -305,6 +335,12 @@ export declare class Session implements AsyncDisposable {
   readonly executionCount: number;
   /** The limit of executions that bring none of their own; null = none. */
   executionTimeoutMs: number | null;
+  /**
+   * The files of its working directory: the storage of the options, or its own, which is forked, saved and restored with
+   * it. Files elsewhere in the tree are private.
+   */
+  readonly vfs: VfsStorage;
+  readonly vfsMountPath: string;
   readonly typeStubs: string;
   /** Cancels what runs, refuses what is queued, and resolves when all of it has ended. */
   close(): Promise<void>;
@@ -314,6 +350,54 @@ export declare class ExecutionHandle {
   wait(): Promise<ExecuteResult>;
   cancel(): void;
   readonly isRunning: boolean;
+}
+
+/**
+ * In-memory files. Shared by every sandbox it is given to, wherever each one mounts it.
+ *
+ * Paths are absolute or relative to the top of the storage; both mean the same. ".." at the top stays there. Links are
+ * followed inside the storage only; an absolute one starts at its top. Errors are as those of node:fs: `code` "ENOENT",
+ * `syscall` and `path`. An argument that cannot be used is a TypeError with `code` "ERYX_INVALID_ARGUMENT".
+ */
+export declare class VfsStorage {
+  /** `maxBytes`: contents, names and directories. Python sees OSError ENOSPC. Default 67_108_864. null = none. */
+  constructor(options?: { maxBytes?: number | null });
+  /** EFBIG for a file that is longer than the storage may hold, which one with holes can be, or than 2 GiB. */
+  readFile(path: string): Uint8Array;
+  /** A TypeError if it is not UTF-8. */
+  readTextFile(path: string): string;
+  /** Makes the file or replaces its contents. Its directory has to be there. ENOSPC: it holds what fits. */
+  writeFile(path: string, data: string | Uint8Array): void;
+  /** With `recursive` also what is above it, and no error if it is there. Default false. */
+  mkdir(path: string, options?: { recursive?: boolean }): void;
+  /** In the order in which they were made. `size`: bytes, or entries of a directory. */
+  readdir(
+    path: string,
+  ): { name: string; kind: "file" | "directory" | "symlink"; size: number }[];
+  /** A link at the end is not followed. */
+  stat(path: string): {
+    kind: "file" | "directory" | "symlink";
+    size: number;
+    mtimeMs: number;
+  };
+  /** Links are followed: false for one that leads nowhere. */
+  exists(path: string): boolean;
+  /** A file, a link, an empty directory; with `recursive` a directory with all that is in it. Default false. */
+  remove(path: string, options?: { recursive?: boolean }): void;
+  /** Replaces a file or an empty directory at `to`. */
+  rename(from: string, to: string): void;
+  /** What is charged: contents, and 512 bytes per node, 400 per name, 256 per 16 KiB of contents. */
+  readonly usedBytes: number;
+  /** Everything in it at one moment, compressed. Files that are unlinked and still open are left out. */
+  snapshot(): Uint8Array;
+  /**
+   * The bytes may come from anywhere: they are a SnapshotError unless they are a whole snapshot within the quota.
+   * `maxBytes`: default is that of the storage that was saved, up to 1_073_741_824. null = none.
+   */
+  static from(
+    snapshot: Uint8Array,
+    options?: { maxBytes?: number | null },
+  ): VfsStorage;
 }
 
 /** Package version, Python version, runtime hash. */

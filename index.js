@@ -17,3 +17,4 @@ export { ExecutionHandle } from "./js/execution.js";
 export { Sandbox } from "./js/sandbox.js";
 export { Session } from "./js/session.js";
 export { versions } from "./js/native.js";
+export { VfsStorage } from "./js/vfs.js";

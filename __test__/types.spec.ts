@@ -14,6 +14,8 @@ import {
   type SandboxOptions,
   TimeoutError,
   type Value,
+  VfsStorage,
+  type Volume,
   versions,
 } from "../index.js";
 
@@ -33,6 +35,27 @@ describe("types", () => {
     >().returns.toEqualTypeOf<ExecutionHandle>();
     expectTypeOf<Sandbox>().toExtend<AsyncDisposable>();
     expectTypeOf<Sandbox["typeStubs"]>().toBeString();
+  });
+
+  it("of files", () => {
+    expectTypeOf<{
+      vfs: VfsStorage;
+      vfsMountPath: string;
+      volumes: Volume[];
+    }>().toExtend<SandboxOptions>();
+    expectTypeOf<{ hostPath: string; guestPath: string }>().toExtend<Volume>();
+    expectTypeOf<{ hostPath: string }>().not.toExtend<Volume>();
+    expectTypeOf<VfsStorage["readFile"]>().toEqualTypeOf<
+      (path: string) => Uint8Array
+    >();
+    expectTypeOf<VfsStorage["writeFile"]>().parameters.toEqualTypeOf<
+      [path: string, data: string | Uint8Array]
+    >();
+    expectTypeOf<VfsStorage["usedBytes"]>().toBeNumber();
+    expectTypeOf(VfsStorage.from).returns.toEqualTypeOf<VfsStorage>();
+    expectTypeOf<
+      ReturnType<VfsStorage["readdir"]>[number]["kind"]
+    >().toEqualTypeOf<"file" | "directory" | "symlink">();
   });
 
   it("of the handle", () => {

@@ -40,6 +40,23 @@ export function checkText(name, value) {
   return value;
 }
 
+/** Text that can be a path: not empty, and without NUL characters. */
+export function checkPath(name, value) {
+  const path = checkText(name, value);
+  if (path === "") throw invalidArgument(`${name}: expected a path, got ""`);
+  if (path.includes("\0")) {
+    throw invalidArgument(
+      `${name}: expected a path without NUL characters, got ${shown(path)}`,
+    );
+  }
+  return path;
+}
+
+export function checkBoolean(name, value) {
+  if (typeof value !== "boolean") refuse(name, value, "a boolean");
+  return value;
+}
+
 export function checkFunction(name, value) {
   if (typeof value !== "function") refuse(name, value, "a function");
   return value;

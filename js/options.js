@@ -1,32 +1,31 @@
+import { resolve } from "node:path";
 import { types } from "node:util";
 import { checkCallbacks, encodeCallbacks } from "./callbacks.js";
 import {
+  checkBoolean,
   checkFunction,
   checkMilliseconds,
   checkOptions,
+  checkPath,
   checkText,
   refuse,
 } from "./check.js";
 import { invalidArgument } from "./errors.js";
 import { partsOf } from "./library.js";
 import { resolveLimits } from "./limits.js";
+import { nativeOf } from "./vfs.js";
 import { encodeMembers } from "./wire.js";
 
 /** Options of the contract that this version does not have yet. */
-const SANDBOX_LATER = [
-  "network",
-  "secrets",
-  "packages",
-  "imports",
-  "vfs",
-  "vfsMountPath",
-  "volumes",
-];
+const SANDBOX_LATER = ["network", "secrets", "packages", "imports"];
 const SANDBOX = [
   "resourceLimits",
   "callbacks",
   "libraries",
   "env",
+  "vfs",
+  "vfsMountPath",
+  "volumes",
   "resultVariable",
   "onStdout",
   "onStderr",
@@ -100,12 +99,45 @@ export function sandboxOptions(given) {
         : checkText("options.resultVariable", resultVariable),
     callbacks: encodeCallbacks(callbacks),
     libraries: python,
+    vfsMountPath:
+      options.vfsMountPath === undefined
+        ? undefined
+        : checkText("options.vfsMountPath", options.vfsMountPath),
+    volumes: checkVolumes(options.volumes),
   };
   const inherited = {
     handlers: handlers("options", options),
     trace: checkTrace(options.trace) ?? false,
   };
-  return { native, limits, inherited, callbacks, stubs };
+  const vfs =
+    options.vfs === undefined
+      ? undefined
+      : nativeOf("options.vfs", options.vfs);
+  return { native, vfs, limits, inherited, callbacks, stubs };
+}
+
+function checkVolumes(volumes = []) {
+  if (!Array.isArray(volumes))
+    refuse("options.volumes", volumes, "an array of volumes");
+  return volumes.map((volume, index) =>
+    checkVolume(`options.volumes[${index}]`, volume),
+  );
+}
+
+function checkVolume(name, volume) {
+  if (typeof volume !== "object" || volume === null)
+    refuse(name, volume, "an object with hostPath and guestPath");
+  const given = checkOptions(name, volume, [
+    "hostPath",
+    "guestPath",
+    "readOnly",
+  ]);
+  const { hostPath, guestPath, readOnly = true } = given;
+  return {
+    hostPath: resolve(checkPath(`${name}.hostPath`, hostPath)),
+    guestPath: checkText(`${name}.guestPath`, guestPath),
+    readOnly: checkBoolean(`${name}.readOnly`, readOnly),
+  };
 }
 
 /** Callbacks, Python and stubs of the options and of their libraries. */

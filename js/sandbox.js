@@ -14,8 +14,11 @@ export class Sandbox {
   #closed = false;
 
   constructor(options) {
-    const { native, inherited, callbacks, stubs } = sandboxOptions(options);
-    this.#native = translated(() => new addon.NativeSandbox(runtime(), native));
+    const { native, vfs, inherited, callbacks, stubs } =
+      sandboxOptions(options);
+    this.#native = translated(
+      () => new addon.NativeSandbox(runtime(), native, vfs),
+    );
     this.#inherited = inherited;
     this.#callbacks = callbacks;
     this.#stubs = stubs;

@@ -5,6 +5,7 @@ import { addon, runtime } from "./native.js";
 import { executionOptions, resumeOptions, sandboxOptions } from "./options.js";
 import { ask } from "./pending.js";
 import { typeStubs } from "./stubs.js";
+import { storageOf } from "./vfs.js";
 
 /** Forks of one call, as in the core. */
 const MAX_FORKS = 10_000;
@@ -17,15 +18,17 @@ export class Session {
   #native;
   #settings;
   #timeout;
+  #vfs;
   #pending = new Set();
   #closed = false;
 
   constructor(options, fork) {
     if (fork?.[FORK] === undefined) {
-      const { native, limits, ...settings } = sandboxOptions(options);
+      const { native, vfs, limits, ...settings } = sandboxOptions(options);
       this.#native = translated(
-        () => new addon.NativeSession(runtime(), native),
+        () => new addon.NativeSession(runtime(), native, vfs),
       );
+      this.#vfs = options?.vfs;
       this.#settings = settings;
       this.#timeout = limits.executionTimeoutMs;
     } else {
@@ -92,7 +95,7 @@ export class Session {
   static async resume(checkpoint, options) {
     const bytes = checkBytes("checkpoint", checkpoint);
     const { session, execution, answers } = resumeOptions(options);
-    const { native, limits, ...settings } = sandboxOptions(session);
+    const { native, vfs, limits, ...settings } = sandboxOptions(session);
     const checked = executionOptions(execution, settings.inherited);
     let made;
     const begin = (id, executing, run) => {
@@ -104,6 +107,7 @@ export class Session {
         id,
         executing,
         run,
+        vfs,
       );
       return null;
     };
@@ -143,6 +147,16 @@ export class Session {
     this.#timeout =
       limit === null ? null : checkMilliseconds("executionTimeoutMs", limit);
     this.#native.setExecutionTimeout(limit ?? -1);
+  }
+
+  /** The storage of the options, or the session's own. */
+  get vfs() {
+    this.#vfs ??= storageOf(this.#native.vfs());
+    return this.#vfs;
+  }
+
+  get vfsMountPath() {
+    return this.#native.vfsMountPath;
   }
 
   get typeStubs() {

@@ -14,6 +14,7 @@ mod dispatch;
 mod options;
 mod run;
 mod session;
+mod storage;
 mod to_js;
 
 use std::path::Path;
@@ -26,6 +27,7 @@ use napi_derive::napi;
 use crate::dispatch::Dispatch;
 use crate::options::{NativeExecutionOptions, NativeSandboxOptions};
 pub use crate::run::NativeRun;
+use crate::storage::NativeStorage;
 use crate::to_js::ErrorObject;
 
 /// The loaded runtime, and where this environment's events go.
@@ -79,9 +81,13 @@ impl NativeSandbox {
     /// # Errors
     /// What only the core can check is wrong with them.
     #[napi(constructor, catch_unwind)]
-    pub fn new(runtime: &NativeRuntime, options: NativeSandboxOptions) -> Result<Self> {
+    pub fn new(
+        runtime: &NativeRuntime,
+        options: NativeSandboxOptions,
+        vfs: Option<&NativeStorage>,
+    ) -> Result<Self> {
         let has_callbacks = options.callbacks.is_some();
-        let sandbox = Sandbox::new(&runtime.runtime, options.into_core()?)
+        let sandbox = Sandbox::new(&runtime.runtime, options.into_core(vfs)?)
             .map_err(|error| to_js::thrown(&error))?;
         Ok(Self {
             sandbox,

@@ -5,9 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use eryx::{CancelHandle, ExecutionOptions, ResourceLimits, Runtime, SandboxOptions, Stream};
+use eryx::{
+    CancelHandle, ExecutionOptions, ResourceLimits, Runtime, SandboxOptions, Stream, Volume,
+};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
+
+use crate::storage::NativeStorage;
 
 /// One runtime per directory and process.
 pub(crate) fn shared_runtime(directory: &Path) -> std::result::Result<Runtime, eryx::Error> {
@@ -47,10 +51,34 @@ pub struct NativeSandboxOptions {
     pub callbacks: Option<Uint8Array>,
     /// Python sources that run before the code.
     pub libraries: Vec<String>,
+    /// Where the working directory is.
+    pub vfs_mount_path: Option<String>,
+    /// Host directories and files.
+    pub volumes: Vec<NativeVolume>,
+}
+
+/// A host directory or file.
+#[napi(object, object_to_js = false)]
+pub struct NativeVolume {
+    /// On the host.
+    pub host_path: String,
+    /// In the guest.
+    pub guest_path: String,
+    /// Whether changes are refused.
+    pub read_only: bool,
+}
+
+impl From<NativeVolume> for Volume {
+    fn from(native: NativeVolume) -> Self {
+        let mut volume = Self::new(native.host_path, native.guest_path);
+        volume.read_only = native.read_only;
+        volume
+    }
 }
 
 impl NativeSandboxOptions {
-    pub(crate) fn into_core(self) -> Result<SandboxOptions> {
+    /// `vfs` comes beside the options: an object of ours cannot be in them.
+    pub(crate) fn into_core(self, vfs: Option<&NativeStorage>) -> Result<SandboxOptions> {
         let mut options = SandboxOptions::default();
         options.limits = ResourceLimits {
             execution_timeout: self.execution_timeout_ms.map(milliseconds),
@@ -73,6 +101,9 @@ impl NativeSandboxOptions {
             options.callbacks = crate::callbacks::definitions(encoded)?;
         }
         options.libraries = self.libraries;
+        options.files = vfs.map(|native| native.storage.clone());
+        options.mount_path = self.vfs_mount_path;
+        options.volumes = self.volumes.into_iter().map(Volume::from).collect();
         Ok(options)
     }
 }
@@ -91,7 +122,7 @@ pub(crate) fn milliseconds(value: f64) -> Duration {
     clippy::cast_sign_loss,
     reason = "checked to be a safe integer before"
 )]
-fn whole(value: f64) -> u64 {
+pub(crate) fn whole(value: f64) -> u64 {
     value as u64
 }
 

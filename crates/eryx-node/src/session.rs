@@ -8,6 +8,7 @@ use napi_derive::napi;
 
 use crate::dispatch::{Answer, Dispatch, What};
 use crate::options::{NativeExecutionOptions, NativeSandboxOptions, timeout};
+use crate::storage::NativeStorage;
 use crate::to_js::{self, ErrorObject};
 use crate::{NativeRun, NativeRuntime, run};
 
@@ -26,9 +27,13 @@ impl NativeSession {
     /// # Errors
     /// What only the core can check is wrong with them.
     #[napi(constructor, catch_unwind)]
-    pub fn new(runtime: &NativeRuntime, options: NativeSandboxOptions) -> Result<Self> {
+    pub fn new(
+        runtime: &NativeRuntime,
+        options: NativeSandboxOptions,
+        vfs: Option<&NativeStorage>,
+    ) -> Result<Self> {
         let has_callbacks = options.callbacks.is_some();
-        let session = Session::new(&runtime.runtime, options.into_core()?)
+        let session = Session::new(&runtime.runtime, options.into_core(vfs)?)
             .map_err(|error| to_js::thrown(&error))?;
         Ok(Self {
             session,
@@ -96,6 +101,10 @@ impl NativeSession {
     /// # Errors
     /// What only the core can check is wrong with the options.
     #[napi(factory, catch_unwind)]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what a session and an execution have"
+    )]
     pub fn resume(
         runtime: &NativeRuntime,
         options: NativeSandboxOptions,
@@ -104,6 +113,7 @@ impl NativeSession {
         id: u32,
         execution: NativeExecutionOptions,
         run: &NativeRun,
+        vfs: Option<&NativeStorage>,
     ) -> Result<Self> {
         let has_callbacks = options.callbacks.is_some();
         let dispatch = Arc::clone(&runtime.dispatch);
@@ -111,7 +121,7 @@ impl NativeSession {
         let reporting = Arc::clone(&dispatch);
         let session = Session::resume(
             &runtime.runtime,
-            options.into_core()?,
+            options.into_core(vfs)?,
             checkpoint.to_vec(),
             decoded(&answers)?,
             execution,
@@ -138,6 +148,22 @@ impl NativeSession {
             });
             Ok(Answer::Sessions(forks.collect()))
         });
+    }
+
+    /// The files of its working directory.
+    #[napi(catch_unwind)]
+    #[must_use]
+    pub fn vfs(&self) -> NativeStorage {
+        NativeStorage {
+            storage: self.session.storage().clone(),
+        }
+    }
+
+    /// Where they are mounted.
+    #[napi(getter, catch_unwind)]
+    #[must_use]
+    pub fn vfs_mount_path(&self) -> String {
+        self.session.mount_path().to_owned()
     }
 
     /// Executions since the beginning or the last reset.

@@ -43,6 +43,44 @@ pub enum Error {
     /// `EFBIG`: beyond [`crate::MAX_FILE`].
     #[error("file too large")]
     FileTooLarge,
+    /// `EACCES`: the host does not let this process do it.
+    #[error("permission denied")]
+    Denied,
+    /// `EMFILE`: more open files than the file system or the host allows.
+    #[error("too many open files")]
+    TooManyOpen,
+    /// `EOVERFLOW`: a host directory has more entries than are listed.
+    #[error("too many entries in the directory")]
+    TooManyEntries,
+    /// `EIO`: the host failed in a way that none of the others says.
+    #[error("input/output error")]
+    Failed,
+}
+
+impl Error {
+    /// The name of the POSIX error number.
+    #[must_use]
+    pub const fn posix_name(self) -> &'static str {
+        match self {
+            Self::NotFound => "ENOENT",
+            Self::AlreadyExists => "EEXIST",
+            Self::NotADirectory => "ENOTDIR",
+            Self::IsADirectory => "EISDIR",
+            Self::NotEmpty => "ENOTEMPTY",
+            Self::NoSpace => "ENOSPC",
+            Self::ReadOnly => "EROFS",
+            Self::TooManyLinks => "ELOOP",
+            Self::NameTooLong => "ENAMETOOLONG",
+            Self::InvalidInput => "EINVAL",
+            Self::CrossDevice => "EXDEV",
+            Self::NotPermitted => "EPERM",
+            Self::FileTooLarge => "EFBIG",
+            Self::Denied => "EACCES",
+            Self::TooManyOpen => "EMFILE",
+            Self::TooManyEntries => "EOVERFLOW",
+            Self::Failed => "EIO",
+        }
+    }
 }
 
 /// The result of a file-system call.

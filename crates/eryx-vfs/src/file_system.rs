@@ -182,6 +182,22 @@ pub trait FileSystem: Send + Sync + Debug {
     /// `NotEmpty` for a target that cannot be replaced.
     fn rename(&self, from: NodeId, from_name: &str, to: NodeId, to_name: &str) -> Result<()>;
 
+    /// Whether symbolic links in it must not lead out of it. A walk then refuses with `NotPermitted` what a link's target
+    /// would do outside: start at the top of the namespace, or go above the root of this file system.
+    fn contains_links(&self) -> bool {
+        false
+    }
+
+    /// As [`FileSystem::opened`], for a handle that reads, or with `write` also writes.
+    ///
+    /// # Errors
+    /// The node cannot be opened for that: `NotFound`, `ReadOnly`, `Denied`, `TooManyOpen`. No handle was counted.
+    fn open(&self, node: NodeId, write: bool) -> Result<()> {
+        let _ = write;
+        self.opened(node);
+        Ok(())
+    }
+
     /// One more handle keeps the node alive after its last name is gone. Unknown nodes are ignored:
     /// ask for the metadata afterwards if somebody else may have removed it meanwhile.
     fn opened(&self, node: NodeId);

@@ -1,12 +1,13 @@
 //! The file systems an eryx guest sees, and the one tree it sees them in.
 //!
-//! Pure: no host files, no WebAssembly. The caller checks the guest's pointers; this crate checks
-//! names, paths, offsets and lengths. Whatever a guest can make grow is capped by the quota of
+//! No WebAssembly, and no host files but those of [`HostFs`]. The caller checks the guest's pointers; this
+//! crate checks names, paths, offsets and lengths. Whatever a guest can make grow is capped by the quota of
 //! [`MemoryFs`] or a constant below; no call panics, recurses with the guest's data, or does more
 //! work than its path, its buffer and the nodes it frees.
 //!
 //! - [`FileSystem`]: one tree of nodes. [`MemoryFs`] is read-write with a quota and constant-time
-//!   copy-on-write forks; [`ArchiveFs`] is read-only over a tar archive.
+//!   copy-on-write forks; [`ArchiveFs`] is read-only over a tar archive; [`HostFs`] is a directory or a
+//!   file of the host, the only code here that reaches it.
 //! - [`Namespace`]: a table of mounts, and how a path finds its way through them. Symbolic links
 //!   and `..` never leave it.
 //!
@@ -31,6 +32,7 @@ mod clock;
 mod cow_map;
 mod error;
 mod file_system;
+mod host;
 mod memory;
 mod name;
 mod namespace;
@@ -38,6 +40,9 @@ mod namespace;
 pub use archive::{ArchiveError, ArchiveFs, MAX_ARCHIVE_NODES};
 pub use error::{Error, Result};
 pub use file_system::{DirEntry, FileSystem, Kind, Metadata, NodeId};
-pub use memory::{CHUNK_OVERHEAD, ENTRY_OVERHEAD, MAX_DEPTH, MAX_FILE, MemoryFs, NODE_OVERHEAD};
+pub use host::{HostFs, MAX_HOST_ENTRIES, MAX_HOST_HANDLES, MAX_HOST_NODES};
+pub use memory::{
+    CHUNK_OVERHEAD, ENTRY_OVERHEAD, MAX_DEPTH, MAX_FILE, MemoryFs, NODE_OVERHEAD, TreeError,
+};
 pub use name::{MAX_LINKS, MAX_NAME, MAX_PATH};
 pub use namespace::{Location, MAX_MOUNTS, Namespace};

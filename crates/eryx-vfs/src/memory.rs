@@ -4,15 +4,18 @@ mod chunk;
 mod content;
 mod directory;
 mod entries;
+mod load;
 mod node;
 mod quota;
 mod rename;
+mod save;
 mod state;
 
 use std::fmt;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use content::MAX_FILE;
+pub use load::TreeError;
 pub use quota::{CHUNK_OVERHEAD, ENTRY_OVERHEAD, NODE_OVERHEAD};
 pub use rename::MAX_DEPTH;
 
@@ -66,9 +69,21 @@ impl MemoryFs {
         }
     }
 
+    /// Becomes a copy of `other`, its quota included, in constant time.
+    pub fn replace_with(&self, other: &Self) {
+        let state = other.state().clone();
+        *self.state_mut() = state;
+    }
+
     /// Forgets all open handles and frees what only they kept. Linear in the open nodes.
     pub fn close_all(&self) {
         self.state_mut().close_all();
+    }
+
+    /// Frees unlinked nodes that nobody has open, which only a tree from [`MemoryFs::load`] can hold.
+    /// Linear in the nodes.
+    pub fn free_unused(&self) {
+        self.state_mut().free_unused();
     }
 
     /// Bytes charged now; 0 for an empty tree.

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use eryx_vfs::MemoryFs;
+
 use crate::callback::CallbackFailure;
 use crate::host::{Host, Open};
 use crate::instance::Instance;
@@ -41,8 +43,8 @@ pub(crate) struct Kept {
     pub(crate) executions: u64,
     /// Open files, as `Files::to_value` lists them.
     pub(crate) files: Value,
-    /// Trees of files that belong to the guest.
-    pub(crate) trees: Vec<Vec<u8>>,
+    /// The trees of files that belong to the guest: the one at `/`, and the storage.
+    pub(crate) trees: [Option<Vec<u8>>; 2],
     pub(crate) last_call: u64,
     pub(crate) open: Vec<Open>,
 }
@@ -54,12 +56,12 @@ impl Default for Value {
 }
 
 impl Kept {
-    pub(crate) fn of(host: &Host, executions: u64, trees: Vec<Vec<u8>>) -> Self {
+    pub(crate) fn of(host: &Host, executions: u64, trees: [Option<&MemoryFs>; 2]) -> Self {
         Self {
             clock: host.started.elapsed(),
             executions,
             files: host.files.to_value(),
-            trees,
+            trees: trees.map(|tree| saved(tree?)),
             last_call: host.calls.last(),
             open: host.calls.open(),
         }
@@ -78,12 +80,7 @@ impl Kept {
             number(u64::try_from(self.clock.as_nanos()).unwrap_or(u64::MAX)),
             number(self.executions),
             self.files.clone(),
-            Value::List(
-                self.trees
-                    .iter()
-                    .map(|tree| tree.as_slice().into())
-                    .collect(),
-            ),
+            Value::List(self.trees.iter().cloned().map(Value::from).collect()),
             number(self.last_call),
             Value::List(open.collect()),
         ])
@@ -92,10 +89,11 @@ impl Kept {
     /// `None` if `value` is not what [`Kept::to_value`] makes.
     pub(crate) fn from_value(value: Value) -> Option<Self> {
         let [clock, executions, files, trees, last_call, open] = fields(value)?;
-        let (Value::List(trees), Value::List(open)) = (trees, open) else {
+        let trees: [Value; 2] = fields(trees)?;
+        let trees = trees.map(bytes);
+        let Value::List(open) = open else {
             return None;
         };
-        let trees = trees.into_iter().map(bytes).collect::<Option<_>>()?;
         let open: Vec<Open> = open.into_iter().map(open_call).collect::<Option<_>>()?;
         let last_call = number(&last_call)?;
         if open
@@ -120,6 +118,13 @@ impl Kept {
         let now = Instant::now();
         now.checked_sub(self.clock).unwrap_or(now)
     }
+}
+
+/// A tree as bytes. `None` if there is no memory for it.
+fn saved(tree: &MemoryFs) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    tree.save(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 fn fields<const N: usize>(value: Value) -> Option<[Value; N]> {
@@ -161,7 +166,7 @@ pub(crate) fn suspend(
     pool: &Pool,
     runtime: &[u8; 32],
     executions: u64,
-    trees: Vec<Vec<u8>>,
+    trees: [Option<&MemoryFs>; 2],
 ) -> Error {
     let reason = instance
         .host()

@@ -8,7 +8,8 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use crate::callback::{self, CallbackDefinition, CallbackHandler, CallbackTable};
 use crate::library::Libraries;
-use crate::{CancelHandle, Error, OutputSink, ResourceLimits, Value};
+use crate::mounts::Mounts;
+use crate::{CancelHandle, Error, OutputSink, ResourceLimits, Storage, Value, Volume};
 
 /// Source code beyond so many bytes is refused.
 pub const MAX_CODE_BYTES: usize = 16 << 20;
@@ -31,6 +32,12 @@ pub struct SandboxOptions {
     pub callback_handler: Option<Arc<dyn CallbackHandler>>,
     /// Python source that runs before the code, in the same namespace, each under a file name of its own.
     pub libraries: Vec<String>,
+    /// Files that stay, at `mount_path`. Default: every run has an empty directory of its own there.
+    pub files: Option<Storage>,
+    /// The working directory. Default `/data`. Absolute, without `.`, `..` and empty parts, not in `/usr`.
+    pub mount_path: Option<String>,
+    /// Host directories and files that runs see.
+    pub volumes: Vec<Volume>,
 }
 
 impl fmt::Debug for SandboxOptions {
@@ -83,6 +90,7 @@ pub(crate) struct SandboxConfig {
     pub(crate) result_variable: String,
     pub(crate) callbacks: Arc<CallbackTable>,
     pub(crate) libraries: Libraries,
+    pub(crate) mounts: Mounts,
 }
 
 impl SandboxConfig {
@@ -101,12 +109,14 @@ impl SandboxConfig {
             options.callback_handler,
             options.limits.callback_timeout,
         )?;
+        let mounts = Mounts::new(options.files, options.mount_path, options.volumes)?;
         Ok(Self {
             limits: options.limits,
             env: encoded_env(options.env)?,
             result_variable,
             callbacks: Arc::new(callbacks),
-            libraries: Libraries::new(options.libraries)?,
+            libraries: Libraries::new(mounts.entry(), options.libraries)?,
+            mounts,
         })
     }
 }

@@ -16,7 +16,8 @@ pub(crate) struct Libraries {
 }
 
 impl Libraries {
-    pub(crate) fn new(sources: Vec<String>) -> Result<Self, Error> {
+    /// `entry`: source of ours that runs before them.
+    pub(crate) fn new(entry: Option<String>, sources: Vec<String>) -> Result<Self, Error> {
         let size: usize = sources.iter().map(String::len).sum();
         if size > MAX_BYTES {
             return Err(Error::InvalidArgument(format!(
@@ -24,9 +25,11 @@ impl Libraries {
             )));
         }
         let named = sources.into_iter().enumerate();
+        let entry = entry.map(|source| ("<entry>".to_owned(), source));
         Ok(Self {
-            sources: named
-                .map(|(index, source)| (filename(index), source))
+            sources: entry
+                .into_iter()
+                .chain(named.map(|(index, source)| (filename(index), source)))
                 .collect(),
             encoded: OnceLock::new(),
         })

@@ -7,7 +7,7 @@ use std::time::Instant;
 use eryx_vfs::MemoryFs;
 
 use crate::checkpoint::Kept;
-use crate::host::files::Files;
+use crate::host::files::{Files, ROOT_MOUNT, STORAGE_MOUNT};
 use crate::host::{Host, RunState};
 use crate::instance::{Begin, Condition, Ended, Instance};
 use crate::net::Net;
@@ -15,7 +15,7 @@ use crate::pool::Pool;
 use crate::setup::Setup;
 use crate::slot::Slot;
 use crate::snapshot::{self, Kind, Snapshot};
-use crate::{Error, ExecutionOptions, RestoreStrategy, request};
+use crate::{Error, ExecutionOptions, RestoreStrategy, Storage, request};
 
 /// A guest and what is needed to put it back to where it was before an execution.
 pub(crate) struct Live {
@@ -37,8 +37,12 @@ pub(crate) struct Live {
 
 impl Live {
     /// A guest in the image's state.
-    pub(crate) async fn new(setup: &Setup, pool: &Pool) -> Result<Self, Error> {
-        let (root, namespace) = setup.files();
+    pub(crate) async fn new(
+        setup: &Setup,
+        pool: &Pool,
+        storage: Option<&Storage>,
+    ) -> Result<Self, Error> {
+        let (root, namespace) = setup.files(storage);
         let mut instance = pool.take().await?;
         instance
             .host()
@@ -119,17 +123,26 @@ impl Live {
         }
     }
 
-    /// So many copies of this guest, which share its memory until they write.
-    pub(crate) fn fork(&mut self, pool: &Pool, count: usize) -> Result<Vec<Self>, Error> {
+    /// So many copies of this guest, which share its memory until they write. Each takes one of `storages` in the place of the
+    /// storage that it has: forks of that, made just now. Without any, the copies share it.
+    pub(crate) fn fork(
+        &mut self,
+        pool: &Pool,
+        count: usize,
+        storages: &[Storage],
+    ) -> Result<Vec<Self>, Error> {
         let failed = |error: io::Error| Error::Initialization(format!("the fork failed: {error}"));
         let slot = Arc::clone(self.instance().slot());
         let image = self.net.seal(&slot, self.strategy).map_err(failed)?;
         self.reseed = true;
         let started = self.host().started;
         (0..count)
-            .map(|_| {
+            .map(|index| {
                 let root = Arc::new(self.root.fork());
-                let files = self.host().files.forked(Arc::clone(&root));
+                let mut trees = vec![(ROOT_MOUNT, Arc::clone(&root))];
+                let storage = storages.get(index);
+                trees.extend(storage.map(|storage| (STORAGE_MOUNT, storage.file_system())));
+                let files = self.host().files.forked(&trees);
                 let slot = Slot::new(Arc::clone(&image)).map_err(failed)?;
                 let mut instance = pool.instantiate(Arc::new(slot))?;
                 instance.host().settle(files, started);
@@ -147,14 +160,22 @@ impl Live {
             .collect()
     }
 
-    /// The state as bytes.
+    /// The tree at `/`.
+    pub(crate) fn root(&self) -> Arc<MemoryFs> {
+        Arc::clone(&self.root)
+    }
+
+    /// The state as bytes. `own`: the storage, if nobody shares it.
     pub(crate) fn snapshot(
         &mut self,
         setup: &Setup,
         pool: &Pool,
         executions: u64,
+        own: Option<&Storage>,
     ) -> Result<Vec<u8>, Error> {
-        let kept = Kept::of(self.host(), executions, Vec::new());
+        let root = Arc::clone(&self.root);
+        let trees = [Some(&*root), own.map(Storage::tree)];
+        let kept = Kept::of(self.host(), executions, trees);
         snapshot::take(
             self.instance().slot(),
             pool.image(),
@@ -166,27 +187,54 @@ impl Live {
         .map_err(|error| Error::Snapshot(format!("the snapshot could not be taken: {error}")))
     }
 
-    /// A guest in the state of a snapshot, with the callbacks of `setup`.
+    /// A guest in the state of a snapshot, with the callbacks of `setup`. If `own`, `storage` takes the contents of the storage
+    /// in the snapshot.
     pub(crate) async fn restored(
         setup: &Setup,
         pool: &Pool,
-        bytes: &[u8],
-        kind: Kind,
+        (bytes, kind): (&[u8], Kind),
+        storage: &Storage,
+        own: bool,
     ) -> Result<(Self, Kept), Error> {
         let runtime = setup.runtime.identity();
         let max_memory = setup.max_memory();
         let snapshot = Snapshot::parse(bytes, kind, &runtime, pool.image(), max_memory)?;
-        let mut live = Self::new(setup, pool).await?;
+        let kept = Kept::from_value(snapshot.host.clone()).ok_or_else(snapshot::damaged)?;
+        let max_files = setup.max_files();
+        let [root, files] = kept
+            .trees
+            .each_ref()
+            .map(|tree| loaded(tree.as_deref(), max_files));
+        let (root, files) = (root?, files?);
+        // What a sandbox had in its working directory is in its tree at `/`, where no storage hides it.
+        let mounted = (!own || files.is_some()).then_some(storage);
+        let mut live = Self::new(setup, pool, mounted).await?;
         if snapshot.memory_size > live.instance().slot().accessible() {
             live.enlarge(pool, snapshot.memory_size)?;
         }
         snapshot.load(live.instance().slot())?;
-        let kept = Kept::from_value(snapshot.host).ok_or_else(snapshot::damaged)?;
+        let mut came = Vec::new();
+        if let Some(root) = &root {
+            live.root.replace_with(root);
+            came.push(ROOT_MOUNT);
+        }
+        let before = files.as_ref().filter(|_| own).map(|files| {
+            let before = storage.fork();
+            storage.tree().replace_with(files);
+            came.push(STORAGE_MOUNT);
+            before
+        });
         let host = live.host();
-        host.files.reopen(&kept.files);
+        host.files.reopen(&kept.files, &came);
         host.started = kept.started();
         live.fresh = false;
-        live.rebind(setup, pool).await?;
+        if let Err(error) = live.rebind(setup, pool).await {
+            if let Some(before) = before {
+                storage.tree().replace_with(before.tree());
+            }
+            return Err(error);
+        }
+        live.root.free_unused();
         live.has_net = live.commit().is_ok();
         live.reseed = true;
         Ok((live, kept))
@@ -216,4 +264,16 @@ impl Live {
             .await;
         ended.map_err(|_| snapshot::refused("the interpreter in it does not run"))
     }
+}
+
+/// A tree from a snapshot.
+fn loaded(bytes: Option<&[u8]>, max_files: u64) -> Result<Option<MemoryFs>, Error> {
+    let Some(mut bytes) = bytes else {
+        return Ok(None);
+    };
+    // The directories that every guest has are not counted.
+    let max_bytes = max_files.saturating_add(1 << 16);
+    MemoryFs::load(&mut bytes, max_bytes)
+        .map(Some)
+        .map_err(|error| snapshot::refused(&format!("its files: {error}")))
 }

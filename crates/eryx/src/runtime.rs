@@ -9,20 +9,9 @@ use crate::cache::CodeCache;
 use crate::engine::{Code, Metering};
 use crate::image::Image;
 use crate::manifest::{ImageManifest, Manifest, file};
+use crate::mounts::Mounts;
 use crate::pool::Pool;
-use crate::{Error, RestoreStrategy, engine};
-
-/// Where the standard library is mounted in a guest.
-pub(crate) const LIBRARY_PATH: &str = "/usr/lib/python3.14";
-/// The directories that every guest has besides the library.
-const DIRECTORIES: [&str; 6] = [
-    "/data",
-    "/tmp",
-    "/home",
-    "/home/sandbox",
-    "/usr",
-    "/usr/lib",
-];
+use crate::{Error, RestoreStrategy, Storage, engine};
 
 /// A loaded runtime. Clones share it; all sandboxes of a process should.
 #[derive(Clone)]
@@ -38,28 +27,8 @@ struct Inner {
     metered_pool: OnceLock<Pool>,
     making_metered: Mutex<()>,
     wasm: std::path::PathBuf,
-    /// What a guest's `/` looks like at its start.
-    files: Template,
-}
-
-/// A tree that is forked for every run.
-struct Template {
-    root: Arc<MemoryFs>,
+    /// The standard library.
     library: Arc<ArchiveFs>,
-}
-
-impl Template {
-    fn new(library: ArchiveFs) -> Result<Self, eryx_vfs::Error> {
-        let root = Arc::new(MemoryFs::new(u64::MAX));
-        let namespace = Namespace::new(Arc::clone(&root) as _);
-        for path in DIRECTORIES.into_iter().chain([LIBRARY_PATH]) {
-            namespace.create_dir(namespace.root(), path)?;
-        }
-        Ok(Self {
-            root,
-            library: Arc::new(library),
-        })
-    }
 }
 
 impl std::fmt::Debug for Runtime {
@@ -97,7 +66,7 @@ impl Runtime {
         )
         .map_err(|error| Error::Initialization(format!("{error:#}")))?;
         Ok(Self(Arc::new(Inner {
-            files: open_library(directory)?,
+            library: Arc::new(open_library(directory)?),
             wasm: directory.join(file::WASM),
             manifest,
             image_manifest,
@@ -165,15 +134,14 @@ impl Runtime {
         .map_err(|error| Error::Internal(format!("{error:#}")))
     }
 
-    /// The files of a new guest, and among them the tree at `/`.
-    pub(crate) fn namespace(&self, max_bytes: u64) -> (Arc<MemoryFs>, Namespace) {
-        let root = Arc::new(self.0.files.root.fork());
-        root.set_max_bytes(max_bytes.saturating_add(root.used_bytes()));
-        let mut namespace = Namespace::new(Arc::clone(&root) as _);
-        namespace
-            .mount(LIBRARY_PATH, Arc::clone(&self.0.files.library) as _)
-            .expect("the template has a directory there");
-        (root, namespace)
+    /// The files of a new guest, and among them the tree at `/`. Those that are its own may take so many bytes.
+    pub(crate) fn namespace(
+        &self,
+        mounts: &Mounts,
+        storage: Option<&Storage>,
+        max_bytes: u64,
+    ) -> (Arc<MemoryFs>, Namespace) {
+        mounts.namespace(&self.0.library, storage, max_bytes)
     }
 }
 
@@ -194,7 +162,7 @@ fn open_image(directory: &Path, manifest: &ImageManifest) -> Result<Arc<Image>, 
     .map_err(|error| Error::Initialization(format!("the memory image cannot be mapped: {error}")))
 }
 
-fn open_library(directory: &Path) -> Result<Template, Error> {
+fn open_library(directory: &Path) -> Result<ArchiveFs, Error> {
     let damaged = |error: &dyn std::fmt::Display| {
         Error::Initialization(format!("the standard library: {error}"))
     };
@@ -204,7 +172,7 @@ fn open_library(directory: &Path) -> Result<Template, Error> {
     if archive.file("os.py").is_none() {
         return Err(damaged(&"it holds no os.py"));
     }
-    Template::new(archive).map_err(|error| damaged(&error))
+    Ok(archive)
 }
 
 /// The code that counts: from the cache, or compiled now, which takes about as long as ten seconds of one core.

@@ -132,16 +132,19 @@ impl Inner {
             Ok(instance) => instance,
             Err(error) => return finish(Err(error.into())),
         };
-        let files = Some(self.setup.files().1);
-        let state = self.setup.state(&options, files, started);
+        let (root, files) = self.setup.files(config.mounts.storage());
+        let state = self.setup.state(&options, Some(files), started);
         let mut ended = instance
             .run(state, Begin::Request(&request), config.limits.max_fuel)
             .await;
         let condition = ended.condition;
         if condition == Condition::Suspended {
-            ended.result = Err(self.setup.suspend(&mut instance, pool, 0, Vec::new()));
+            let trees = [Some(&*root), None];
+            ended.result = Err(self.setup.suspend(&mut instance, pool, 0, trees));
         }
         let outcome = outcome::of(&mut instance, ended, started);
+        // An idle guest holds no files.
+        instance.host().files.release();
         pool.will_return();
         finish(outcome);
         pool.give_back(instance, condition);

@@ -18,7 +18,7 @@ use crate::setup::Setup;
 use crate::snapshot::Kind;
 use crate::{
     Answers, CancelHandle, Error, ExecutionError, ExecutionOptions, Runtime, SandboxOptions,
-    outcome, request, workers,
+    Storage, outcome, request, workers,
 };
 
 /// Forks that one call makes at most.
@@ -34,6 +34,10 @@ pub struct Session(Arc<Inner>);
 
 struct Inner {
     setup: Arc<Setup>,
+    /// What is mounted as its working directory.
+    storage: Storage,
+    /// Nobody gave it: it is forked, saved and restored with the session.
+    owns_storage: bool,
     queue: Mutex<Queue>,
     executions: AtomicU64,
     /// In place of the limit of the options.
@@ -82,12 +86,23 @@ impl Session {
     /// # Errors
     /// As for [`Sandbox::new`](crate::Sandbox::new).
     pub fn new(runtime: &Runtime, options: SandboxOptions) -> Result<Self, Error> {
-        Ok(Self::with(Arc::new(Setup::new(runtime, options)?), None, 0))
+        let setup = Setup::new(runtime, options)?;
+        let given = setup.config.mounts.storage().cloned();
+        let owned = given.is_none();
+        let storage = given.unwrap_or_else(|| Storage::new(setup.max_files()));
+        Ok(Self::with(Arc::new(setup), (storage, owned), None, 0))
     }
 
-    fn with(setup: Arc<Setup>, guest: Guest, executions: u64) -> Self {
+    fn with(
+        setup: Arc<Setup>,
+        (storage, owns_storage): (Storage, bool),
+        guest: Guest,
+        executions: u64,
+    ) -> Self {
         Self(Arc::new(Inner {
             setup,
+            storage,
+            owns_storage,
             queue: Mutex::new(Queue {
                 jobs: VecDeque::new(),
                 guest: Some(guest),
@@ -183,17 +198,28 @@ impl Session {
         }
         self.request(move |inner, guest| {
             Box::pin(async move {
+                let storages = inner.forked_storages(count);
                 let Some(mut live) = guest else {
-                    let forks = (0..count).map(|_| inner.sibling(None)).collect();
-                    return (None, Ok(forks));
+                    let siblings = storages.into_iter().map(|storage| {
+                        storage.tree().close_all();
+                        inner.sibling(storage, None)
+                    });
+                    return (None, Ok(siblings.collect()));
+                };
+                let own = if inner.owns_storage {
+                    &storages[..]
+                } else {
+                    &[]
                 };
                 let forks = match inner.pool().await {
-                    Ok(pool) => live.fork(pool, count),
+                    Ok(pool) => live.fork(pool, count, own),
                     Err(error) => Err(error),
                 };
                 let forks = forks.map(|forks| {
-                    let forks = forks.into_iter();
-                    forks.map(|fork| inner.sibling(Some(fork))).collect()
+                    let pairs = storages.into_iter().zip(forks);
+                    pairs
+                        .map(|(storage, fork)| inner.sibling(storage, Some(fork)))
+                        .collect()
                 });
                 (Some(live), forks)
             })
@@ -214,7 +240,7 @@ impl Session {
                 };
                 let executions = inner.executions.load(Ordering::Relaxed);
                 let taken = match inner.pool().await {
-                    Ok(pool) => live.snapshot(&inner.setup, pool, executions),
+                    Ok(pool) => live.snapshot(&inner.setup, pool, executions, inner.own_storage()),
                     Err(error) => Err(error),
                 };
                 (Some(live), taken)
@@ -269,6 +295,18 @@ impl Session {
             })
         }))?;
         Ok(session)
+    }
+
+    /// The files of its working directory: the storage of the options, or its own.
+    #[must_use]
+    pub fn storage(&self) -> &Storage {
+        &self.0.storage
+    }
+
+    /// Where these files are mounted.
+    #[must_use]
+    pub fn mount_path(&self) -> &str {
+        self.0.setup.config.mounts.path()
     }
 
     /// How many executions ran since the session began or was reset, however they ended.
@@ -383,10 +421,28 @@ impl Inner {
         Next::Rest(left)
     }
 
+    /// The storages of forks: forks of the own one, or the one that is shared.
+    fn forked_storages(&self, count: usize) -> Vec<Storage> {
+        let one = |_| {
+            if self.owns_storage {
+                self.storage.fork()
+            } else {
+                self.storage.clone()
+            }
+        };
+        (0..count).map(one).collect()
+    }
+
+    /// The storage, if it is saved and restored with the session.
+    fn own_storage(&self) -> Option<&Storage> {
+        self.owns_storage.then_some(&self.storage)
+    }
+
     /// Another session of the same options.
-    fn sibling(&self, guest: Guest) -> Session {
+    fn sibling(&self, storage: Storage, guest: Guest) -> Session {
         let session = Session::with(
             Arc::clone(&self.setup),
+            (storage, self.owns_storage),
             guest,
             self.executions.load(Ordering::Relaxed),
         );
@@ -412,12 +468,17 @@ impl Inner {
     async fn ready(&self, guest: Guest) -> Result<Live, Error> {
         match guest {
             Some(live) => Ok(live),
-            None => Live::new(&self.setup, self.pool().await?).await,
+            None => {
+                let pool = self.pool().await?;
+                Live::new(&self.setup, pool, Some(&self.storage)).await
+            }
         }
     }
 
     async fn restored(&self, snapshot: &[u8]) -> Result<(Live, Kept), Error> {
-        Live::restored(&self.setup, self.pool().await?, snapshot, Kind::Rest).await
+        let pool = self.pool().await?;
+        let from = (snapshot, Kind::Rest);
+        Live::restored(&self.setup, pool, from, &self.storage, self.owns_storage).await
     }
 
     async fn resume(
@@ -431,7 +492,10 @@ impl Inner {
         let ready = async {
             let pool = self.pool().await?;
             let setup = &self.setup;
-            let (live, kept) = Live::restored(setup, pool, checkpoint, Kind::Checkpoint).await?;
+            let from = (checkpoint, Kind::Checkpoint);
+            let restored =
+                Live::restored(setup, pool, from, &self.storage, self.owns_storage).await;
+            let (live, kept) = restored?;
             Ok::<_, Error>((pool, live, kept))
         };
         let (pool, live, kept) = match ready.await {
@@ -464,10 +528,12 @@ impl Inner {
         done: impl FnOnce(Outcome),
     ) -> Guest {
         self.queue().running = Some(run.cancel);
+        let root = live.root();
         let settle = |instance: &mut Instance, mut ended: Ended| {
             if ended.condition == Condition::Suspended {
                 let executions = self.executions.load(Ordering::Relaxed);
-                ended.result = Err(self.setup.suspend(instance, pool, executions, Vec::new()));
+                let trees = [Some(&*root), self.own_storage().map(Storage::tree)];
+                ended.result = Err(self.setup.suspend(instance, pool, executions, trees));
             }
             outcome::of(instance, ended, run.started)
         };
@@ -492,7 +558,7 @@ impl Inner {
             let pool = self.setup.pool(&options.cancel, &mut started).await?;
             let live = match guest {
                 Some(live) => live,
-                None => Live::new(&self.setup, pool).await?,
+                None => Live::new(&self.setup, pool, Some(&self.storage)).await?,
             };
             Ok::<_, Error>((pool, live))
         };

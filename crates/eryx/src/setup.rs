@@ -14,7 +14,8 @@ use crate::outcome::Report;
 use crate::output::Output;
 use crate::pool::Pool;
 use crate::{
-    CancelHandle, Error, ExecutionOptions, Runtime, SandboxOptions, Value, checkpoint, request,
+    CancelHandle, Error, ExecutionOptions, Runtime, SandboxOptions, Storage, Value, checkpoint,
+    request,
 };
 
 /// Shared by all runs of a sandbox or session.
@@ -77,13 +78,14 @@ impl Setup {
             cancel: cancel.clone(),
             ..ExecutionOptions::default()
         };
-        let files = Some(self.files().1);
+        let files = Some(self.files(None).1);
         let state = self.state(&options, files, Instant::now());
         let ended = instance.run(state, Begin::Request(&request), None).await;
         let condition = ended.condition;
         let report = ended
             .result
             .map(|()| Report::new(std::mem::take(&mut instance.host().delivered)));
+        instance.host().files.release();
         pool.will_return();
         pool.give_back(instance, condition);
         match report? {
@@ -107,16 +109,21 @@ impl Setup {
         instance: &mut Instance,
         pool: &Pool,
         executions: u64,
-        trees: Vec<Vec<u8>>,
+        trees: [Option<&MemoryFs>; 2],
     ) -> Error {
         let runtime = self.runtime.identity();
         checkpoint::suspend(instance, pool, &runtime, executions, trees)
     }
 
-    /// The files of a new guest, and among them the tree at `/`, which is its own.
-    pub(crate) fn files(&self) -> (Arc<MemoryFs>, Namespace) {
-        self.runtime
-            .namespace(self.config.limits.max_vfs_bytes.unwrap_or(u64::MAX))
+    /// The files of a new guest, and among them the tree at `/`, which is its own. `storage` is mounted.
+    pub(crate) fn files(&self, storage: Option<&Storage>) -> (Arc<MemoryFs>, Namespace) {
+        let mounts = &self.config.mounts;
+        self.runtime.namespace(mounts, storage, self.max_files())
+    }
+
+    /// Bytes of files of one guest, besides those of a storage.
+    pub(crate) fn max_files(&self) -> u64 {
+        self.config.limits.max_vfs_bytes.unwrap_or(u64::MAX)
     }
 
     /// What a run brings with it. Without files, the guest goes on with those it has.

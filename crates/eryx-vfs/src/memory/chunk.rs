@@ -35,6 +35,17 @@ impl Chunk {
         Self(Arc::new(Vec::new()))
     }
 
+    /// `len` bytes, filled by `fill`.
+    pub(super) fn filled<E>(
+        len: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let mut bytes = Vec::with_capacity(allocation(len));
+        bytes.resize(len, 0);
+        fill(&mut bytes)?;
+        Ok(Self(Arc::new(bytes)))
+    }
+
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

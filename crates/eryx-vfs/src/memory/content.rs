@@ -34,6 +34,28 @@ impl Content {
         }
     }
 
+    /// `len` zeros without any chunk.
+    pub(super) const fn hole(len: u64) -> Self {
+        let mut hole = Self::new();
+        hole.len = len;
+        hole
+    }
+
+    /// The first chunk from `index` on.
+    pub(super) fn next_chunk(&self, index: u64) -> Option<(u64, &Chunk)> {
+        self.chunks.first_from(index)
+    }
+
+    pub(super) const fn chunk_count(&self) -> u64 {
+        self.chunks.len()
+    }
+
+    /// Puts in a saved chunk that the quota has been charged for. It is none that is there and ends within `len`.
+    pub(super) fn put_chunk(&mut self, index: u64, chunk: Chunk) {
+        self.charged += chunk_cost(Some(chunk.len()));
+        self.chunks.insert(index, chunk);
+    }
+
     pub(super) const fn len(&self) -> u64 {
         self.len
     }

@@ -51,6 +51,28 @@ impl Directory {
         self.by_cookie.len()
     }
 
+    pub(super) const fn last_cookie(&self) -> u64 {
+        self.last_cookie
+    }
+
+    /// The entry behind `cookie`, with its own cookie.
+    pub(super) fn next(&self, cookie: u64) -> Option<(u64, &Entry)> {
+        self.by_cookie.first_from(cookie.checked_add(1)?)
+    }
+
+    /// Cookies of new entries are above `last`.
+    pub(super) const fn reserve_cookies(&mut self, last: u64) {
+        if self.last_cookie < last {
+            self.last_cookie = last;
+        }
+    }
+
+    /// Puts in an entry that was saved under this cookie. Its name is not there yet.
+    pub(super) fn put(&mut self, cookie: u64, key: Key<'_>, node: NodeId, kind: Kind) {
+        self.reserve_cookies(cookie);
+        self.insert_at(cookie, key, node, kind);
+    }
+
     pub(super) fn get(&self, key: Key<'_>) -> Option<&Entry> {
         self.by_cookie.get(self.cookie(key)?)
     }

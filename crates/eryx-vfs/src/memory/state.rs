@@ -79,6 +79,38 @@ impl State {
         NodeId(self.last_node)
     }
 
+    /// The node with the smallest number from `from` on.
+    pub(super) fn first_node_from(&self, from: u64) -> Option<(NodeId, &Node)> {
+        let (node, found) = self.nodes.first_from(from)?;
+        Some((NodeId(node), found))
+    }
+
+    pub(super) const fn last_node(&self) -> u64 {
+        self.last_node
+    }
+
+    /// Puts in a node that was saved under this number. Those of new nodes are above all that were put in.
+    pub(super) fn put(&mut self, id: NodeId, node: Node) {
+        self.last_node = self.last_node.max(id.0);
+        self.nodes.insert(id.0, Arc::new(node));
+    }
+
+    /// Numbers of new nodes are above `last`.
+    pub(super) const fn reserve_nodes(&mut self, last: u64) {
+        if self.last_node < last {
+            self.last_node = last;
+        }
+    }
+
+    /// Frees nodes without a name that nobody has open. Linear in the nodes.
+    pub(super) fn free_unused(&mut self) {
+        let mut from = ROOT.0;
+        while let Some((node, _)) = self.first_node_from(from) {
+            self.free_if_unused(node);
+            from = node.0 + 1;
+        }
+    }
+
     /// Takes one name away from a node, and frees it if that was its last name and nobody has it open.
     pub(super) fn drop_name(&mut self, node: NodeId, now: u64) {
         if let Ok(found) = self.node_mut(node) {

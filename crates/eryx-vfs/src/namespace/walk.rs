@@ -46,7 +46,11 @@ struct Walk<'n, 'p> {
 struct Piece<'p> {
     text: Cow<'p, str>,
     read: usize,
+    within: Within,
 }
+
+/// The mount that the target of a link must not lead out of, if there is one.
+type Within = Option<u32>;
 
 pub(super) fn walk(
     namespace: &Namespace,
@@ -63,9 +67,9 @@ pub(super) fn walk(
         follow_last,
         slash: false,
     };
-    walk.push(Cow::Borrowed(path));
-    while let Some(name) = walk.next() {
-        if let Some(end) = walk.step(&name)? {
+    walk.push(Cow::Borrowed(path), None)?;
+    while let Some((name, within)) = walk.next() {
+        if let Some(end) = walk.step(&name, within)? {
             return Ok(end);
         }
     }
@@ -98,8 +102,11 @@ pub(super) fn place<'p>(
 
 impl<'p> Walk<'_, 'p> {
     /// Puts text in front of what is pending. A leading slash goes to the namespace's root.
-    fn push(&mut self, text: Cow<'p, str>) {
+    fn push(&mut self, text: Cow<'p, str>, within: Within) -> Result<()> {
         if text.starts_with('/') {
+            if within.is_some() {
+                return Err(Error::NotPermitted);
+            }
             self.at = self.namespace.root();
         }
         let end = text.trim_end_matches('/').len();
@@ -114,13 +121,19 @@ impl<'p> Walk<'_, 'p> {
             }
         };
         if !text.is_empty() {
-            self.pending.push(Piece { text, read: 0 });
+            self.pending.push(Piece {
+                text,
+                read: 0,
+                within,
+            });
         }
+        Ok(())
     }
 
     /// The next component.
-    fn next(&mut self) -> Option<Cow<'p, str>> {
+    fn next(&mut self) -> Option<(Cow<'p, str>, Within)> {
         let piece = self.pending.last_mut()?;
+        let within = piece.within;
         let rest = &piece.text[piece.read..];
         let start = piece.read + rest.len() - rest.trim_start_matches('/').len();
         let len = piece.text[start..].find('/');
@@ -133,14 +146,14 @@ impl<'p> Walk<'_, 'p> {
         if end == piece.text.len() {
             self.pending.pop();
         }
-        Some(name)
+        Some((name, within))
     }
 
     /// Takes one component. The path ends here if it is the last and not there.
-    fn step(&mut self, name: &str) -> Result<Option<End>> {
+    fn step(&mut self, name: &str, within: Within) -> Result<Option<End>> {
         match name {
             "." => self.check_directory().map(|()| None),
-            ".." => self.up().map(|()| None),
+            ".." => self.up(within).map(|()| None),
             _ => self.enter(name),
         }
     }
@@ -153,10 +166,13 @@ impl<'p> Walk<'_, 'p> {
     }
 
     /// To the parent: through the roots of mounts to what they cover, at the top nowhere.
-    fn up(&mut self) -> Result<()> {
+    fn up(&mut self, within: Within) -> Result<()> {
         self.check_directory()?;
         let mut at = self.at;
         while let Some(below) = self.namespace.below(at) {
+            if within == Some(at.mount) {
+                return Err(Error::NotPermitted);
+            }
             at = below;
         }
         at.node = self.namespace.fs(at).parent(at.node)?;
@@ -187,7 +203,8 @@ impl<'p> Walk<'_, 'p> {
         }
         let target = fs.read_link(node)?;
         check_path(&target)?;
-        self.push(Cow::Owned(target.into()));
+        let within = fs.contains_links().then_some(mount);
+        self.push(Cow::Owned(target.into()), within)?;
         Ok(None)
     }
 

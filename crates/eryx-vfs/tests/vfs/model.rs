@@ -1,4 +1,4 @@
-//! Random programs against the naive model, with a fork in the middle.
+//! Random programs against the naive model, with a fork and a saved copy in the middle.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use eryx_vfs::{FileSystem, Kind, Location, MemoryFs, Namespace, NodeId, Result};
 use proptest::prelude::*;
 
 use crate::model_naive::{Naive, Node};
-use crate::support::{ROOMY, contents};
+use crate::support::{ROOMY, contents, saved};
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -44,7 +44,20 @@ impl Pair {
     }
 
     fn fork(&self) -> Self {
-        let fs = Arc::new(self.fs.fork());
+        self.with(self.fs.fork())
+    }
+
+    /// What is left of it after it was saved and loaded.
+    fn saved(&self) -> Self {
+        let bytes = saved(&self.fs);
+        let loaded = MemoryFs::load(&mut &bytes[..], ROOMY).unwrap();
+        assert_eq!(saved(&loaded), bytes);
+        assert_eq!(loaded.used_bytes(), self.fs.used_bytes());
+        self.with(loaded)
+    }
+
+    fn with(&self, fs: MemoryFs) -> Self {
+        let fs = Arc::new(fs);
         let mut ns = self.ns.clone();
         ns.replace(0, fs.clone());
         let (naive, nodes) = (self.naive.clone(), self.nodes.clone());
@@ -277,13 +290,16 @@ proptest! {
         }
         pair.assert_same();
         let mut fork = pair.fork();
+        let mut copy = pair.saved();
         for op in &left {
             pair.apply(op);
         }
         for op in &right {
             fork.apply(op);
+            copy.apply(op);
         }
         pair.assert_same();
         fork.assert_same();
+        copy.assert_same();
     }
 }

@@ -34,3 +34,10 @@ pub(crate) fn names(fs: &dyn FileSystem, dir: NodeId) -> Vec<String> {
     let list = fs.read_dir(dir, 0, usize::MAX).unwrap();
     list.iter().map(|entry| entry.name.to_string()).collect()
 }
+
+/// A tree as bytes.
+pub(crate) fn saved(fs: &MemoryFs) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    fs.save(&mut bytes).unwrap();
+    bytes
+}

@@ -7,12 +7,14 @@ use crate::guest_memory::Fault;
 #[repr(u16)]
 pub(crate) enum Errno {
     Success = 0,
+    Acces = 2,
     Badf = 8,
     Exist = 20,
     Fault = 21,
     Fbig = 22,
     Ilseq = 25,
     Inval = 28,
+    Io = 29,
     Isdir = 31,
     Loop = 32,
     Mfile = 33,
@@ -23,6 +25,7 @@ pub(crate) enum Errno {
     Notempty = 55,
     Notsock = 57,
     Notsup = 58,
+    Overflow = 61,
     Perm = 63,
     Rofs = 69,
     Spipe = 70,
@@ -51,6 +54,10 @@ impl From<eryx_vfs::Error> for Errno {
             Error::CrossDevice => Self::Xdev,
             Error::NotPermitted => Self::Perm,
             Error::FileTooLarge => Self::Fbig,
+            Error::Denied => Self::Acces,
+            Error::TooManyOpen => Self::Mfile,
+            Error::TooManyEntries => Self::Overflow,
+            Error::Failed => Self::Io,
             _ => Self::Inval,
         }
     }

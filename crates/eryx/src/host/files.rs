@@ -68,7 +68,9 @@ struct OpenNode {
 
 const FLAG_APPEND: u16 = 1;
 /// The tree at `/` in the namespace.
-const ROOT_MOUNT: u32 = 0;
+pub(crate) const ROOT_MOUNT: u32 = 0;
+/// The storage, behind the standard library.
+pub(crate) const STORAGE_MOUNT: u32 = 2;
 
 impl Files {
     pub(crate) fn new(namespace: Namespace, stdin: Arc<[u8]>) -> Self {
@@ -109,10 +111,13 @@ impl Files {
         saved
     }
 
-    /// The same descriptors on `root`, a fork of the tree at `/` that was made just now. It has taken its own handles over.
-    pub(crate) fn forked(&self, root: Arc<MemoryFs>) -> Self {
+    /// The same descriptors on trees that were forked just now, which stand in the place of mounts. They have taken their own
+    /// handles over.
+    pub(crate) fn forked(&self, trees: &[(u32, Arc<MemoryFs>)]) -> Self {
         let mut namespace = self.namespace.clone();
-        namespace.replace(ROOT_MOUNT, root);
+        for (mount, tree) in trees {
+            namespace.replace(*mount, Arc::clone(tree) as _);
+        }
         let forked = Self {
             namespace,
             open: self.open.clone(),
@@ -120,7 +125,9 @@ impl Files {
             stdin_at: 0,
         };
         for descriptor in forked.open.iter().flatten() {
-            if !matches!(descriptor, Descriptor::Node(node) if node.at.mount == ROOT_MOUNT) {
+            let taken_over =
+                |node: &OpenNode| trees.iter().any(|(mount, _)| *mount == node.at.mount);
+            if !matches!(descriptor, Descriptor::Node(node) if taken_over(node)) {
                 forked.opened(descriptor);
             }
         }
@@ -137,6 +144,12 @@ impl Files {
     pub(crate) fn set_stdin(&mut self, stdin: Arc<[u8]>) {
         self.stdin = stdin;
         self.stdin_at = 0;
+    }
+
+    /// Closes everything and lets go of the file systems: a guest that waits for its next run holds none of them.
+    pub(crate) fn release(&mut self) {
+        let nothing = Namespace::new(Arc::new(MemoryFs::new(0)));
+        *self = Self::new(nothing, Arc::default());
     }
 
     fn get(&self, fd: u32) -> Result<&Descriptor, Errno> {
@@ -183,7 +196,9 @@ impl Files {
         if free >= MAX_OPEN {
             return Err(Errno::Mfile);
         }
-        self.namespace.fs(node.at).opened(node.at.node);
+        self.namespace
+            .fs(node.at)
+            .open(node.at.node, node.writable)?;
         if free == self.open.len() {
             self.open.push(None);
         }

@@ -45,6 +45,28 @@ pub(crate) fn sandbox_with(change: impl FnOnce(&mut ResourceLimits)) -> Sandbox 
     Sandbox::new(runtime(), options).expect("the options are good")
 }
 
+/// A sandbox with options of its own.
+pub(crate) fn sandbox_of(change: impl FnOnce(&mut SandboxOptions)) -> Sandbox {
+    let mut options = SandboxOptions::default();
+    change(&mut options);
+    Sandbox::new(runtime(), options).expect("the options are good")
+}
+
+/// Why options are refused.
+pub(crate) fn refused(change: impl FnOnce(&mut SandboxOptions)) -> Error {
+    let mut options = SandboxOptions::default();
+    change(&mut options);
+    Sandbox::new(runtime(), options).expect_err("refused")
+}
+
+/// Runs code that must succeed in a given sandbox, and returns what it printed.
+pub(crate) async fn printed_by(sandbox: &Sandbox, code: &str) -> String {
+    match sandbox.execute(code, ExecutionOptions::default()).await {
+        Ok(result) => text(&result.output.stdout).trim_end().to_owned(),
+        Err(failure) => panic!("{:?}", failure.error),
+    }
+}
+
 /// Options with a deadline.
 pub(crate) fn within(timeout: Duration) -> ExecutionOptions {
     let mut options = ExecutionOptions::default();

@@ -1,5 +1,7 @@
 //! Open files as values: for snapshots, which outlive the tree that they were opened in.
 
+use eryx_vfs::{Location, NodeId};
+
 use crate::Value;
 
 use super::{Descriptor, Files, MAX_OPEN, OpenNode, ROOT_FD};
@@ -8,7 +10,7 @@ use super::{Descriptor, Files, MAX_OPEN, OpenNode, ROOT_FD};
 const MAX_PATH: usize = 4096;
 
 impl Files {
-    /// The descriptors that a snapshot keeps: `[[fd, path, offset, flags, readable, writable], ..]`.
+    /// The descriptors that a snapshot keeps: `[[fd, path, offset, flags, readable, writable, mount, node], ..]`.
     pub(crate) fn to_value(&self) -> Value {
         let open = self.open.iter().enumerate();
         let listed = open.filter_map(|(fd, descriptor)| match descriptor {
@@ -19,24 +21,26 @@ impl Files {
                 u32::from(node.flags).into(),
                 node.readable.into(),
                 node.writable.into(),
+                node.at.mount.into(),
+                i64::try_from(node.at.node.0).ok()?.into(),
             ])),
             _ => None,
         });
         Value::List(listed.collect())
     }
 
-    /// Opens what a snapshot lists, by path. What is not there any more, or is not as it says, stays closed: Python then sees
-    /// `OSError` EBADF.
-    pub(crate) fn reopen(&mut self, listed: &Value) {
+    /// Opens what a snapshot lists: by node in mounts that came with the snapshot, in others by path. What is not there any
+    /// more, or is not as it says, stays closed: Python then sees `OSError` EBADF.
+    pub(crate) fn reopen(&mut self, listed: &Value, came: &[u32]) {
         let Value::List(listed) = listed else { return };
         for entry in listed.iter().take(MAX_OPEN) {
-            if let Some((fd, node)) = self.reopened(entry) {
+            if let Some((fd, node)) = self.reopened(entry, came) {
                 self.put(fd, node);
             }
         }
     }
 
-    fn reopened(&self, entry: &Value) -> Option<(usize, OpenNode)> {
+    fn reopened(&self, entry: &Value, came: &[u32]) -> Option<(usize, OpenNode)> {
         let Value::List(fields) = entry else {
             return None;
         };
@@ -47,6 +51,8 @@ impl Files {
             Value::Int(flags),
             Value::Bool(readable),
             Value::Bool(writable),
+            Value::Int(mount),
+            Value::Int(node),
         ] = fields.as_slice()
         else {
             return None;
@@ -55,10 +61,15 @@ impl Files {
         if fd <= ROOT_FD as usize || fd >= MAX_OPEN || path.len() > MAX_PATH {
             return None;
         }
-        let at = self
-            .namespace
-            .resolve(self.namespace.root(), path, true)
-            .ok()?;
+        let mount = u32::try_from(*mount).ok()?;
+        let at = if came.contains(&mount) {
+            let node = NodeId(u64::try_from(*node).ok()?);
+            Location { mount, node }
+        } else {
+            let root = self.namespace.root();
+            self.namespace.resolve(root, path, true).ok()?
+        };
+        self.metadata(at).ok()?;
         if *writable && self.namespace.fs(at).is_read_only() {
             return None;
         }
@@ -77,8 +88,8 @@ impl Files {
         if self.open.len() <= fd {
             self.open.resize(fd + 1, None);
         }
-        if self.open[fd].is_none() {
-            self.namespace.fs(node.at).opened(node.at.node);
+        let fs = self.namespace.fs(node.at);
+        if self.open[fd].is_none() && fs.open(node.at.node, node.writable).is_ok() {
             self.open[fd] = Some(Descriptor::Node(node));
         }
     }

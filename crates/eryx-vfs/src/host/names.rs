@@ -1,0 +1,18 @@
+//! Numbers of nodes.
+
+use std::hash::{BuildHasher, RandomState};
+
+use super::table::ROOT;
+use crate::NodeId;
+
+/// Makes numbers of devices and inodes: the same for the same file, and nothing that tells about the host's.
+#[derive(Debug, Default)]
+pub(super) struct Numbers(RandomState);
+
+impl Numbers {
+    pub(super) fn of(&self, device: u64, inode: u64) -> NodeId {
+        let number = self.0.hash_one((device, inode));
+        // 0 is no number, and 1 the root's.
+        NodeId(number.max(ROOT.0 + 1))
+    }
+}

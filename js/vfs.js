@@ -1,0 +1,176 @@
+import { constants } from "node:os";
+import { types } from "node:util";
+import {
+  checkAmount,
+  checkBoolean,
+  checkOptions,
+  checkPath,
+  checkText,
+  refuse,
+} from "./check.js";
+import { SnapshotError } from "./errors.js";
+import { addon } from "./native.js";
+
+const DEFAULT_MAX_BYTES = 67_108_864;
+
+const natives = new WeakMap();
+
+/** What the addon knows a storage as. */
+export function nativeOf(name, storage) {
+  const native = natives.get(storage);
+  if (native === undefined) refuse(name, storage, "a VfsStorage");
+  return native;
+}
+
+/** A VfsStorage of one that the addon made. */
+export function storageOf(native) {
+  const storage = Object.create(VfsStorage.prototype);
+  natives.set(storage, native);
+  return storage;
+}
+
+/** In-memory files. Shared by every sandbox it is given to, wherever each one mounts it. */
+export class VfsStorage {
+  constructor(options) {
+    const maxBytes = checkMaxBytes(options, DEFAULT_MAX_BYTES);
+    natives.set(this, new addon.NativeStorage(maxBytes ?? undefined));
+  }
+
+  static from(snapshot, options) {
+    const bytes = checkBytes("snapshot", snapshot);
+    const maxBytes = checkMaxBytes(options, undefined);
+    // Without a limit, and without a word about it: two things that the addon tells apart.
+    const limit = maxBytes === null ? 2 ** 63 : maxBytes;
+    return storageOf(
+      restored(() => addon.NativeStorage.fromSnapshot(bytes, limit)),
+    );
+  }
+
+  readFile(path) {
+    return call(this, "open", path, (native, path) => native.readFile(path));
+  }
+
+  readTextFile(path) {
+    const bytes = this.readFile(path);
+    try {
+      return new TextDecoder("utf-8", {
+        fatal: true,
+        ignoreBOM: true,
+      }).decode(bytes);
+    } catch {
+      const error = new TypeError(
+        `expected a file with UTF-8 text, got other bytes, read '${path}'`,
+      );
+      // As Node's own decoder has it.
+      error.code = "ERR_ENCODING_INVALID_ENCODED_DATA";
+      throw error;
+    }
+  }
+
+  writeFile(path, data) {
+    const bytes =
+      typeof data === "string"
+        ? Buffer.from(checkText("data", data))
+        : checkBytes("data", data);
+    call(this, "open", path, (native, path) => native.writeFile(path, bytes));
+  }
+
+  mkdir(path, options) {
+    const recursive = checkRecursive(options);
+    call(this, "mkdir", path, (native, path) => native.mkdir(path, recursive));
+  }
+
+  readdir(path) {
+    return call(this, "scandir", path, (native, path) => native.readdir(path));
+  }
+
+  stat(path) {
+    return call(this, "stat", path, (native, path) => native.stat(path));
+  }
+
+  exists(path) {
+    return call(this, "stat", path, (native, path) => native.exists(path));
+  }
+
+  remove(path, options) {
+    const recursive = checkRecursive(options);
+    call(this, "rm", path, (native, path) => native.remove(path, recursive));
+  }
+
+  rename(from, to) {
+    const dest = checkPath("to", to);
+    const source = checkPath("from", from);
+    const rename = (native, path) => native.rename(path, dest);
+    call(this, "rename", source, rename, dest);
+  }
+
+  get usedBytes() {
+    return nativeOf("this", this).usedBytes();
+  }
+
+  snapshot() {
+    const native = nativeOf("this", this);
+    return restored(() => native.snapshot());
+  }
+}
+
+function checkMaxBytes(given, otherwise) {
+  const { maxBytes } = checkOptions("options", given, ["maxBytes"]);
+  if (maxBytes === undefined) return otherwise;
+  if (maxBytes === null) return null;
+  return checkAmount("options.maxBytes", maxBytes, "bytes");
+}
+
+function checkRecursive(given) {
+  const { recursive = false } = checkOptions("options", given, ["recursive"]);
+  return checkBoolean("options.recursive", recursive);
+}
+
+function checkBytes(name, value) {
+  if (!types.isUint8Array(value)) {
+    refuse(
+      name,
+      value,
+      name === "data" ? "a string or a Uint8Array" : "a Uint8Array",
+    );
+  }
+  return value;
+}
+
+/** Calls the addon. What it refuses becomes an error as node:fs throws it. */
+function call(storage, syscall, path, act, dest) {
+  const native = nativeOf("this", storage);
+  const checked = checkPath("path", path);
+  try {
+    return act(native, checked);
+  } catch (error) {
+    throw fileError(error, syscall, checked, dest);
+  }
+}
+
+/** The addon throws `CODE reason`. */
+function parts(error) {
+  const [, code, reason] = /^(E[A-Z_]+) ([^]*)$/.exec(error.message) ?? [];
+  return { code, reason };
+}
+
+function fileError(error, syscall, path, dest) {
+  const { code, reason } = parts(error);
+  if (code === undefined) return error;
+  const target = dest === undefined ? "" : ` -> '${dest}'`;
+  const made = new Error(`${code}: ${reason}, ${syscall} '${path}'${target}`);
+  const number = constants.errno[code];
+  if (number !== undefined) made.errno = -number;
+  Object.assign(made, { code, syscall, path });
+  if (dest !== undefined) made.dest = dest;
+  return made;
+}
+
+function restored(act) {
+  try {
+    return act();
+  } catch (error) {
+    const { code, reason } = parts(error);
+    throw code === undefined ? error : new SnapshotError(reason, { code });
+  }
+}
