@@ -86,8 +86,8 @@ export function checkAmount(name, value, unit, max = Number.MAX_SAFE_INTEGER) {
   return value;
 }
 
-export function checkBytes(name, value) {
-  if (!types.isUint8Array(value)) refuse(name, value, "a Uint8Array");
+export function checkBytes(name, value, expected = "a Uint8Array") {
+  if (!types.isUint8Array(value)) refuse(name, value, expected);
   return value;
 }
 

@@ -1,8 +1,8 @@
 import { constants } from "node:os";
-import { types } from "node:util";
 import {
   checkAmount,
   checkBoolean,
+  checkBytes,
   checkOptions,
   checkPath,
   checkText,
@@ -71,7 +71,7 @@ export class VfsStorage {
     const bytes =
       typeof data === "string"
         ? Buffer.from(checkText("data", data))
-        : checkBytes("data", data);
+        : checkBytes("data", data, "a string or a Uint8Array");
     call(this, "open", path, (native, path) => native.writeFile(path, bytes));
   }
 
@@ -124,17 +124,6 @@ function checkMaxBytes(given, otherwise) {
 function checkRecursive(given) {
   const { recursive = false } = checkOptions("options", given, ["recursive"]);
   return checkBoolean("options.recursive", recursive);
-}
-
-function checkBytes(name, value) {
-  if (!types.isUint8Array(value)) {
-    refuse(
-      name,
-      value,
-      name === "data" ? "a string or a Uint8Array" : "a Uint8Array",
-    );
-  }
-  return value;
 }
 
 /** Calls the addon. What it refuses becomes an error as node:fs throws it. */

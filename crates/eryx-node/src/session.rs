@@ -101,10 +101,6 @@ impl NativeSession {
     /// # Errors
     /// What only the core can check is wrong with the options.
     #[napi(factory, catch_unwind)]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "what a session and an execution have"
-    )]
     pub fn resume(
         runtime: &NativeRuntime,
         options: NativeSandboxOptions,
@@ -168,7 +164,6 @@ impl NativeSession {
 
     /// Executions since the beginning or the last reset.
     #[napi(getter, catch_unwind)]
-    #[expect(clippy::cast_precision_loss, reason = "a count of executions")]
     #[must_use]
     pub fn execution_count(&self) -> f64 {
         self.session.execution_count() as f64

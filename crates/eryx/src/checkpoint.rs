@@ -49,12 +49,6 @@ pub(crate) struct Kept {
     pub(crate) open: Vec<Open>,
 }
 
-impl Default for Value {
-    fn default() -> Self {
-        Self::Null
-    }
-}
-
 impl Kept {
     pub(crate) fn of(host: &Host, executions: u64, trees: [Option<&MemoryFs>; 2]) -> Self {
         Self {

@@ -40,8 +40,8 @@ struct Inner {
     owns_storage: bool,
     queue: Mutex<Queue>,
     executions: AtomicU64,
-    /// In place of the limit of the options.
-    timeout: Mutex<Option<Option<Duration>>>,
+    /// The limit of executions that bring none of their own.
+    timeout: Mutex<Option<Duration>>,
 }
 
 /// What is still to be done. Whoever takes `guest` out does it, and puts the guest back.
@@ -99,6 +99,7 @@ impl Session {
         guest: Guest,
         executions: u64,
     ) -> Self {
+        let timeout = setup.config.limits.execution_timeout;
         Self(Arc::new(Inner {
             setup,
             storage,
@@ -110,7 +111,7 @@ impl Session {
                 running: None,
             }),
             executions: AtomicU64::new(executions),
-            timeout: Mutex::default(),
+            timeout: Mutex::new(timeout),
         }))
     }
 
@@ -141,13 +142,11 @@ impl Session {
         options.check(&code, &self.0.setup.config)?;
         self.push(Box::new(move |inner, guest| {
             Box::pin(async move {
-                match inner {
-                    Some(inner) => inner.execute(guest, code, options, done).await,
-                    None => {
-                        done(Err(Error::Closed.into()));
-                        guest
-                    }
-                }
+                let Some(inner) = inner else {
+                    done(Err(Error::Closed.into()));
+                    return guest;
+                };
+                inner.execute(guest, code, options, done).await
             })
         }))
     }
@@ -285,13 +284,11 @@ impl Session {
         let session = Self::new(runtime, options)?;
         session.push(Box::new(move |inner, guest| {
             Box::pin(async move {
-                match inner {
-                    Some(inner) => inner.resume(&checkpoint, answers, execution, done).await,
-                    None => {
-                        done(Err(Error::Closed.into()));
-                        guest
-                    }
-                }
+                let Some(inner) = inner else {
+                    done(Err(Error::Closed.into()));
+                    return guest;
+                };
+                inner.resume(&checkpoint, answers, execution, done).await
             })
         }))?;
         Ok(session)
@@ -317,7 +314,7 @@ impl Session {
 
     /// Sets the limit of later executions that bring none of their own.
     pub fn set_execution_timeout(&self, timeout: Option<Duration>) {
-        *self.0.timeout() = Some(timeout);
+        *self.0.timeout() = timeout;
     }
 
     /// Refuses everything from now on, cancels what runs, and drops what is queued.
@@ -382,7 +379,7 @@ impl Inner {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn timeout(&self) -> MutexGuard<'_, Option<Option<Duration>>> {
+    fn timeout(&self) -> MutexGuard<'_, Option<Duration>> {
         self.timeout.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -466,13 +463,10 @@ impl Inner {
 
     /// The guest, or a new one.
     async fn ready(&self, guest: Guest) -> Result<Live, Error> {
-        match guest {
-            Some(live) => Ok(live),
-            None => {
-                let pool = self.pool().await?;
-                Live::new(&self.setup, pool, Some(&self.storage)).await
-            }
+        if let Some(live) = guest {
+            return Ok(live);
         }
+        Live::new(&self.setup, self.pool().await?, Some(&self.storage)).await
     }
 
     async fn restored(&self, snapshot: &[u8]) -> Result<(Live, Kept), Error> {
@@ -488,7 +482,7 @@ impl Inner {
         mut options: ExecutionOptions,
         done: impl FnOnce(Outcome),
     ) -> Guest {
-        options.timeout = options.timeout.or(*self.timeout());
+        options.timeout = options.timeout.or(Some(*self.timeout()));
         let ready = async {
             let pool = self.pool().await?;
             let setup = &self.setup;
@@ -553,7 +547,7 @@ impl Inner {
         done: impl FnOnce(Outcome),
     ) -> Guest {
         let mut started = Instant::now();
-        options.timeout = options.timeout.or(*self.timeout());
+        options.timeout = options.timeout.or(Some(*self.timeout()));
         let ready = async {
             let pool = self.setup.pool(&options.cancel, &mut started).await?;
             let live = match guest {

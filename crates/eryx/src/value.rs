@@ -15,10 +15,11 @@ pub use crate::wire::WireError;
 /// | `bytes`, `bytearray` | [`Value::Bytes`] |
 /// | `list`, `tuple`, `set`, `frozenset` | [`Value::List`]; into Python always a `list` |
 /// | `dict` with `str` keys | [`Value::Map`], in its own order |
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Value {
     /// `None`.
+    #[default]
     Null,
     /// `bool`.
     Bool(bool),

@@ -277,7 +277,7 @@ impl Calls {
         if self.suspend.is_none()
             && let Some(letter) = self.mailbox.take_only(LetterKind::Suspend)
         {
-            self.set_aside(letter);
+            self.set_aside(&letter);
         }
         self.suspend.as_ref().map(|(_, reason)| reason.as_str())
     }
@@ -301,7 +301,7 @@ impl Calls {
     }
 
     /// Keeps the reason. The call stays in flight.
-    fn set_aside(&mut self, letter: Letter) {
+    fn set_aside(&mut self, letter: &Letter) {
         let reason = match wire::decode(&letter.body) {
             Ok(Value::String(reason)) => reason,
             _ => String::new(),
@@ -316,7 +316,7 @@ impl Calls {
         loop {
             let letter = self.mailbox.take()?;
             if letter.kind == LetterKind::Suspend {
-                self.set_aside(letter);
+                self.set_aside(&letter);
                 continue;
             }
             self.forget(letter.call);

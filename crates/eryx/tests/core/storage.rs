@@ -267,7 +267,7 @@ async fn tracebacks_and_awaits_are_as_without_a_mount_path() {
         panic!("not a Python error");
     };
     assert_eq!(
-        error.traceback,
+        &*error.traceback,
         "Traceback (most recent call last):\n  File \"<sandbox>\", line 2, in <module>\n    1 / 0\n    ~~^~~\nZeroDivisionError: division by zero"
     );
     let value = sandbox.execute("1 + 1", ExecutionOptions::default()).await;
