@@ -1,5 +1,11 @@
 //! Sessions: what is asked of one is answered by an event with the number of the request.
 
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::too_many_arguments,
+    reason = "a count of executions stays far below 2^53; resuming takes what a session and an execution take"
+)]
+
 use std::sync::Arc;
 
 use eryx::{Answers, Error, Session, Value};
