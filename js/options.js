@@ -14,7 +14,7 @@ import { invalidArgument } from "./errors.js";
 import { partsOf } from "./library.js";
 import { resolveLimits } from "./limits.js";
 import { nativeOf } from "./vfs.js";
-import { encodeMembers } from "./wire.js";
+import { encode, encodeMembers } from "./wire.js";
 
 /** Options of the contract that this version does not have yet. */
 const SANDBOX_LATER = ["network", "secrets", "packages", "imports"];
@@ -244,6 +244,16 @@ export function resumeOptions(given) {
     "results",
     "errors",
   ]);
+  for (const name of ["inputs", "filename"]) {
+    if (options[name] !== undefined)
+      throw invalidArgument(
+        `options.${name}: the execution has begun with its own`,
+      );
+  }
+  for (const id of Object.keys(errors)) {
+    if (Object.hasOwn(results, id))
+      throw invalidArgument(`options.errors[${id}]: results answers it too`);
+  }
   const pick = (names) =>
     Object.fromEntries(
       names
@@ -267,6 +277,7 @@ function answersOf(name, answers) {
   return Object.entries(answers).map(([id, answer]) => {
     if (!/^\d{1,15}$/.test(id))
       refuse(`options.${name}`, id, "ids of pending calls");
+    encode(answer, `${name}[${id}]`);
     return [Number(id), answer];
   });
 }

@@ -71,34 +71,29 @@ impl NativeSession {
     /// Starts over with a new interpreter.
     #[napi(catch_unwind)]
     pub fn reset(&self, id: u32) {
-        self.ask(id, |session| async move {
-            session.reset().await.map(|()| Answer::Nothing)
-        });
+        let reset = self.session.reset();
+        self.ask(id, async { reset.await.map(|()| Answer::Nothing) });
     }
 
     /// Removes the user's variables.
     #[napi(catch_unwind)]
     pub fn clear_state(&self, id: u32) {
-        self.ask(id, |session| async move {
-            session.clear_state().await.map(|()| Answer::Nothing)
-        });
+        let cleared = self.session.clear_state();
+        self.ask(id, async { cleared.await.map(|()| Answer::Nothing) });
     }
 
     /// The answer are bytes.
     #[napi(catch_unwind)]
     pub fn snapshot(&self, id: u32) {
-        self.ask(id, |session| async move {
-            session.snapshot().await.map(Answer::Bytes)
-        });
+        let snapshot = self.session.snapshot();
+        self.ask(id, async { snapshot.await.map(Answer::Bytes) });
     }
 
     /// Puts a snapshot in place of the interpreter.
     #[napi(catch_unwind)]
     pub fn restore(&self, id: u32, snapshot: Uint8Array) {
-        let snapshot = snapshot.to_vec();
-        self.ask(id, |session| async move {
-            session.restore(snapshot).await.map(|()| Answer::Nothing)
-        });
+        let restored = self.session.restore(snapshot.to_vec());
+        self.ask(id, async { restored.await.map(|()| Answer::Nothing) });
     }
 
     /// Goes on with a suspended run, whose end comes as an event with `id`. `answers` are two encoded lists of pairs: results
@@ -141,8 +136,9 @@ impl NativeSession {
     #[napi(catch_unwind)]
     pub fn fork(&self, id: u32, count: u32) {
         let (dispatch, has_callbacks) = (Arc::clone(&self.dispatch), self.has_callbacks);
-        self.ask(id, move |session| async move {
-            let forks = session.fork(count as usize).await?;
+        let forks = self.session.fork(count as usize);
+        self.ask(id, async move {
+            let forks = forks.await?;
             let forks = forks.into_iter().map(|session| Self {
                 session,
                 has_callbacks,
@@ -187,13 +183,13 @@ impl NativeSession {
         self.session.close();
     }
 
-    /// Runs `ask` and reports what it answers as the end of the request `id`.
-    fn ask<F>(&self, id: u32, ask: impl FnOnce(Session) -> F)
-    where
-        F: Future<Output = std::result::Result<Answer, Error>> + Send + 'static,
-    {
+    /// Reports `answer` as the end of the request `id`.
+    fn ask(
+        &self,
+        id: u32,
+        answer: impl Future<Output = std::result::Result<Answer, Error>> + Send + 'static,
+    ) {
         let dispatch = Arc::clone(&self.dispatch);
-        let answer = ask(self.session.clone());
         eryx::spawn(async move {
             let what = match answer.await {
                 Ok(answer) => What::Answered(answer),

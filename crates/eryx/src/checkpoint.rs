@@ -21,6 +21,13 @@ pub struct Answers {
 }
 
 impl Answers {
+    /// An answer that no call took: its list and number.
+    pub(crate) fn left(&self) -> Option<(&'static str, u64)> {
+        let results = self.results.iter().map(|(id, _)| ("results", *id));
+        let errors = self.errors.iter().map(|(id, _)| ("errors", *id));
+        results.chain(errors).next()
+    }
+
     /// The answer to one call. `None`: it is to be called again.
     pub(crate) fn take(&mut self, call: u64) -> Option<Result<Value, CallbackFailure>> {
         let of = |(id, _): &(u64, _)| *id == call;
@@ -41,6 +48,8 @@ pub(crate) struct Kept {
     /// What the guest's monotonic clock shows.
     pub(crate) clock: Duration,
     pub(crate) executions: u64,
+    /// Nothing was run in it yet.
+    pub(crate) fresh: bool,
     /// Open files, as `Files::to_value` lists them.
     pub(crate) files: Value,
     /// The trees of files that belong to the guest: the one at `/`, and the storage.
@@ -50,10 +59,16 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    pub(crate) fn of(host: &Host, executions: u64, trees: [Option<&MemoryFs>; 2]) -> Self {
+    pub(crate) fn of(
+        host: &Host,
+        executions: u64,
+        fresh: bool,
+        trees: [Option<&MemoryFs>; 2],
+    ) -> Self {
         Self {
             clock: host.started.elapsed(),
             executions,
+            fresh,
             files: host.files.to_value(),
             trees: trees.map(|tree| saved(tree?)),
             last_call: host.calls.last(),
@@ -73,6 +88,7 @@ impl Kept {
         Value::List(vec![
             number(u64::try_from(self.clock.as_nanos()).unwrap_or(u64::MAX)),
             number(self.executions),
+            self.fresh.into(),
             self.files.clone(),
             Value::List(self.trees.iter().cloned().map(Value::from).collect()),
             number(self.last_call),
@@ -82,7 +98,7 @@ impl Kept {
 
     /// `None` if `value` is not what [`Kept::to_value`] makes.
     pub(crate) fn from_value(value: Value) -> Option<Self> {
-        let [clock, executions, files, trees, last_call, open] = fields(value)?;
+        let [clock, executions, fresh, files, trees, last_call, open] = fields(value)?;
         let trees: [Value; 2] = fields(trees)?;
         let trees = trees.map(bytes);
         let Value::List(open) = open else {
@@ -99,6 +115,7 @@ impl Kept {
         Some(Self {
             clock: Duration::from_nanos(number(&clock)?),
             executions: number(&executions)?,
+            fresh: fresh == Value::Bool(true),
             files,
             trees,
             last_call,
@@ -168,7 +185,7 @@ pub(crate) fn suspend(
         .suspended()
         .unwrap_or_default()
         .to_owned();
-    let kept = Kept::of(instance.host(), executions, trees);
+    let kept = Kept::of(instance.host(), executions, false, trees);
     let taken = snapshot::take(
         instance.slot(),
         pool.image(),

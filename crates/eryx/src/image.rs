@@ -14,8 +14,10 @@ pub(crate) const PAGE: usize = 4096;
 
 const WRONG_SIZE: &str = "it does not have the size that the manifest says";
 
-/// Layers of an image beyond which a new one starts from one file again.
-const MAX_PARTS: usize = 192;
+/// Ranges of one layer. Each is a mapping of its own, of which a process may have some ten thousand.
+const MAX_RANGES: usize = 24;
+/// Parts beyond which a new image has one layer again.
+const MAX_PARTS: usize = 48;
 
 /// The frozen state of a guest. Cheap to share; a slot maps it without copying.
 ///
@@ -94,12 +96,12 @@ impl Image {
     /// This image with the given page ranges of `memory` above it. `memory` is a whole linear memory, not smaller than this
     /// image, and agrees with it everywhere else. The globals stay: they are those of a guest at rest.
     pub(crate) fn layered(&self, memory: &[u8], changed: &[(usize, usize)]) -> io::Result<Self> {
-        let flatten = self.parts.len() + changed.len() > MAX_PARTS;
-        let (mut parts, ranges) = if flatten {
-            (self.parts[..1].to_vec(), self.above_first(changed))
-        } else {
-            (self.parts.clone(), changed.to_vec())
-        };
+        let mut ranges = coalesced(changed.to_vec());
+        let mut parts = self.parts.clone();
+        if parts.len() + ranges.len() > MAX_PARTS {
+            ranges = coalesced(self.above_first(changed));
+            parts.truncate(1);
+        }
         let file = Arc::new(anonymous_file()?);
         let mut offset = 0;
         for (from, to) in ranges {
@@ -125,6 +127,11 @@ impl Image {
             .iter()
             .map(|part| (part.at.start, part.at.end));
         joined(parts.chain(more.iter().copied()).collect(), 0)
+    }
+
+    /// How many mappings a slot has that this is mapped in: each part may cut one in two.
+    pub(crate) fn mappings(&self) -> usize {
+        2 * self.parts.len() + 2
     }
 
     /// Bytes of memory.
@@ -159,6 +166,17 @@ impl Image {
     pub(crate) fn bytes(&self) -> io::Result<&[u8]> {
         Ok(self.view()?.bytes())
     }
+}
+
+/// The ranges joined into few: with what lies between them, if that is little.
+fn coalesced(mut ranges: Vec<(usize, usize)>) -> Vec<(usize, usize)> {
+    let mut gap = 4 * PAGE;
+    ranges = joined(ranges, gap);
+    while ranges.len() > MAX_RANGES {
+        gap *= 2;
+        ranges = joined(ranges, gap);
+    }
+    ranges
 }
 
 /// Ranges in ascending order, those joined that are at most `gap` apart.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use eryx_vfs::MemoryFs;
 
@@ -12,10 +12,14 @@ use crate::host::{Host, RunState};
 use crate::instance::{Begin, Condition, Ended, Instance};
 use crate::net::Net;
 use crate::pool::Pool;
+use crate::request::Start;
 use crate::setup::Setup;
 use crate::slot::Slot;
 use crate::snapshot::{self, Kind, Snapshot};
-use crate::{Error, ExecutionOptions, RestoreStrategy, Storage, request};
+use crate::{CancelHandle, Error, ExecutionOptions, RestoreStrategy, Storage, request};
+
+/// How long the driver may take for what it does itself, unless an execution may take less.
+const ORDER_LIMIT: Duration = Duration::from_secs(5);
 
 /// A guest and what is needed to put it back to where it was before an execution.
 pub(crate) struct Live {
@@ -29,10 +33,8 @@ pub(crate) struct Live {
     strategy: RestoreStrategy,
     /// The tree at `/`, which belongs to this guest alone.
     root: Arc<MemoryFs>,
-    /// Nothing was run in it yet.
-    pub(crate) fresh: bool,
-    /// It shares its past with another guest: random numbers must go different ways from here on.
-    pub(crate) reseed: bool,
+    /// What the next request must bring with it.
+    pub(crate) start: Start,
 }
 
 impl Live {
@@ -54,8 +56,7 @@ impl Live {
             fuel: setup.config.limits.max_fuel,
             strategy: pool.strategy(),
             root,
-            fresh: true,
-            reseed: true,
+            start: Start::FRESH,
         })
     }
 
@@ -90,7 +91,10 @@ impl Live {
             done(settled, !kept);
             return kept;
         }
-        (self.fresh, self.reseed) = (false, false);
+        if matches!(begin, Begin::Request(_)) {
+            (self.start.fresh, self.start.reseed) = (false, false);
+        }
+        self.start.stdin_used |= self.host().files.stdin_used();
         // Nobody has to wait for the net but the next execution.
         done(settled, false);
         self.has_net = self.commit().is_ok();
@@ -134,7 +138,7 @@ impl Live {
         let failed = |error: io::Error| Error::Initialization(format!("the fork failed: {error}"));
         let slot = Arc::clone(self.instance().slot());
         let image = self.net.seal(&slot, self.strategy).map_err(failed)?;
-        self.reseed = true;
+        self.start.reseed = true;
         let started = self.host().started;
         (0..count)
             .map(|index| {
@@ -153,8 +157,7 @@ impl Live {
                     fuel: self.fuel,
                     strategy: self.strategy,
                     root,
-                    fresh: self.fresh,
-                    reseed: true,
+                    start: self.start,
                 })
             })
             .collect()
@@ -175,7 +178,8 @@ impl Live {
     ) -> Result<Vec<u8>, Error> {
         let root = Arc::clone(&self.root);
         let trees = [Some(&*root), own.map(Storage::tree)];
-        let kept = Kept::of(self.host(), executions, trees);
+        let fresh = self.start.fresh;
+        let kept = Kept::of(self.host(), executions, fresh, trees);
         snapshot::take(
             self.instance().slot(),
             pool.image(),
@@ -195,6 +199,7 @@ impl Live {
         (bytes, kind): (&[u8], Kind),
         storage: &Storage,
         own: bool,
+        cancel: &CancelHandle,
     ) -> Result<(Self, Kept), Error> {
         let runtime = setup.runtime.identity();
         let max_memory = setup.max_memory();
@@ -227,8 +232,14 @@ impl Live {
         let host = live.host();
         host.files.reopen(&kept.files, &came);
         host.started = kept.started();
-        live.fresh = false;
-        if let Err(error) = live.rebind(setup, pool).await {
+        live.start.fresh = kept.fresh;
+        live.start.stdin_used = true;
+        let bound = if kept.fresh {
+            Ok(())
+        } else {
+            live.rebind(setup, pool, cancel).await
+        };
+        if let Err(error) = bound {
             if let Some(before) = before {
                 storage.tree().replace_with(before.tree());
             }
@@ -236,7 +247,7 @@ impl Live {
         }
         live.root.free_unused();
         live.has_net = live.commit().is_ok();
-        live.reseed = true;
+        live.start.reseed = true;
         Ok((live, kept))
     }
 
@@ -254,15 +265,47 @@ impl Live {
     }
 
     /// Tells the interpreter of the callbacks that it has now.
-    async fn rebind(&mut self, setup: &Setup, pool: &Pool) -> Result<(), Error> {
+    async fn rebind(
+        &mut self,
+        setup: &Setup,
+        pool: &Pool,
+        cancel: &CancelHandle,
+    ) -> Result<(), Error> {
         let request = request::encode_rebind(&setup.config.callbacks)?;
-        let (mut ended, started) = (Ok(()), Instant::now());
-        let state = setup.state(&ExecutionOptions::default(), None, started);
-        let settle = |_: &mut Instance, end: Ended| end.result;
-        let begin = Begin::Request(&request);
-        self.run(pool, state, begin, settle, |end, _| ended = end)
+        let limit = setup.config.limits.execution_timeout;
+        let done = self.order(setup, pool, &request, (limit, cancel)).await;
+        done.map_err(|_| snapshot::refused("the interpreter in it does not run"))
+    }
+
+    /// Has the driver do something. None of the user's code runs, unless it took the driver apart: then it is stopped soon.
+    pub(crate) async fn order(
+        &mut self,
+        setup: &Setup,
+        pool: &Pool,
+        request: &[u8],
+        (limit, cancel): (Option<Duration>, &CancelHandle),
+    ) -> Result<(), Error> {
+        let limit = limit.map_or(ORDER_LIMIT, |limit| limit.min(ORDER_LIMIT));
+        let options = ExecutionOptions {
+            timeout: Some(Some(limit)),
+            cancel: cancel.clone(),
+            ..ExecutionOptions::default()
+        };
+        let start = self.start;
+        let state = setup.state(&options, None, Instant::now());
+        let settle = |instance: &mut Instance, ended: Ended| {
+            let interrupt = &instance.host().interrupt;
+            if interrupt.stopped() {
+                return Err(interrupt.error(false));
+            }
+            ended.result
+        };
+        let mut result = Ok(());
+        let begin = Begin::Request(request);
+        self.run(pool, state, begin, settle, |ended, _| result = ended)
             .await;
-        ended.map_err(|_| snapshot::refused("the interpreter in it does not run"))
+        self.start = start;
+        result
     }
 }
 

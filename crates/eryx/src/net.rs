@@ -5,24 +5,17 @@ use std::io;
 use std::sync::Arc;
 
 use crate::RestoreStrategy;
-use crate::image::{Image, PAGE, joined};
+use crate::image::{Image, PAGE};
 use crate::slot::Slot;
 
 /// Pages that are kept as copies. With more, the state becomes an image of its own, and the copies go.
 const MAX_PAGES: usize = 256;
-/// Changed pages at most so far apart are mapped as one range: each range costs a mapping.
-const GAP: usize = 16 * PAGE;
-/// After so many executions a session has an image of its own, mapped afresh: looking for written pages takes as long as
-/// there are pages in the mapping that were ever read.
-const SETTLED: u32 = 3;
-
 /// Copies of all pages in which the state differs from the slot's image.
 #[derive(Debug, Default)]
 pub(crate) struct Net {
     pages: HashMap<usize, Box<[u8]>>,
     /// Bytes of linear memory.
     size: usize,
-    commits: u32,
 }
 
 impl Net {
@@ -30,8 +23,7 @@ impl Net {
     pub(crate) fn commit(&mut self, slot: &Slot, strategy: RestoreStrategy) -> io::Result<()> {
         let written = slot.written(strategy)?;
         let count: usize = written.iter().map(|(from, to)| (to - from) / PAGE).sum();
-        self.commits += 1;
-        if count > MAX_PAGES || self.commits == SETTLED {
+        if count > MAX_PAGES {
             return self.seal(slot, strategy).map(drop);
         }
         self.size = slot.accessible();
@@ -65,7 +57,7 @@ impl Net {
         strategy: RestoreStrategy,
     ) -> io::Result<Arc<Image>> {
         let below = slot.image();
-        let written = joined(slot.written(strategy)?, GAP);
+        let written = slot.written(strategy)?;
         let memory = slot.bytes(0, slot.accessible());
         let image = Arc::new(below.layered(memory, &written)?);
         slot.rebase(Arc::clone(&image))?;

@@ -8,15 +8,17 @@ use crate::{Error, ExecutionOptions, OutputSink, Stream, Value};
 /// Bytes of randomness that every start gets.
 const SEED_BYTES: usize = 32;
 /// Items of the list.
-const FIELDS: u32 = 10;
+const FIELDS: u32 = 12;
 
 /// What the interpreter has been through.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Start {
     /// Nothing ran in it yet: it is given environment, callbacks and libraries.
     pub(crate) fresh: bool,
     /// Its random numbers must differ from those of others with the same past.
     pub(crate) reseed: bool,
+    /// Its `sys.stdin` may hold what an earlier run was given.
+    pub(crate) stdin_used: bool,
 }
 
 impl Start {
@@ -24,6 +26,7 @@ impl Start {
     pub(crate) const FRESH: Self = Self {
         fresh: true,
         reseed: true,
+        stdin_used: false,
     };
 }
 
@@ -50,6 +53,8 @@ pub(crate) fn encode(
     request.add_encoded(once(&config.callbacks.encoded));
     let traced = options.trace || sink.is_some_and(OutputSink::wants_trace);
     request.add(&traced.into())?;
+    request.add(&start.fresh.into())?;
+    request.add(&start.stdin_used.into())?;
     Ok(request.0)
 }
 

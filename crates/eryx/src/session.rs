@@ -57,6 +57,8 @@ struct Queue {
 /// The session's interpreter; none before the first execution and after a reset.
 type Guest = Option<Live>;
 type Done = Pin<Box<dyn Future<Output = Guest> + Send>>;
+/// What a job answers, and the guest that it leaves.
+type Asked<T> = Pin<Box<dyn Future<Output = (Guest, Result<T, Error>)> + Send>>;
 /// Something to do with the guest. Given `None` in place of the session, it reports that the session is closed.
 type Job = Box<dyn FnOnce(Option<Arc<Inner>>, Guest) -> Done + Send>;
 
@@ -155,7 +157,7 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Closed`].
-    pub async fn reset(&self) -> Result<(), Error> {
+    pub fn reset(&self) -> impl Future<Output = Result<(), Error>> + Send + use<> {
         self.request(|inner, guest| {
             Box::pin(async move {
                 inner.discard(guest).await;
@@ -163,14 +165,13 @@ impl Session {
                 (None, Ok(()))
             })
         })
-        .await
     }
 
     /// Removes the variables of the user's code. Imported modules stay loaded; callbacks and what libraries define stay.
     ///
     /// # Errors
     /// [`Error::Closed`].
-    pub async fn clear_state(&self) -> Result<(), Error> {
+    pub fn clear_state(&self) -> impl Future<Output = Result<(), Error>> + Send + use<> {
         self.request(|inner, guest| {
             Box::pin(async move {
                 let Some(mut live) = guest else {
@@ -180,7 +181,6 @@ impl Session {
                 (Some(live), cleared)
             })
         })
-        .await
     }
 
     /// So many copies of this session as it is when all that was asked before is done. They share its memory until they
@@ -189,14 +189,16 @@ impl Session {
     /// # Errors
     /// [`Error::Closed`], [`Error::InvalidArgument`] for more than [`MAX_FORKS`], [`Error::Initialization`] if the
     /// machine has no room.
-    pub async fn fork(&self, count: usize) -> Result<Vec<Self>, Error> {
-        if count > MAX_FORKS {
-            return Err(Error::InvalidArgument(format!(
-                "fork: expected at most {MAX_FORKS} forks, got {count}"
-            )));
-        }
+    pub fn fork(
+        &self,
+        count: usize,
+    ) -> impl Future<Output = Result<Vec<Self>, Error>> + Send + use<> {
         self.request(move |inner, guest| {
             Box::pin(async move {
+                if count > MAX_FORKS {
+                    let text = format!("fork: expected at most {MAX_FORKS} forks, got {count}");
+                    return (guest, Err(Error::InvalidArgument(text)));
+                }
                 let storages = inner.forked_storages(count);
                 let Some(mut live) = guest else {
                     let siblings = storages.into_iter().map(|storage| {
@@ -223,14 +225,13 @@ impl Session {
                 (Some(live), forks)
             })
         })
-        .await
     }
 
     /// The whole interpreter as bytes: a compressed difference to the runtime's image.
     ///
     /// # Errors
     /// [`Error::Closed`].
-    pub async fn snapshot(&self) -> Result<Vec<u8>, Error> {
+    pub fn snapshot(&self) -> impl Future<Output = Result<Vec<u8>, Error>> + Send + use<> {
         self.request(|inner, guest| {
             Box::pin(async move {
                 let mut live = match inner.ready(guest).await {
@@ -245,14 +246,16 @@ impl Session {
                 (Some(live), taken)
             })
         })
-        .await
     }
 
     /// Puts a snapshot in place of the interpreter. The bytes may come from anywhere.
     ///
     /// # Errors
     /// [`Error::Snapshot`]: the session is as before. [`Error::Closed`].
-    pub async fn restore(&self, snapshot: Vec<u8>) -> Result<(), Error> {
+    pub fn restore(
+        &self,
+        snapshot: Vec<u8>,
+    ) -> impl Future<Output = Result<(), Error>> + Send + use<> {
         self.request(move |inner, guest| {
             Box::pin(async move {
                 match inner.restored(&snapshot).await {
@@ -265,7 +268,6 @@ impl Session {
                 }
             })
         })
-        .await
     }
 
     /// Goes on with a run that was suspended, in a session of its own. `done` is called with its outcome; unless that is a
@@ -331,18 +333,14 @@ impl Session {
         }
     }
 
-    /// Queues `job`, and waits for what it answers.
-    async fn request<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(
-            Arc<Inner>,
-            Guest,
-        ) -> Pin<Box<dyn Future<Output = (Guest, Result<T, Error>)> + Send>>
-        + Send
-        + 'static,
-    ) -> Result<T, Error> {
+    /// Queues `job` now. The future waits for what it answers.
+    fn request<T, J>(&self, job: J) -> impl Future<Output = Result<T, Error>> + Send + use<T, J>
+    where
+        T: Send + 'static,
+        J: FnOnce(Arc<Inner>, Guest) -> Asked<T> + Send + 'static,
+    {
         let (sender, receiver) = oneshot::channel();
-        self.push(Box::new(move |inner, guest| {
+        let pushed = self.push(Box::new(move |inner, guest| {
             Box::pin(async move {
                 let (guest, answer) = match inner {
                     Some(inner) => job(inner, guest).await,
@@ -351,8 +349,11 @@ impl Session {
                 drop(sender.send(answer));
                 guest
             })
-        }))?;
-        receiver.await.unwrap_or_else(|_| Err(dropped()))
+        }));
+        async move {
+            pushed?;
+            receiver.await.unwrap_or_else(|_| Err(dropped()))
+        }
     }
 
     fn push(&self, job: Job) -> Result<(), Error> {
@@ -472,7 +473,11 @@ impl Inner {
     async fn restored(&self, snapshot: &[u8]) -> Result<(Live, Kept), Error> {
         let pool = self.pool().await?;
         let from = (snapshot, Kind::Rest);
-        Live::restored(&self.setup, pool, from, &self.storage, self.owns_storage).await
+        let (setup, storage) = (&self.setup, &self.storage);
+        let cancel = self.cancellable();
+        let restored = Live::restored(setup, pool, from, storage, self.owns_storage, &cancel).await;
+        self.queue().running = None;
+        restored
     }
 
     async fn resume(
@@ -487,8 +492,9 @@ impl Inner {
             let pool = self.pool().await?;
             let setup = &self.setup;
             let from = (checkpoint, Kind::Checkpoint);
+            let (storage, cancel) = (&self.storage, &options.cancel);
             let restored =
-                Live::restored(setup, pool, from, &self.storage, self.owns_storage).await;
+                Live::restored(setup, pool, from, storage, self.owns_storage, cancel).await;
             let (live, kept) = restored?;
             Ok::<_, Error>((pool, live, kept))
         };
@@ -504,6 +510,11 @@ impl Inner {
         let mut state = self.setup.state(&options, None, started);
         let answer = |call| answers.take(call);
         state.calls.take_up(kept.last_call, kept.open, answer);
+        if let Some((list, call)) = answers.left() {
+            let text = format!("options.{list}: expected ids of pending calls, got {call}");
+            done(Err(Error::InvalidArgument(text).into()));
+            return None;
+        }
         let run = Run {
             state,
             begin: Begin::Waiting,
@@ -556,7 +567,7 @@ impl Inner {
             };
             Ok::<_, Error>((pool, live))
         };
-        let (pool, live) = match ready.await {
+        let (pool, mut live) = match ready.await {
             Ok(ready) => ready,
             // Only a session that has no guest yet comes here.
             Err(error) => {
@@ -565,10 +576,7 @@ impl Inner {
             }
         };
         let config = &self.setup.config;
-        let start = request::Start {
-            fresh: live.fresh,
-            reseed: live.reseed,
-        };
+        let start = live.start;
         let request = request::encode(code, &mut options, config, start)
             .and_then(|request| request::complete(request, config, start));
         let request = match request {
@@ -578,6 +586,7 @@ impl Inner {
                 return Some(live);
             }
         };
+        live.start.stdin_used = false;
         self.executions.fetch_add(1, Ordering::Relaxed);
         let run = Run {
             state: self.setup.state(&options, None, started),
@@ -590,15 +599,19 @@ impl Inner {
 
     async fn clear(&self, live: &mut Live) -> Result<(), Error> {
         let pool = self.pool().await?;
-        let options = ExecutionOptions::default();
-        let state = self.setup.state(&options, None, Instant::now());
         let request = request::encode_clear()?;
-        let mut result = Ok(());
-        let settle = |_: &mut Instance, ended: Ended| ended.result;
-        let begin = Begin::Request(&request);
-        live.run(pool, state, begin, settle, |ended, _| result = ended)
-            .await;
-        result
+        let cancel = self.cancellable();
+        let within = (*self.timeout(), &cancel);
+        let cleared = live.order(&self.setup, pool, &request, within).await;
+        self.queue().running = None;
+        cleared
+    }
+
+    /// A handle for what runs now: closing the session cancels it.
+    fn cancellable(&self) -> CancelHandle {
+        let cancel = CancelHandle::new();
+        self.queue().running = Some(cancel.clone());
+        cancel
     }
 }
 

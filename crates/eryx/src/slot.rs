@@ -4,6 +4,7 @@
 //! the next run meets the image again without a single page fault. This is the isolation boundary between tenants.
 
 mod dirty;
+mod mappings;
 
 use std::io;
 use std::ptr::NonNull;
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
 pub use dirty::RestoreStrategy;
+use mappings::Mappings;
 
 use crate::image::{Image, PAGE, joined, map_zeros, reserve};
 
@@ -36,8 +38,8 @@ pub(crate) struct Slot {
     start: NonNull<u8>,
     /// Bytes that the guest may use: the image's size and what it grew by.
     accessible: AtomicUsize,
-    /// What is mapped at the start.
-    image: Mutex<Arc<Image>>,
+    /// What is mapped at the start, and what that takes.
+    image: Mutex<(Arc<Image>, Mappings)>,
     restores: AtomicUsize,
 }
 
@@ -50,6 +52,7 @@ unsafe impl Sync for Slot {}
 impl Slot {
     /// Reserves a range and maps `image` at its start, copy-on-write.
     pub(crate) fn new(image: Arc<Image>) -> io::Result<Self> {
+        let mappings = Mappings::take(image.mappings())?;
         let start = reserve(RESERVATION + GUARD)?;
         if image.size() > RESERVATION {
             return Err(io::ErrorKind::InvalidData.into());
@@ -57,7 +60,7 @@ impl Slot {
         let slot = Self {
             start,
             accessible: AtomicUsize::new(0),
-            image: Mutex::new(image),
+            image: Mutex::new((image, mappings)),
             restores: AtomicUsize::new(0),
         };
         slot.map_image()?;
@@ -65,7 +68,8 @@ impl Slot {
     }
 
     pub(crate) fn image(&self) -> Arc<Image> {
-        Arc::clone(&self.image.lock().unwrap_or_else(PoisonError::into_inner))
+        let image = self.image.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&image.0)
     }
 
     /// Bytes that the guest may use now.
@@ -149,9 +153,10 @@ impl Slot {
         if image.size() > RESERVATION {
             return Err(io::ErrorKind::InvalidData.into());
         }
+        let mappings = Mappings::take(image.mappings())?;
         self.drop_grown()?;
         let old = self.accessible();
-        *self.image.lock().unwrap_or_else(PoisonError::into_inner) = image;
+        *self.image.lock().unwrap_or_else(PoisonError::into_inner) = (image, mappings);
         self.map_image()?;
         let size = self.accessible();
         if old > size {

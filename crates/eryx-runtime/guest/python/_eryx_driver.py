@@ -21,6 +21,7 @@ import tempfile
 import time
 import types
 import warnings
+import weakref
 
 import _eryx
 import _eryx_callbacks
@@ -55,8 +56,17 @@ _exit_functions = 0
 _stock_update_cache = linecache.updatecache
 # What was run, by file name.
 _sources = {}
+# The code objects of the last run of each file name.
+_parts = {}
+# File names that several runs had.
+_shared = set()
+# Code objects that earlier runs defined, weakly.
+_defined = []
+_MANY = 10_000
 # What callbacks and libraries put into `__main__`.
 _given = {}
+# What every module has.
+_KEPT = {"__builtins__", "__doc__", "__file__", "__loader__", "__name__", "__package__", "__spec__", "__annotations__"}
 # Memory for the report of a run that has used up all of it.
 _reserve = [bytes(1 << 18)]
 _stdout = sys.stdout
@@ -86,7 +96,7 @@ def start(request):
     global _run
     if request[0] is None:
         return _ORDERS[request[1]](request[2])
-    code, filename, result_name, inputs, env, seed, streamed, callbacks, traced, libraries = request
+    (code, filename, result_name, inputs, env, seed, streamed, callbacks, traced, fresh, stdin_used, libraries) = request
     _run = _Run(_eryx_callbacks.identifier(result_name), filename)
     if seed is not None:
         _reseed(seed)
@@ -98,18 +108,28 @@ def start(request):
         os.environ.update(env)
     if inputs:
         _names.update((_eryx_callbacks.identifier(name), value) for name, value in inputs.items())
-    if seed is not None:
+    if fresh:
         _run.libraries = len(libraries or ())
+        _given.clear()
+    if stdin_used:
+        _new_stdin()
     if callbacks:
         _eryx_callbacks.register(callbacks, _names)
-        _eryx_callbacks.before_call = flush if streamed or traced else None
+    _eryx_callbacks.before_call = flush if streamed or traced else None
     error = pending = None
     try:
+        before = _load(libraries) if libraries else []
+        if fresh and not any(part.co_flags & _CO_COROUTINE for part in before):
+            # Also if the user's code cannot be compiled: this is done once.
+            for part in before:
+                eval(part, _names)
+            _remember(inputs)
+            before, _run.libraries = [], -1
         parts = _compile(code, filename)
         if traced:
-            _eryx_trace.begin(parts, filename)
-        if libraries:
-            parts = _load(libraries) + parts
+            earlier = [code for code in (known() for known in _defined) if code is not None]
+            _eryx_trace.begin(parts + earlier, filename)
+        parts = before + parts
         if len(parts) == 1 or not any(part.co_flags & _CO_COROUTINE for part in parts):
             for index, part in enumerate(parts):
                 if index == _run.libraries:
@@ -156,8 +176,7 @@ def _advance():
 def _compile(code, filename):
     """The code objects to run, one after the other. More than one for a large source: compiling takes 200 times the
     size of what is compiled at once."""
-    _sources[filename] = code
-    linecache.cache.pop(filename, None)
+    _note_source(code, filename)
     parts, flags, start, tried = [], _FLAGS, 0, 0
     while len(code) - tried > _PART and b"coding" not in code[:400]:
         cut = _BEGINNING.search(code, tried + _PART)
@@ -173,7 +192,43 @@ def _compile(code, filename):
         parts.append(part)
         start = tried
     parts.append(_compile_last(_with_lines(code, start, len(code)), filename, flags))
+    _note_parts(parts, filename)
     return parts
+
+
+def _note_source(code, filename):
+    """Makes `code` what tracebacks show for `filename`. Functions of an earlier run that had that name keep their own lines:
+    they are found by code object then."""
+    earlier = _sources.get(filename)
+    if earlier is not None and filename in _parts:
+        _register(_parts.pop(filename), earlier, filename)
+        _shared.add(filename)
+    _sources[filename] = code
+    linecache.cache.pop(filename, None)
+
+
+def _note_parts(parts, filename):
+    _parts[filename] = parts
+    if filename in _shared:
+        _register(parts, _sources[filename], filename)
+
+
+def _register(parts, code, filename):
+    text = code.decode("utf-8-sig", "replace")
+    for part in parts:
+        linecache._register_code(part, text, filename)
+        _defined.extend(map(weakref.ref, _codes_in(part)))
+    if len(_defined) > _MANY:
+        _defined[:] = [known for known in _defined if known() is not None]
+
+
+def _codes_in(code):
+    """The code objects of what is defined in `code`."""
+    todo = [code]
+    while todo:
+        found = [constant for constant in todo.pop().co_consts if type(constant) is types.CodeType]
+        todo += found
+        yield from found
 
 
 def _compile_libraries(libraries):
@@ -191,13 +246,12 @@ def _compile_libraries(libraries):
 
 def _remember(inputs):
     """What is in `__main__` before the user's code comes is what stays when a session is cleared."""
-    if not _given:
-        _given.update((name, value) for name, value in _names.items() if name[:2] != "__" and name not in (inputs or ()))
+    _given.update((name, value) for name, value in _names.items() if name[:2] != "__" and name not in (inputs or ()))
 
 
 def _clear(argument):
     """Leaves in `__main__` what was there before the user's code."""
-    for name in [name for name in _names if name[:2] != "__"]:
+    for name in [name for name in _names if name not in _KEPT]:
         del _names[name]
     _names.update(_given)
     return DONE
@@ -249,9 +303,17 @@ def _update_cache(filename, module_globals=None):
     code = _sources.get(filename)
     if code is None:
         return _stock_update_cache(filename, module_globals)
+    if filename in _shared and filename[:1] == "<":  # looked up by code object
+        return []
     lines = io.StringIO(code.decode("utf-8-sig", "replace"), None).readlines()
     linecache.cache[filename] = (len(code), None, lines, filename)
     return lines
+
+
+def _new_stdin():
+    """Drops what an earlier run of the session was given and did not read."""
+    raw = io.FileIO(0, closefd=False)
+    sys.stdin = io.TextIOWrapper(io.BufferedReader(raw), "utf-8", "surrogateescape")
 
 
 def _reseed(seed):
@@ -288,8 +350,11 @@ def _finish(error):
         atexit._run_exitfuncs()
     flush()
     value = _names.pop(_VALUE, None)
+    _eryx_trace.end()
     if not outcome and not _run.interrupted:
         _deliver_values(value, outcome)
+    else:
+        _names.pop(_run.result_name, None)
     if outcome:
         _deliver_outcome(outcome)
     return DONE
@@ -376,7 +441,10 @@ def rehearsed():
     """Forgets the runs so far. Image time only."""
     global _run
     _run = _Run("result", "<sandbox>")
-    _sources.clear()
+    for noted in (_sources, _parts, _shared, _defined, _given):
+        noted.clear()
+    linecache.clearcache()
+    linecache._interactive_cache.clear()
     _reserve[:] = [bytes(1 << 18)]
     _stdout.reconfigure(line_buffering=False)
 

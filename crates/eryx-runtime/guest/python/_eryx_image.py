@@ -118,7 +118,7 @@ def _rehearse(driver, callbacks):
     for _ in range(_TIMES):
         for code in _REHEARSED:
             for streamed in (False, True):
-                request = [code.encode(), "<warm-up>", "result", {"y": 1}, None, bytes(32), streamed, table, False, None]
+                request = [code.encode(), "<warm-up>", "result", {"y": 1}, None, bytes(32), streamed, table, False, True, False, None]
                 status = driver.start(request)
                 while status != driver.DONE:
                     status = driver.resume()

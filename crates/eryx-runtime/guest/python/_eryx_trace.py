@@ -37,6 +37,7 @@ def begin(parts, filename):
     """Traces the code objects `parts`, which come from `filename`, and all that is defined in them."""
     global _filename
     _filename = filename
+    end()
     _monitoring.use_tool_id(_TOOL, "eryx")
     for event, handler in (
         (_events.LINE, _on_line),
@@ -54,6 +55,14 @@ def begin(parts, filename):
     # Exceptions can be watched everywhere only; the handler looks whose code it is.
     _monitoring.set_events(_TOOL, _events.RAISE)
     _eryx_callbacks.observe = _observe
+
+
+def end():
+    """Ends the tracing of a run, if it was traced."""
+    if _eryx_callbacks.observe is not None:
+        flush()
+        _eryx_callbacks.observe = None
+        _monitoring.free_tool_id(_TOOL)
 
 
 def _add(event):

@@ -140,6 +140,11 @@ impl Files {
         }
     }
 
+    /// Whether the run has read from stdin.
+    pub(crate) fn stdin_used(&self) -> bool {
+        self.stdin_at > 0
+    }
+
     /// What the next run reads from stdin.
     pub(crate) fn set_stdin(&mut self, stdin: Arc<[u8]>) {
         self.stdin = stdin;
