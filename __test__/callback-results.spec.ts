@@ -1,27 +1,8 @@
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
-import { type Callbacks, Sandbox } from "../index.js";
+import { Sandbox } from "../index.js";
+import { caught, printed, thrower } from "./callback-support.js";
 import { rejection } from "./helpers.js";
-
-/** The text that `code` prints with these callbacks. */
-async function printed(callbacks: Callbacks, code: string): Promise<string> {
-  return (await new Sandbox({ callbacks }).execute(code)).stdout;
-}
-
-/** What Python sees of an error that `f` makes: class, text, name and message. */
-async function caught(f: () => unknown): Promise<string[]> {
-  const code = `try: await f()
-except CallbackError as e: result = [type(e).__name__, str(e), e.name, e.message]`;
-  const resourceLimits = { callbackTimeoutMs: 1000 };
-  const sandbox = new Sandbox({ callbacks: { f }, resourceLimits });
-  return (await sandbox.execute(code)).result as string[];
-}
-
-function thrower(thrown: unknown): () => never {
-  return () => {
-    throw thrown;
-  };
-}
 
 class Row {}
 

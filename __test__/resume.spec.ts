@@ -1,41 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import {
-  type Callbacks,
-  type ExecutionOptions,
-  Sandbox,
-  Session,
-  SuspendedError,
-  SuspendExecution,
-} from "../index.js";
+import { Session, SuspendedError } from "../index.js";
 import { rejection } from "./helpers.js";
-
-const stop = () => {
-  throw new SuspendExecution("stop");
-};
-const never = () => new Promise(() => {});
-
-type Options = Parameters<typeof Session.resume>[1];
-
-/** The error of code that has to be suspended. */
-async function suspended(
-  code: string,
-  callbacks: Callbacks = { stop },
-  options?: ExecutionOptions,
-) {
-  const error = await rejection<SuspendedError>(
-    new Sandbox({ callbacks }).execute(code, options),
-  );
-  expect(error, error.message).toBeInstanceOf(SuspendedError);
-  return error;
-}
-
-/** The value of a suspended execution that was resumed. */
-async function resumed(error: SuspendedError, options?: Options) {
-  const { session, result } = await Session.resume(error.checkpoint, options);
-  await session.close();
-  return result.value;
-}
+import {
+  never,
+  resumed,
+  stop,
+  suspended,
+  type ResumeOptions,
+} from "./suspend-support.js";
 
 describe("resume", () => {
   it("answers with any value", async () => {
@@ -331,7 +304,7 @@ describe("resume", () => {
 });
 
 describe("arguments", () => {
-  it.each<[Options | null, string]>([
+  it.each<[ResumeOptions | null, string]>([
     [null, "options: expected an object, got null"],
     [[] as never, "options: expected an object, got an array"],
     [{ bogus: 1 } as never, "options.bogus: unknown option, expected one of "],

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { SnapshotError } from "../index.js";
+import { type SandboxOptions, Session, SnapshotError } from "../index.js";
 import { nodePrints, rejection } from "./helpers.js";
 
 // The layout of snapshots and checkpoints: crates/eryx/src/snapshot.rs.
@@ -119,4 +119,19 @@ ${source}`);
   } finally {
     rmSync(directory, { recursive: true });
   }
+}
+
+export const evaluate = async (session: Session, code: string) =>
+  (await session.execute(code)).value;
+
+export async function snapshotOf(code: string, options?: SandboxOptions) {
+  await using session = new Session(options);
+  await session.execute(code);
+  return await session.snapshotState();
+}
+
+export async function restored(bytes: Uint8Array, options?: SandboxOptions) {
+  const session = new Session(options);
+  await session.restoreState(bytes);
+  return session;
 }

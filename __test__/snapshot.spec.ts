@@ -1,22 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { Session, type SandboxOptions } from "../index.js";
+import { Session } from "../index.js";
 import { refused, rejection } from "./helpers.js";
-import { elsewhere } from "./snapshot-support.js";
-
-const evaluate = async (session: Session, code: string) =>
-  (await session.execute(code)).value;
-
-async function snapshotOf(code: string, options?: SandboxOptions) {
-  await using session = new Session(options);
-  await session.execute(code);
-  return await session.snapshotState();
-}
-
-async function restored(bytes: Uint8Array, options?: SandboxOptions) {
-  const session = new Session(options);
-  await session.restoreState(bytes);
-  return session;
-}
+import {
+  elsewhere,
+  evaluate,
+  restored,
+  snapshotOf,
+} from "./snapshot-support.js";
 
 const STATE = `
 import asyncio, collections, dataclasses, enum, functools, io, itertools, math, random, re, threading, weakref

@@ -2,8 +2,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import {
   type CallbackContext,
-  type Callbacks,
-  type ExecutionOptions,
   Sandbox,
   type SandboxOptions,
   Session,
@@ -11,33 +9,7 @@ import {
   SuspendExecution,
 } from "../index.js";
 import { rejection } from "./helpers.js";
-
-const stop = () => {
-  throw new SuspendExecution("stop");
-};
-const never = () => new Promise(() => {});
-
-type Options = Parameters<typeof Session.resume>[1];
-
-/** The error of code that has to be suspended. */
-async function suspended(
-  code: string,
-  callbacks: Callbacks = { stop },
-  options?: ExecutionOptions,
-) {
-  const error = await rejection<SuspendedError>(
-    new Sandbox({ callbacks }).execute(code, options),
-  );
-  expect(error, error.message).toBeInstanceOf(SuspendedError);
-  return error;
-}
-
-/** The value of a suspended execution that was resumed. */
-async function resumed(error: SuspendedError, options?: Options) {
-  const { session, result } = await Session.resume(error.checkpoint, options);
-  await session.close();
-  return result.value;
-}
+import { never, resumed, stop, suspended } from "./suspend-support.js";
 
 describe("the error", () => {
   it("says why, and what waits with which arguments", async () => {

@@ -181,8 +181,8 @@ os.rename("/v/d/g", "/v/g")`);
     const vfs = new VfsStorage();
     await using sandbox = new Sandbox({
       vfs,
-      vfsMountPath: "/work/out",
-      volumes: [{ hostPath: host, guestPath: "/work/in" }],
+      vfsMountPath: "/job/out",
+      volumes: [{ hostPath: host, guestPath: "/job/in" }],
     });
     await sandbox.execute("import shutil\nshutil.copytree('../in', 'copy')");
     expect(vfs.readTextFile("copy/d/g")).toBe("two");

@@ -205,9 +205,9 @@ async fn volumes_and_a_storage_are_side_by_side() {
     let files = Storage::new(1 << 20);
     let sandbox = sandbox_of(|options| {
         options.files = Some(files.clone());
-        options.mount_path = Some("/work/here".into());
+        options.mount_path = Some("/job/here".into());
         options.volumes = vec![
-            Volume::new(&host, "/work/there"),
+            Volume::new(&host, "/job/there"),
             Volume::new(&host, "/tmp/v"),
         ];
     });
