@@ -65,6 +65,8 @@ _defined = []
 _MANY = 10_000
 # What callbacks and libraries put into `__main__`.
 _given = {}
+# Code objects of libraries that were not run yet: the user's code before could not be compiled.
+_owed = []
 # What every module has.
 _KEPT = {"__builtins__", "__doc__", "__file__", "__loader__", "__name__", "__package__", "__spec__", "__annotations__"}
 # Memory for the report of a run that has used up all of it.
@@ -109,27 +111,25 @@ def start(request):
     if inputs:
         _names.update((_eryx_callbacks.identifier(name), value) for name, value in inputs.items())
     if fresh:
-        _run.libraries = len(libraries or ())
         _given.clear()
     if stdin_used:
         _new_stdin()
     if callbacks:
         _eryx_callbacks.register(callbacks, _names)
+        _remember(inputs)
     _eryx_callbacks.before_call = flush if streamed or traced else None
+    if libraries:
+        _owed[:] = _load(libraries)
     error = pending = None
     try:
-        before = _load(libraries) if libraries else []
-        if fresh and not any(part.co_flags & _CO_COROUTINE for part in before):
-            # Also if the user's code cannot be compiled: this is done once.
-            for part in before:
-                eval(part, _names)
-            _remember(inputs)
-            before, _run.libraries = [], -1
         parts = _compile(code, filename)
         if traced:
             earlier = [code for code in (known() for known in _defined) if code is not None]
             _eryx_trace.begin(parts + earlier, filename)
-        parts = before + parts
+        if _owed:
+            _run.libraries = len(_owed)
+            parts = [*_owed, *parts]
+            _owed.clear()
         if len(parts) == 1 or not any(part.co_flags & _CO_COROUTINE for part in parts):
             for index, part in enumerate(parts):
                 if index == _run.libraries:
