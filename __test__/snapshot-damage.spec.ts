@@ -358,11 +358,10 @@ describe("with the right checksum", () => {
 
   it("flipped bytes of the host's part are refused or do no harm", async () => {
     const { host } = parts(good);
-    for (let at = 0; at < host.length; at++)
-      for (const bits of [1, 0xff])
-        await tried(
-          forged(good, (body) => (body[support.HEADER + at] ^= bits)),
-        );
+    for (let at = 0; at < host.length; at++) {
+      const bits = at % 2 === 0 ? 1 : 0xff;
+      await tried(forged(good, (body) => (body[support.HEADER + at] ^= bits)));
+    }
     await othersWork();
   });
 
