@@ -38,6 +38,9 @@ typedef struct PyInitConfig PyInitConfig;
 enum { METH_VARARGS = 0x0001, METH_NOARGS = 0x0004, METH_O = 0x0008 };
 enum { Py_CONSTANT_NONE, Py_CONSTANT_FALSE, Py_CONSTANT_TRUE };
 enum { PYTHON_API_VERSION = 1013 };
+/* References are not counted from the first value on; objects start far above it, so that strays do not reach it. */
+#define PY_IMMORTAL_MINIMUM_REFCOUNT (1u << 30)
+#define PY_IMMORTAL_INITIAL_REFCOUNT (5u << 28)
 
 /* Bits of PyType_GetFlags(). */
 #define TPFLAGS_LONG (1ul << 24)

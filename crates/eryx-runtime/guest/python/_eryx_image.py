@@ -5,6 +5,7 @@ import gc
 import importlib
 import os
 import sys
+import types
 
 # Imported before the image is taken, so that importing them in a run costs nothing.
 MODULES = """
@@ -35,7 +36,32 @@ def prepare():
     _warm_up()
     _drop_traces()
     gc.collect()
+    _immortalize()
     gc.freeze()
+
+
+def _immortalize():
+    """Has nobody count the references to what is there now. Most pages that a short run would write to are those of objects
+    that it only looks at."""
+    import _eryx
+    import _eryx_driver
+
+    # Memory that is given back when it is needed.
+    kept = {id(reserve): reserve for reserve in _eryx_driver._reserve}
+    found = {}
+    todo = gc.get_objects()
+    while todo:
+        object = todo.pop()
+        if id(object) in found or id(object) in kept:
+            continue
+        found[id(object)] = object
+        todo += gc.get_referents(object)
+        if type(object) is types.CodeType:  # of which the collector knows nothing
+            todo += [getattr(object, name) for name in _CODE_PARTS]
+    _eryx.immortalize(list(found.values()))
+
+
+_CODE_PARTS = ["co_consts", "co_names", "co_filename", "co_name", "co_qualname", "co_linetable", "co_exceptiontable"]
 
 
 def _load(name):
