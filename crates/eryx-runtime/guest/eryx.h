@@ -49,6 +49,9 @@ PyObject *eryx_module_init(void);
 extern PyObject *eryx_driver_start, *eryx_driver_resume, *eryx_driver_interrupt, *eryx_driver_flush;
 extern PyObject *eryx_sandbox_interrupt;
 
+/* ---- image.c: a method of _eryx */
+PyObject *eryx_immortalize(PyObject *module, PyObject *arguments);
+
 /* The signal whose handler raises SandboxInterrupt. The host sets its "tripped" flag directly in memory. */
 enum { ERYX_SIGNAL = 24 /* SIGXCPU */ };
 

@@ -128,19 +128,6 @@ static PyObject *interrupt(PyObject *module, PyObject *arguments) {
     return NULL;
 }
 
-/* immortalize(list): nobody counts references to these objects any more, so that runs which only read them do not write to
- * their pages. Image time only: refused once it was done. */
-static PyObject *immortalize(PyObject *module, PyObject *objects) {
-    static int done;
-    if (done++) abort();
-    Py_ssize_t count = PyList_Size(objects);
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *object = PyList_GetItem(objects, i);
-        if (object->refcount < PY_IMMORTAL_MINIMUM_REFCOUNT) object->refcount = PY_IMMORTAL_INITIAL_REFCOUNT;
-    }
-    return none();
-}
-
 static PyMethodDef methods[] = {
     {"deliver", deliver, METH_VARARGS, NULL},
     {"wait", wait_for_host, METH_VARARGS, NULL},
@@ -152,7 +139,7 @@ static PyMethodDef methods[] = {
     {"decode", decode, METH_O, NULL},
     {"set_driver", set_driver, METH_VARARGS, NULL},
     {"interrupt", interrupt, METH_VARARGS, NULL},
-    {"immortalize", immortalize, METH_O, NULL},
+    {"immortalize", eryx_immortalize, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 static PyModuleDef definition = {.base = {1, NULL}, .name = "_eryx", .size = -1, .methods = methods};

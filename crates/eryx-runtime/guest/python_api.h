@@ -64,6 +64,12 @@ PyObject *PyModule_Create2(PyModuleDef *, int api_version);
 int PyModule_AddObjectRef(PyObject *module, const char *name, PyObject *value);
 int PyModule_AddIntConstant(PyObject *module, const char *name, long value);
 
+enum { Py_tp_traverse = 71 };
+typedef int (*visitproc)(PyObject *, void *);
+typedef int (*traverseproc)(PyObject *, visitproc, void *);
+void *PyType_GetSlot(PyTypeObject *, int slot);
+int PyObject_GC_IsTracked(PyObject *);
+
 void Py_IncRef(PyObject *);
 void Py_DecRef(PyObject *);
 PyObject *Py_GetConstantBorrowed(unsigned int);

@@ -13,14 +13,11 @@ use crate::clock::clock;
 use crate::error::PythonError;
 use crate::guest_memory::GuestMemory;
 use crate::host::system::Exit;
-use crate::host::{Calls, CutOff, Host, RunState, on_epoch};
+use crate::host::{CutOff, Host, RunState, on_epoch};
 use crate::interrupt::{Interrupt, Verdict};
 use crate::manifest::ImageManifest;
-use crate::slot::{RestoreStrategy, Slot, with_slot};
+use crate::slot::{Counted, RestoreStrategy, Slot, with_slot};
 use crate::{Error, Limit, workers};
-
-/// How long a guest that waits for a callback stays on its thread.
-const LOOK_OUT: Duration = Duration::from_micros(40);
 
 /// Instructions for [`Instance::flush_output`].
 const FLUSH_FUEL: u64 = 50_000_000;
@@ -156,6 +153,19 @@ impl Instance {
         begin: Begin<'_>,
         fuel: Option<u64>,
     ) -> Ended {
+        let slot = Arc::clone(&self.slot);
+        let run = pin!(self.run_uncounted(state, begin, fuel));
+        let (ended, faults) = Counted::new(run).await;
+        slot.ran(faults);
+        ended
+    }
+
+    async fn run_uncounted(
+        &mut self,
+        state: RunState,
+        begin: Begin<'_>,
+        fuel: Option<u64>,
+    ) -> Ended {
         self.store.data_mut().begin(state);
         self.store.set_epoch_deadline(1);
         let budget = fuel.unwrap_or(u64::MAX);
@@ -261,7 +271,8 @@ impl Instance {
             if host.is_over(until) {
                 return Ok(true);
             }
-            if !answered_soon(&host.calls) {
+            let calls = &host.calls;
+            if !(calls.in_flight() && workers::look_out(|| calls.has_answers())) {
                 host.sleep(until).await;
             }
         }
@@ -327,22 +338,6 @@ impl Instance {
         self.set_globals().map_err(std::io::Error::other)?;
         Ok(Recycled::Instance(Box::new(self)))
     }
-}
-
-/// Looks out for an answer for a moment, if the machine has nothing else to do for us. To put this thread to sleep and to wake
-/// it takes longer than a short function of the host does.
-fn answered_soon(calls: &Calls) -> bool {
-    if !calls.in_flight() || workers::count() == 1 {
-        return false;
-    }
-    let end = Instant::now() + LOOK_OUT;
-    while clock().computing() == 0 && Instant::now() < end {
-        if calls.has_answers() {
-            return true;
-        }
-        std::thread::yield_now();
-    }
-    false
 }
 
 /// What is left of an instance for the next run.

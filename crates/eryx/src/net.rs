@@ -1,6 +1,5 @@
 //! The safety net of a session: its state before each execution, to fall back to when one is cut off.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
@@ -13,7 +12,10 @@ const MAX_PAGES: usize = 256;
 /// Copies of all pages in which the state differs from the slot's image.
 #[derive(Debug, Default)]
 pub(crate) struct Net {
-    pages: HashMap<usize, Box<[u8]>>,
+    /// Where they lie, in ascending order, apart from each other.
+    ranges: Vec<(usize, usize)>,
+    /// What they hold, one after the other.
+    copies: Vec<u8>,
     /// Bytes of linear memory.
     size: usize,
 }
@@ -22,20 +24,37 @@ impl Net {
     /// Takes the state that the guest is in now. Costs as much as the pages that differ from the image.
     pub(crate) fn commit(&mut self, slot: &Slot, strategy: RestoreStrategy) -> io::Result<()> {
         let written = slot.written(strategy)?;
-        let count: usize = written.iter().map(|(from, to)| (to - from) / PAGE).sum();
-        if count > MAX_PAGES {
+        let bytes: usize = written.iter().map(|(from, to)| to - from).sum();
+        if bytes > MAX_PAGES * PAGE {
             return self.seal(slot, strategy).map(drop);
         }
         self.size = slot.accessible();
-        for at in pages(&written) {
-            let now = slot.bytes(at, at + PAGE);
-            match self.pages.get_mut(&at) {
-                Some(before) if **before == *now => {}
-                Some(before) => before.copy_from_slice(now),
-                None => drop(self.pages.insert(at, now.into())),
+        if *self.ranges == *written {
+            self.refresh(slot);
+        } else {
+            self.ranges = written.to_vec();
+            self.copies.clear();
+            self.copies.reserve_exact(bytes);
+            for &(from, to) in &self.ranges {
+                self.copies.extend_from_slice(slot.bytes(from, to));
             }
         }
         Ok(())
+    }
+
+    /// Copies what has changed, when the ranges are the same as before: to compare is cheaper than to write.
+    fn refresh(&mut self, slot: &Slot) {
+        let mut copies = self.copies.as_mut_slice();
+        for &(from, to) in &self.ranges {
+            let now = slot.bytes(from, to);
+            let (before, rest) = copies.split_at_mut(to - from);
+            copies = rest;
+            for (before, now) in before.chunks_mut(PAGE).zip(now.chunks(PAGE)) {
+                if before != now {
+                    before.copy_from_slice(now);
+                }
+            }
+        }
     }
 
     /// Puts the last committed state back.
@@ -44,8 +63,11 @@ impl Net {
         if self.size > slot.accessible() {
             slot.grow(self.size)?;
         }
-        for (at, page) in &self.pages {
-            slot.load(*at, page);
+        let mut copies = self.copies.as_slice();
+        for &(from, to) in &self.ranges {
+            let (range, rest) = copies.split_at(to - from);
+            slot.load(from, range);
+            copies = rest;
         }
         Ok(())
     }
@@ -61,7 +83,7 @@ impl Net {
         let memory = slot.bytes(0, slot.accessible());
         let image = Arc::new(below.layered(memory, &written)?);
         slot.rebase(Arc::clone(&image))?;
-        self.pages.clear();
+        (self.ranges, self.copies) = (Vec::new(), Vec::new());
         self.size = image.size();
         Ok(image)
     }

@@ -76,8 +76,7 @@ impl Sandbox {
         let id = self.0.register(options.cancel.clone())?;
         let started = Instant::now();
         let inner = Arc::clone(&self.0);
-        workers::runtime()
-            .spawn(async move { inner.run(id, request, options, started, done).await });
+        workers::spawn(async move { inner.run(id, request, options, started, done).await });
         Ok(())
     }
 

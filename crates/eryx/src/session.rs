@@ -390,7 +390,7 @@ impl Inner {
         let Some(guest) = self.queue().guest.take() else {
             return;
         };
-        workers::runtime().spawn(inner.work(guest));
+        workers::spawn(inner.work(guest));
     }
 
     async fn work(self: Arc<Self>, mut guest: Guest) {

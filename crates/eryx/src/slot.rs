@@ -4,16 +4,18 @@
 //! the next run meets the image again without a single page fault. This is the isolation boundary between tenants.
 
 mod dirty;
+mod faults;
 mod mappings;
 
 use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
 pub use dirty::RestoreStrategy;
+pub(crate) use faults::Counted;
 use mappings::Mappings;
 
 use crate::image::{Image, PAGE, joined, map_zeros, reserve};
@@ -41,7 +43,20 @@ pub(crate) struct Slot {
     /// What is mapped at the start, and what that takes.
     image: Mutex<(Arc<Image>, Mappings)>,
     restores: AtomicUsize,
+    private: Mutex<Private>,
 }
+
+/// The private pages of a slot, as far as they are known without asking the kernel.
+#[derive(Debug, Default)]
+struct Private {
+    /// Those found last. `None`: the mapping has changed since.
+    found: Option<Ranges>,
+    /// A run went by since then, and none made another page private.
+    still: bool,
+}
+
+/// Byte ranges, page-aligned, ascending, apart from each other.
+type Ranges = Arc<[(usize, usize)]>;
 
 // SAFETY: the range belongs to this value alone. Its bytes are touched by the guest, through the one instance that
 // wasmtime makes of it, and by `restore` and `remap`, which the caller runs only while no guest code does.
@@ -62,6 +77,7 @@ impl Slot {
             accessible: AtomicUsize::new(0),
             image: Mutex::new((image, mappings)),
             restores: AtomicUsize::new(0),
+            private: Mutex::default(),
         };
         slot.map_image()?;
         Ok(slot)
@@ -77,8 +93,43 @@ impl Slot {
         self.accessible.load(Ordering::Relaxed)
     }
 
+    fn private(&self) -> MutexGuard<'_, Private> {
+        self.private.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A run is over, and caused so many page faults, if that is known. Without any, no page became private: to become that
+    /// takes a fault.
+    pub(crate) fn ran(&self, faults: Option<u64>) {
+        let mut private = self.private();
+        if faults == Some(0) {
+            private.still = true;
+        } else {
+            *private = Private::default();
+        }
+    }
+
+    /// What is private, by `strategy` or from the last time.
+    fn find_private(&self, strategy: RestoreStrategy, size: usize) -> io::Result<dirty::Written> {
+        let mut private = self.private();
+        if std::mem::take(&mut private.still)
+            && let Some(found) = &private.found
+        {
+            return Ok(dirty::Written::Ranges(Arc::clone(found)));
+        }
+        let written = dirty::written_pages(strategy, self.start, size)?;
+        *private = Private {
+            found: match &written {
+                dirty::Written::Ranges(found) => Some(Arc::clone(found)),
+                _ => None,
+            },
+            still: false,
+        };
+        Ok(written)
+    }
+
     fn map_image(&self) -> io::Result<()> {
         let image = self.image();
+        *self.private() = Private::default();
         // SAFETY: the image is not larger than our reservation, and no Rust reference points into it.
         unsafe { image.map(self.start)? };
         self.accessible.store(image.size(), Ordering::Relaxed);
@@ -114,7 +165,7 @@ impl Slot {
         self.drop_grown()?;
         let image = self.image();
         let bytes = image.bytes()?;
-        let written = match dirty::written_pages(strategy, self.start, bytes.len())? {
+        let written = match self.find_private(strategy, bytes.len())? {
             dirty::Written::Ranges(ranges) => ranges,
             dirty::Written::Unknown => {
                 self.map_image()?;
@@ -129,7 +180,7 @@ impl Slot {
         let cooling = private > WARM_PAGES
             && self.restores.fetch_add(1, Ordering::Relaxed) % COOLING == COOLING - 1;
         let mut pages = 0;
-        for (from, to) in written {
+        for &(from, to) in &*written {
             let hot = HOT_PAGES.saturating_sub(pages).min((to - from) / PAGE) * PAGE;
             if cooling {
                 self.cool(bytes, from, from + hot)?;
@@ -169,16 +220,16 @@ impl Slot {
     /// The ranges of pages that may differ from the image, of all that is accessible.
     ///
     /// Only while no guest code runs in the slot.
-    pub(crate) fn written(&self, strategy: RestoreStrategy) -> io::Result<Vec<(usize, usize)>> {
+    pub(crate) fn written(&self, strategy: RestoreStrategy) -> io::Result<Ranges> {
         let size = self.accessible();
-        match dirty::written_pages(strategy, self.start, size)? {
+        match self.find_private(strategy, size)? {
             dirty::Written::Ranges(ranges) => Ok(ranges),
             dirty::Written::Unknown | dirty::Written::Everything => self.compared(),
         }
     }
 
     /// The same by looking at every byte.
-    fn compared(&self) -> io::Result<Vec<(usize, usize)>> {
+    fn compared(&self) -> io::Result<Ranges> {
         let image = self.image();
         let before = image.bytes()?;
         let differs = |&at: &usize| {
@@ -186,7 +237,7 @@ impl Slot {
             old.is_none_or(|old| old != self.bytes(at, at + PAGE))
         };
         let pages = (0..self.accessible()).step_by(PAGE).filter(differs);
-        Ok(joined(pages.map(|at| (at, at + PAGE)).collect(), 0))
+        Ok(joined(pages.map(|at| (at, at + PAGE)).collect(), 0).into())
     }
 
     /// Memory of the guest.
@@ -203,6 +254,7 @@ impl Slot {
     /// Only while no guest code runs in the slot.
     pub(crate) fn load(&self, at: usize, data: &[u8]) {
         assert!(at + data.len() <= self.accessible(), "inside the memory");
+        *self.private() = Private::default();
         // SAFETY: that range is mapped writable, no guest code runs, and no slice of it is alive.
         unsafe {
             std::ptr::copy_nonoverlapping(data.as_ptr(), self.start.as_ptr().add(at), data.len());
@@ -216,6 +268,7 @@ impl Slot {
         if grown == 0 {
             return Ok(());
         }
+        *self.private() = Private::default();
         // SAFETY: inside our reservation, behind the image; no guest code runs.
         unsafe { map_zeros(self.start.add(size), grown, libc::PROT_NONE)? };
         self.accessible.store(size, Ordering::Relaxed);
@@ -256,6 +309,7 @@ impl Slot {
         if from == to {
             return Ok(());
         }
+        *self.private() = Private::default();
         // SAFETY: page-aligned and inside the image's private mapping; no guest code runs. MADV_DONTNEED on a private
         // file mapping drops the copies of pages.
         let failed = unsafe {

@@ -54,15 +54,23 @@ _set_profile = sys.setprofile
 _names = __main__.__dict__
 _exit_functions = 0
 _stock_update_cache = linecache.updatecache
+_stock_lines_of_code = linecache._getlines_from_code
+# A last line that is a statement and no expression. It neither opens nor closes anything, so nothing that began before it goes
+# on in it, unless a backslash says so.
+_STATEMENT = re.compile(rb"(?<!\\\n)(?<!\\\r\n)(?:pass|import [\w., ]+|[A-Za-z_]\w* [-+*/]?= [-+*/\w. ]+)\s*\Z")
 # What was run, by file name.
 _sources = {}
-# The code objects of the last run of each file name.
+# The code objects of the last run of each file name, and where its last expression begins.
 _parts = {}
+_last_lines = {}
 # File names that several runs had.
 _shared = set()
-# Code objects that earlier runs defined, weakly.
-_defined = []
-_MANY = 10_000
+# Code objects of earlier runs by id: a weak reference, and what they were compiled from.
+_earlier = {}
+# Bytes of sources that `_earlier` may hold before those that nobody needs any more are dropped.
+_KEPT_SOURCES = 1 << 16
+_held = 0
+_may_hold = _KEPT_SOURCES
 # What callbacks and libraries put into `__main__`.
 _given = {}
 # Code objects of libraries that were not run yet: the user's code before could not be compiled.
@@ -124,7 +132,7 @@ def start(request):
     try:
         parts = _compile(code, filename)
         if traced:
-            earlier = [code for code in (known() for known in _defined) if code is not None]
+            earlier = [code for code in (known() for known, source in _earlier.values()) if code is not None]
             _eryx_trace.begin(parts + earlier, filename)
         if _owed:
             _run.libraries = len(_owed)
@@ -175,7 +183,10 @@ def _advance():
 
 def _compile(code, filename):
     """The code objects to run, one after the other. More than one for a large source: compiling takes 200 times the
-    size of what is compiled at once."""
+    size of what is compiled at once. The same source again is not compiled again."""
+    if filename in _parts and _sources[filename] == code:
+        _run.last_line = _last_lines[filename]
+        return _parts[filename]
     _note_source(code, filename)
     parts, flags, start, tried = [], _FLAGS, 0, 0
     while len(code) - tried > _PART and b"coding" not in code[:400]:
@@ -192,43 +203,54 @@ def _compile(code, filename):
         parts.append(part)
         start = tried
     parts.append(_compile_last(_with_lines(code, start, len(code)), filename, flags))
-    _note_parts(parts, filename)
+    _parts[filename] = parts
+    _last_lines[filename] = _run.last_line
     return parts
 
 
 def _note_source(code, filename):
     """Makes `code` what tracebacks show for `filename`. Functions of an earlier run that had that name keep their own lines:
     they are found by code object then."""
-    earlier = _sources.get(filename)
-    if earlier is not None and filename in _parts:
-        _register(_parts.pop(filename), earlier, filename)
+    parts = _parts.pop(filename, None)
+    if parts is not None:
+        _note_earlier(parts, _sources[filename])
         _shared.add(filename)
     _sources[filename] = code
     linecache.cache.pop(filename, None)
 
 
-def _note_parts(parts, filename):
-    _parts[filename] = parts
-    if filename in _shared:
-        _register(parts, _sources[filename], filename)
+def _note_earlier(parts, source):
+    global _earlier, _held, _may_hold
+    for code in _codes_in(parts):
+        _earlier[id(code)] = (weakref.ref(code), source)
+    _held += len(source) + 256
+    if _held > _may_hold:
+        _earlier = {key: entry for key, entry in _earlier.items() if entry[0]() is not None}
+        _held = sum({id(source): len(source) + 256 for known, source in _earlier.values()}.values())
+        _may_hold = 2 * _held + _KEPT_SOURCES
 
 
-def _register(parts, code, filename):
-    text = code.decode("utf-8-sig", "replace")
-    for part in parts:
-        linecache._register_code(part, text, filename)
-        _defined.extend(map(weakref.ref, _codes_in(part)))
-    if len(_defined) > _MANY:
-        _defined[:] = [known for known in _defined if known() is not None]
+def _codes_in(parts):
+    """These code objects and those of what is defined in them."""
+    codes = list(parts)
+    for code in codes:
+        codes += [constant for constant in code.co_consts if type(constant) is types.CodeType]
+    return codes
 
 
-def _codes_in(code):
-    """The code objects of what is defined in `code`."""
-    todo = [code]
-    while todo:
-        found = [constant for constant in todo.pop().co_consts if type(constant) is types.CodeType]
-        todo += found
-        yield from found
+def _lines_of_code(code):
+    """linecache._getlines_from_code, which also knows the user's code."""
+    known, source = _earlier.get(id(code), (None, None))
+    if known is None or known() is not code:
+        filename = code.co_filename
+        if not any(code is other for other in _codes_in(_parts.get(filename, ()))):
+            return _stock_lines_of_code(code)
+        source = _sources[filename]
+    return _lines(source)
+
+
+def _lines(source):
+    return io.StringIO(source.decode("utf-8-sig", "replace"), None).readlines()
 
 
 def _compile_libraries(libraries):
@@ -279,6 +301,8 @@ def _with_lines(code, start, end):
 
 def _compile_last(code, filename, flags):
     """Compiles code whose last expression's value is kept."""
+    if _STATEMENT.match(code, code.rfind(b"\n", 0, -1) + 1) and b"coding" not in code[:400]:
+        return compile(code, filename, "exec", flags, True)
     tree = compile(code, filename, "exec", flags | ast.PyCF_ONLY_AST, True)
     body = tree.body
     if body and type(body[-1]) is ast.Expr:
@@ -305,7 +329,7 @@ def _update_cache(filename, module_globals=None):
         return _stock_update_cache(filename, module_globals)
     if filename in _shared and filename[:1] == "<":  # looked up by code object
         return []
-    lines = io.StringIO(code.decode("utf-8-sig", "replace"), None).readlines()
+    lines = _lines(code)
     linecache.cache[filename] = (len(code), None, lines, filename)
     return lines
 
@@ -441,10 +465,9 @@ def rehearsed():
     """Forgets the runs so far. Image time only."""
     global _run
     _run = _Run("result", "<sandbox>")
-    for noted in (_sources, _parts, _shared, _defined, _given):
+    for noted in (_sources, _parts, _last_lines, _shared, _earlier, _given):
         noted.clear()
     linecache.clearcache()
-    linecache._interactive_cache.clear()
     _reserve[:] = [bytes(1 << 18)]
     _stdout.reconfigure(line_buffering=False)
 
@@ -454,6 +477,7 @@ def install():
     global _exit_functions
     _exit_functions = atexit._ncallbacks()
     linecache.updatecache = _update_cache
+    linecache._getlines_from_code = _lines_of_code
     sys.unraisablehook = _unraisable
     signal.signal(_eryx.SIGNAL, _eryx_loop.on_signal)
     _eryx.set_driver(start, resume, interrupt, flush)

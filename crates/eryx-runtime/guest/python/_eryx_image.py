@@ -7,6 +7,8 @@ import os
 import sys
 import types
 
+import _eryx
+
 # Imported before the image is taken, so that importing them in a run costs nothing.
 MODULES = """
 abc argparse array ast asyncio base64 bisect calendar cmath codecs collections collections.abc concurrent.futures
@@ -41,27 +43,12 @@ def prepare():
 
 
 def _immortalize():
-    """Has nobody count the references to what is there now. Most pages that a short run would write to are those of objects
-    that it only looks at."""
-    import _eryx
     import _eryx_driver
 
-    # Memory that is given back when it is needed.
-    kept = {id(reserve): reserve for reserve in _eryx_driver._reserve}
-    found = {}
-    todo = gc.get_objects()
-    while todo:
-        object = todo.pop()
-        if id(object) in found or id(object) in kept:
-            continue
-        found[id(object)] = object
-        todo += gc.get_referents(object)
-        if type(object) is types.CodeType:  # of which the collector knows nothing
-            todo += [getattr(object, name) for name in _CODE_PARTS]
-    _eryx.immortalize(list(found.values()))
-
-
-_CODE_PARTS = ["co_consts", "co_names", "co_filename", "co_name", "co_qualname", "co_linetable", "co_exceptiontable"]
+    # Not the memory that is given back when it is needed.
+    _eryx_driver._reserve.clear()
+    _eryx.immortalize(gc.get_objects(), types.CodeType)
+    _eryx_driver.rehearsed()
 
 
 def _load(name):
@@ -137,8 +124,6 @@ _TIMES = 8
 def _rehearse(driver, callbacks):
     """Runs requests, so that the interpreter specialises the code that every run goes through. Fresh guests start with it
     fast, and do not write to its pages."""
-    import _eryx
-
     details = _eryx.encode([None, None, [["x", False, False, None, False, None]], False])
     table = [["f", "g", "a.b"], [None, details, details]]
     for _ in range(_TIMES):
@@ -150,7 +135,6 @@ def _rehearse(driver, callbacks):
                     status = driver.resume()
     callbacks._all.clear()
     callbacks.before_call = None
-    driver.rehearsed()
 
 
 def _drop_traces():

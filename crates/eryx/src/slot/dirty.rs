@@ -3,6 +3,8 @@
 use std::io;
 use std::ptr::NonNull;
 
+use super::Ranges;
+
 /// How a slot finds the way back to its image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -19,8 +21,8 @@ pub enum RestoreStrategy {
 
 /// What is known about a mapping.
 pub(super) enum Written {
-    /// Byte ranges, page-aligned, ascending, apart from each other. All other pages are as in the image.
-    Ranges(Vec<(usize, usize)>),
+    /// All other pages are as in the image.
+    Ranges(Ranges),
     /// Nothing.
     Unknown,
     /// Nothing, and the mapping cannot be replaced.
@@ -34,9 +36,13 @@ pub(super) fn written_pages(
 ) -> io::Result<Written> {
     match strategy {
         #[cfg(target_os = "linux")]
-        RestoreStrategy::PagemapScan => linux::scan(start, size).map(Written::Ranges),
+        RestoreStrategy::PagemapScan => {
+            linux::scan(start, size).map(|found| Written::Ranges(found.into()))
+        }
         #[cfg(target_os = "linux")]
-        RestoreStrategy::Pagemap => linux::read(start, size).map(Written::Ranges),
+        RestoreStrategy::Pagemap => {
+            linux::read(start, size).map(|found| Written::Ranges(found.into()))
+        }
         RestoreStrategy::Copy => Ok(Written::Everything),
         _ => Ok(Written::Unknown),
     }

@@ -12,6 +12,7 @@ fn image(pages: usize) -> Arc<Image> {
     reason = "the slot's memory is the guest's, not a field of it"
 )]
 fn bytes(slot: &Slot) -> &mut [u8] {
+    slot.ran(None);
     // SAFETY: `accessible` bytes are mapped, and each test touches its own slot from one thread, one slice at a time.
     unsafe { std::slice::from_raw_parts_mut(slot.start.as_ptr(), slot.accessible()) }
 }
