@@ -105,7 +105,7 @@ export declare class RuntimeLibrary {
  * Thrown by a callback to stop the execution at its `await` and hand the caller a checkpoint.
  *
  * The code must await it at the top level, or in tasks of it; below `asyncio.run()` in synchronous code Python sees a
- * CallbackError.
+ * CallbackError. Other calls in flight are aborted, and wait as this one does.
  */
 export declare class SuspendExecution extends Error {
   constructor(reason?: string);
@@ -266,7 +266,10 @@ export declare class PoolError extends EryxError {}
 /** A callback threw SuspendExecution. A session is in the state before the execution. */
 export declare class SuspendedError extends EryxError {
   readonly reason: string;
-  /** The calls that wait for an answer, oldest first. */
+  /**
+   * The calls that wait for an answer, oldest first. Arguments are those of the code: no schema may have seen those of a call
+   * that was not begun.
+   */
   readonly pending: {
     id: number;
     name: string;
@@ -321,7 +324,7 @@ export declare class Session implements AsyncDisposable {
   fork(count: number): Promise<Session[]>;
   /**
    * Continues an execution that was suspended. `results` answers pending callbacks by id, `errors` fails them with a
-   * CallbackError; the others are called again.
+   * CallbackError; the others are called again. Limits count from here. What was not read of stdin is not in the checkpoint.
    */
   static resume(
     checkpoint: Uint8Array,

@@ -317,6 +317,14 @@ describe("arguments", () => {
       "options.results: expected an object of answers by id, got null",
     ],
     [
+      { results: new Map([[1, 1]]) as never },
+      "options.results: expected an object of answers by id, got an object (Map)",
+    ],
+    [
+      { errors: new Map() as never },
+      "options.errors: expected an object of answers by id, got an object (Map)",
+    ],
+    [
       { results: { a: 1 } as never },
       'options.results: expected ids of pending calls, got "a"',
     ],

@@ -272,7 +272,12 @@ export function resumeOptions(given) {
 
 /** `[[id, answer], ..]` */
 function answersOf(name, answers) {
-  if (typeof answers !== "object" || answers === null || Array.isArray(answers))
+  if (
+    typeof answers !== "object" ||
+    answers === null ||
+    Array.isArray(answers) ||
+    types.isMap(answers)
+  )
     refuse(`options.${name}`, answers, "an object of answers by id");
   return Object.entries(answers).map(([id, answer]) => {
     if (!/^\d{1,15}$/.test(id))

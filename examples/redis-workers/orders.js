@@ -1,0 +1,52 @@
+/** Stands for the systems that know orders and ship them. */
+export class Orders {
+  #client;
+
+  constructor(client) {
+    this.#client = client;
+  }
+
+  /** One to three parts, 5.00 each. `due` is what has to be paid until then, in cents. */
+  parts(order) {
+    return ["a", "b", "c"]
+      .slice(0, 1 + (order % 3))
+      .map((id, index) => ({ id, due: 500 * (index + 1) }));
+  }
+
+  /**
+   * The tracking number. A part is shipped once, whoever asks: a step that a worker did not finish is run again from its
+   * beginning, with all of its calls.
+   */
+  async ship(order, part, by) {
+    if (this.parts(order).every(({ id }) => id !== part))
+      throw new Error(`order ${order} has no part ${part}`);
+    await this.#client.hSetNX("jobs:shipped", `${order}:${part}`, by);
+    return `T-${order}-${part}`;
+  }
+
+  /** What code can call for a job that `worker` has. */
+  callbacks(worker) {
+    const order = { type: "integer", minimum: 1, maximum: 1e9 };
+    return {
+      "orders.parts": {
+        description: "The parts of an order, and what they cost together.",
+        schema: schema({ order }),
+        fn: ({ order }) => this.parts(order),
+      },
+      "orders.ship": {
+        description: "Ships a part, once: its tracking number.",
+        schema: schema({ order, part: { type: "string", maxLength: 10 } }),
+        fn: ({ order, part }) => this.ship(order, part, worker),
+      },
+    };
+  }
+}
+
+function schema(properties) {
+  return {
+    type: "object",
+    properties,
+    required: Object.keys(properties),
+    additionalProperties: false,
+  };
+}
