@@ -10,8 +10,9 @@ export function formatRatio(ratio) {
 }
 
 function formatNumber(value) {
+  const size = Math.abs(value);
   const digits =
-    value >= 100 ? 0 : Math.max(0, 2 - Math.floor(Math.log10(value || 1)));
+    size >= 100 ? 0 : Math.max(0, 2 - Math.floor(Math.log10(size || 1)));
   return value.toLocaleString("en-US", {
     minimumFractionDigits: Math.min(digits, 4),
     maximumFractionDigits: Math.min(digits, 4),

@@ -1,6 +1,7 @@
 // Child processes with a deadline and an answer in JSON.
 
 import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
 
 /** Standard output of a process; rejects if it fails or outlives `timeoutMs`. */
 export function runText(
@@ -40,4 +41,15 @@ export function runText(
 
 export async function runJson(command, args, options) {
   return JSON.parse(await runText(command, args, options));
+}
+
+/** The answer of benchmark/children/<name>.js, a new Node process that measures the package at `packageUrl`. */
+export function runChild(name, packageUrl, request = {}) {
+  const path = fileURLToPath(
+    new URL(`../children/${name}.js`, import.meta.url),
+  );
+  return runJson(process.execPath, [path, packageUrl.href], {
+    input: JSON.stringify(request),
+    timeoutMs: 100_000,
+  });
 }

@@ -22,6 +22,7 @@ export async function findNativePython() {
         await sample(run, { count: quick ? 5 : 30, maxMs: 5_000 }),
       );
     },
-    kernel: (source) => runJson(executable, [...FLAGS, "-"], { input: source }),
+    /** What a program prints, as JSON, in a new process. */
+    run: (source) => runJson(executable, [...FLAGS, "-"], { input: source }),
   };
 }

@@ -1,14 +1,8 @@
 // Start-up: a new process each time, clock read inside it before the import and after the result.
 
-import { fileURLToPath } from "node:url";
-
-import { runJson } from "../lib/process.js";
+import { runChild } from "../lib/process.js";
 import { atMost } from "../lib/targets.js";
 import { summarise } from "../lib/timing.js";
-
-const CHILD = fileURLToPath(
-  new URL("../children/first-execute.js", import.meta.url),
-);
 
 export const name = "first Sandbox + execute in a new process, p50";
 export const target = atMost(10, "ms");
@@ -17,9 +11,7 @@ export function measure(context) {
   const count = context.quick ? 3 : 15;
   return context.each({
     ours: () =>
-      starts(count, () =>
-        runJson(process.execPath, [CHILD, context.packageUrl.href]),
-      ),
+      starts(count, () => runChild("first-execute", context.packageUrl)),
     pyeryx: (peer) => starts(count, () => peer.script("first_execute")),
   });
 }

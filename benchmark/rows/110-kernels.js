@@ -30,7 +30,7 @@ function measureKernel(context, source) {
       return JSON.parse((await sandbox.execute(source)).stdout);
     },
     pyeryx: (peer) => peer.script("kernel", { source, timeoutMs: TIMEOUT_MS }),
-    python3: (peer) => peer.kernel(source),
+    python3: (peer) => peer.run(source),
   });
 }
 

@@ -1,0 +1,7 @@
+// The state that rows about snapshots and forks save, restore and copy.
+
+export const LIST = "x = list(range(100_000))";
+export const LIST_NAME = "list of 100,000 ints";
+
+/** Fails in Python if the state is not there. */
+export const CHECK = "assert len(x) == 100_000 and x[-1] == 99_999";

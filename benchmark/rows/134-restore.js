@@ -1,0 +1,58 @@
+// From bytes to a session that can be used.
+
+import { runChild } from "../lib/process.js";
+import { CHECK, LIST, LIST_NAME } from "../lib/state.js";
+import { atMost } from "../lib/targets.js";
+import { micro, summarise } from "../lib/timing.js";
+
+export const name = `session restore, ${LIST_NAME}, p50`;
+export const target = atMost(3, "ms");
+
+export function measure(context) {
+  const count = context.quick ? 2 : 9;
+  return context.each({
+    ours: async ({ Session }) => {
+      const snapshot = await take(Session);
+      const here = await restores(Session, snapshot, context);
+      const there = await elsewhere(snapshot, count, context);
+      return { ...here, parts: { "once in another process": there.value } };
+    },
+    pyeryx: async (peer) => {
+      const request = { setup: LIST, check: CHECK, snapshots: 1 };
+      const answer = await peer.script("snapshot", {
+        ...request,
+        restores: 10 * count,
+      });
+      return summarise(answer.restoreMs);
+    },
+  });
+}
+
+async function take(Session) {
+  const session = new Session();
+  await session.execute(LIST);
+  const snapshot = await session.snapshotState();
+  await session.close();
+  return snapshot;
+}
+
+/** Again and again in one session that ran something before. */
+async function restores(Session, snapshot, context) {
+  const session = new Session();
+  await session.execute("pass");
+  const measured = await micro(() => session.restoreState(snapshot), context);
+  await session.execute(CHECK);
+  await session.close();
+  return measured;
+}
+
+/** In new processes, whose session ran something before. */
+async function elsewhere(snapshot, count, { packageUrl }) {
+  const text = Buffer.from(snapshot).toString("base64");
+  const samples = [];
+  while (samples.length < count) {
+    const request = { snapshot: text, check: CHECK };
+    samples.push((await runChild("restore", packageUrl, request)).ms);
+  }
+  return summarise(samples);
+}
