@@ -179,12 +179,12 @@ describe("with the right checksum", () => {
     [
       "an older format",
       (body) => body.writeUInt32LE(0, support.VERSION),
-      "it has format 0, this version reads 1",
+      "it has format 0, this version reads 2",
     ],
     [
       "a newer format",
-      (body) => body.writeUInt32LE(2, support.VERSION),
-      "it has format 2, this version reads 1",
+      (body) => body.writeUInt32LE(3, support.VERSION),
+      "it has format 3, this version reads 2",
     ],
     ["another kind", (body) => body.writeUInt32LE(2, support.KIND), DAMAGED],
     [
@@ -228,6 +228,19 @@ describe("with the right checksum", () => {
     [
       "absurd packed pages",
       (body) => body.writeBigUInt64LE(2n ** 64n - 1n, support.PACKED_SIZE),
+      DAMAGED,
+    ],
+    [
+      "an absurd tree",
+      (body) => body.writeBigUInt64LE(2n ** 64n - 1n, support.TREE_SIZES),
+      DAMAGED,
+    ],
+    [
+      "a tree that is cut off",
+      (body) => {
+        const size = body.readBigUInt64LE(support.TREE_SIZES);
+        body.writeBigUInt64LE(size - 1n, support.TREE_SIZES);
+      },
       DAMAGED,
     ],
   ])("%s is refused", async (_, change, message) => {
@@ -341,8 +354,8 @@ describe("with the right checksum", () => {
 
   it("flipped bytes of the pages harm only the sandbox they are in", async () => {
     const random = numbers(3);
-    const { packed } = parts(good);
-    const first = good.length - support.CHECKSUM - packed.length;
+    const { packed, trees } = parts(good);
+    const first = good.length - support.CHECKSUM - trees.length - packed.length;
     const ends = new Map<string, number>();
     for (let round = 0; round < 60; round++) {
       const bytes = forged(good, (body) => {

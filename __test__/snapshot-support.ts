@@ -1,7 +1,7 @@
-import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createXXHash128 } from "hash-wasm";
 import { expect } from "vitest";
 import { type SandboxOptions, Session, SnapshotError } from "../index.js";
 import { nodePrints, rejection } from "./helpers.js";
@@ -14,8 +14,11 @@ export const MEMORY = 48;
 export const RUNS = 56;
 export const HOST_SIZE = 60;
 export const PACKED_SIZE = 64;
-export const HEADER = 72;
-export const CHECKSUM = 32;
+export const TREE_SIZES = 72;
+export const HEADER = 88;
+export const CHECKSUM = 16;
+
+const xxh128 = await createXXHash128();
 
 /** A copy that `change` was applied to, its checksum as it was. */
 export function changed(
@@ -29,7 +32,7 @@ export function changed(
 
 /** A snapshot of this body, with the checksum that is right for it. */
 export function sealed(body: Uint8Array): Buffer {
-  return Buffer.concat([body, createHash("sha256").update(body).digest()]);
+  return Buffer.concat([body, xxh128.init().update(body).digest("binary")]);
 }
 
 /** A copy that `change` was applied to, with the right checksum. */
@@ -46,6 +49,7 @@ export interface Parts {
   /** First page and number of pages. */
   runs: [number, number][];
   packed: Buffer;
+  trees: Buffer;
 }
 
 export function parts(bytes: Uint8Array): Parts {
@@ -56,16 +60,20 @@ export function parts(bytes: Uint8Array): Parts {
     all.readUInt32LE(hostEnd + 8 * n),
     all.readUInt32LE(hostEnd + 8 * n + 4),
   ]);
+  const packedEnd =
+    hostEnd + 8 * count + Number(all.readBigUInt64LE(PACKED_SIZE));
   return {
     header: all.subarray(0, HEADER),
     host: all.subarray(HEADER, hostEnd),
     runs,
-    packed: all.subarray(hostEnd + 8 * count, all.length - CHECKSUM),
+    packed: all.subarray(hostEnd + 8 * count, packedEnd),
+    trees: all.subarray(packedEnd, all.length - CHECKSUM),
   };
 }
 
 /** A snapshot of these parts, whose sizes and checksum are right. */
-export function assembled({ header, host, runs, packed }: Parts): Buffer {
+export function assembled(all: Parts): Buffer {
+  const { header, host, runs, packed, trees } = all;
   const sizes = changed(header, (copy) => {
     copy.writeUInt32LE(runs.length, RUNS);
     copy.writeUInt32LE(host.length, HOST_SIZE);
@@ -73,7 +81,7 @@ export function assembled({ header, host, runs, packed }: Parts): Buffer {
   });
   const table = Buffer.alloc(8 * runs.length);
   runs.flat().forEach((number, n) => table.writeUInt32LE(number >>> 0, 4 * n));
-  return sealed(Buffer.concat([sizes, host, table, packed]));
+  return sealed(Buffer.concat([sizes, host, table, packed, trees]));
 }
 
 /** A zstd frame of `count` pages of one byte, as run-length blocks. */

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use eryx_vfs::MemoryFs;
 
 use crate::callback::CallbackFailure;
-use crate::host::{Host, Open};
+use crate::host::files::Files;
+use crate::host::{Calls, Open};
 use crate::instance::Instance;
 use crate::pool::Pool;
-use crate::snapshot::{self, Kind};
+use crate::snapshot::{Frame, Kind, Trees};
 use crate::{Arguments, Error, PendingCall, Suspension, Value, wire};
 
 /// Answers to the calls of a checkpoint, by their numbers.
@@ -52,27 +53,25 @@ pub(crate) struct Kept {
     pub(crate) fresh: bool,
     /// Open files, as `Files::to_value` lists them.
     pub(crate) files: Value,
-    /// The trees of files that belong to the guest: the one at `/`, and the storage.
-    pub(crate) trees: [Option<Vec<u8>>; 2],
     pub(crate) last_call: u64,
     pub(crate) open: Vec<Open>,
 }
 
 impl Kept {
+    /// What is kept of a guest with these files, whose clock was at zero at `started`. Without `calls`, no run is under way.
     pub(crate) fn of(
-        host: &Host,
-        executions: u64,
-        fresh: bool,
-        trees: [Option<&MemoryFs>; 2],
+        files: &Files,
+        started: Instant,
+        calls: Option<&Calls>,
+        (executions, fresh): (u64, bool),
     ) -> Self {
         Self {
-            clock: host.started.elapsed(),
+            clock: started.elapsed(),
             executions,
             fresh,
-            files: host.files.to_value(),
-            trees: trees.map(|tree| saved(tree?)),
-            last_call: host.calls.last(),
-            open: host.calls.open(),
+            files: files.to_value(),
+            last_call: calls.map_or(0, Calls::last),
+            open: calls.map(Calls::open).unwrap_or_default(),
         }
     }
 
@@ -90,7 +89,6 @@ impl Kept {
             number(self.executions),
             self.fresh.into(),
             self.files.clone(),
-            Value::List(self.trees.iter().cloned().map(Value::from).collect()),
             number(self.last_call),
             Value::List(open.collect()),
         ])
@@ -98,9 +96,7 @@ impl Kept {
 
     /// `None` if `value` is not what [`Kept::to_value`] makes.
     pub(crate) fn from_value(value: Value) -> Option<Self> {
-        let [clock, executions, fresh, files, trees, last_call, open] = fields(value)?;
-        let trees: [Value; 2] = fields(trees)?;
-        let trees = trees.map(bytes);
+        let [clock, executions, fresh, files, last_call, open] = fields(value)?;
         let Value::List(open) = open else {
             return None;
         };
@@ -117,7 +113,6 @@ impl Kept {
             executions: number(&executions)?,
             fresh: fresh == Value::Bool(true),
             files,
-            trees,
             last_call,
             open,
         })
@@ -131,23 +126,9 @@ impl Kept {
     }
 }
 
-/// A tree as bytes. `None` if there is no memory for it.
-fn saved(tree: &MemoryFs) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    tree.save(&mut bytes).ok()?;
-    Some(bytes)
-}
-
 fn fields<const N: usize>(value: Value) -> Option<[Value; N]> {
     match value {
         Value::List(fields) => fields.try_into().ok(),
-        _ => None,
-    }
-}
-
-fn bytes(value: Value) -> Option<Vec<u8>> {
-    match value {
-        Value::Bytes(bytes) => Some(bytes),
         _ => None,
     }
 }
@@ -177,23 +158,25 @@ pub(crate) fn suspend(
     pool: &Pool,
     runtime: &[u8; 32],
     executions: u64,
-    trees: [Option<&MemoryFs>; 2],
+    trees: Trees<&MemoryFs>,
 ) -> Error {
-    let reason = instance
-        .host()
-        .calls
-        .suspended()
-        .unwrap_or_default()
-        .to_owned();
-    let kept = Kept::of(instance.host(), executions, false, trees);
-    let taken = snapshot::take(
-        instance.slot(),
-        pool.image(),
-        pool.strategy(),
-        runtime,
-        Kind::Checkpoint,
-        &kept.to_value(),
+    let host = instance.host();
+    let reason = host.calls.suspended().unwrap_or_default().to_owned();
+    let kept = Kept::of(
+        &host.files,
+        host.started,
+        Some(&host.calls),
+        (executions, false),
     );
+    let frame = Frame {
+        kind: Kind::Checkpoint,
+        runtime,
+        base: pool.image(),
+    };
+    let slot = &**instance.slot();
+    let taken = slot
+        .changed(pool.strategy())
+        .and_then(|changed| frame.take(slot, &changed, &kept, trees));
     match taken {
         Ok(checkpoint) => Error::Suspended(Box::new(Suspension {
             reason,

@@ -238,8 +238,10 @@ async fn wait(
             return Ok(false);
         }
         let host = caller.data_mut();
-        // The stack is not empty: there is nothing that a checkpoint could be made of.
-        host.calls.refuse_suspension();
+        if wake == Wake::OnAnswer {
+            // A loop waits for it with a stack that is not empty: there is nothing that a checkpoint could be made of.
+            host.calls.refuse_suspension();
+        }
         if host.is_over(until) || (wake == Wake::OnAnswer && host.calls.has_answers()) {
             return Ok(true);
         }

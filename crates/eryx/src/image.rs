@@ -94,28 +94,33 @@ impl Image {
     }
 
     /// This image with the given page ranges of `memory` above it. `memory` is a whole linear memory, not smaller than this
-    /// image, and agrees with it everywhere else. The globals stay: they are those of a guest at rest.
+    /// image. The globals stay: they are those of a guest at rest.
     pub(crate) fn layered(&self, memory: &[u8], changed: &[(usize, usize)]) -> io::Result<Self> {
-        let mut ranges = coalesced(changed.to_vec());
-        let mut parts = self.parts.clone();
-        if parts.len() + ranges.len() > MAX_PARTS {
-            ranges = coalesced(self.above_first(changed));
-            parts.truncate(1);
+        let flat = self.parts.len() + changed.len() > MAX_PARTS;
+        let ranges = if flat {
+            coalesced(self.above_first(changed))
+        } else {
+            changed.to_vec()
+        };
+        let layer = Layer::new(ranges)?;
+        for &(from, to) in &layer.ranges {
+            layer.write(from, &memory[from..to])?;
         }
-        let file = Arc::new(anonymous_file()?);
-        let mut offset = 0;
-        for (from, to) in ranges {
-            file.write_all_at(&memory[from..to], offset)?;
-            parts.push(Part {
-                file: Arc::clone(&file),
-                offset,
-                at: from..to,
-            });
-            offset += (to - from) as u64;
-        }
+        let below = if flat { &self.parts[..1] } else { &self.parts };
+        self.above(below, &layer, memory.len())
+    }
+
+    /// This image with a layer above it.
+    pub(crate) fn with(&self, layer: &Layer, size: usize) -> io::Result<Self> {
+        self.above(&self.parts, layer, size)
+    }
+
+    fn above(&self, below: &[Part], layer: &Layer, size: usize) -> io::Result<Self> {
+        // A page that lies behind the end of its file cannot be read.
+        layer.file.set_len(layer.size())?;
         Ok(Self {
-            parts,
-            size: memory.len(),
+            parts: below.iter().cloned().chain(layer.parts()).collect(),
+            size,
             view: OnceLock::new(),
             globals: self.globals.clone(),
         })
@@ -162,9 +167,89 @@ impl Image {
         Ok(self.view.get_or_init(|| view))
     }
 
+    /// The whole memory, mapped as long as the value lives, if it is not anyway.
+    pub(crate) fn readable(&self) -> io::Result<Readable<'_>> {
+        match self.view.get() {
+            Some(view) => Ok(Readable::Mapped(view)),
+            None => View::new(&self.parts, self.size).map(Readable::Own),
+        }
+    }
+
     /// The whole memory, read-only.
     pub(crate) fn bytes(&self) -> io::Result<&[u8]> {
         Ok(self.view()?.bytes())
+    }
+}
+
+/// A memory to be read.
+pub(crate) enum Readable<'a> {
+    Mapped(&'a View),
+    Own(View),
+}
+
+impl Readable<'_> {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Mapped(view) => view.bytes(),
+            Self::Own(view) => view.bytes(),
+        }
+    }
+}
+
+/// Ranges of a memory in the making, in a file of their own. What is not written is zero.
+pub(crate) struct Layer {
+    file: Arc<File>,
+    ranges: Vec<(usize, usize)>,
+}
+
+impl Layer {
+    /// The ranges are whole pages, ascending, apart from each other.
+    pub(crate) fn new(ranges: Vec<(usize, usize)>) -> io::Result<Self> {
+        let file = Arc::new(anonymous_file()?);
+        Ok(Self { file, ranges })
+    }
+
+    /// Whether one of the ranges has all of these addresses.
+    pub(crate) fn has(&self, at: &Range<usize>) -> bool {
+        self.offset(at).is_some()
+    }
+
+    fn offset(&self, at: &Range<usize>) -> Option<u64> {
+        let mut before = 0;
+        for (from, to) in &self.ranges {
+            if *from <= at.start && at.end <= *to {
+                return Some((before + at.start - from) as u64);
+            }
+            before += to - from;
+        }
+        None
+    }
+
+    /// Writes what is at `at` and behind it, inside one of the ranges.
+    pub(crate) fn write(&self, at: usize, bytes: &[u8]) -> io::Result<()> {
+        let offset = self.offset(&(at..at + bytes.len()));
+        let offset = offset.ok_or(io::ErrorKind::InvalidInput)?;
+        self.file.write_all_at(bytes, offset)
+    }
+
+    fn parts(&self) -> impl Iterator<Item = Part> {
+        let mut offset = 0;
+        self.ranges.iter().map(move |&(from, to)| {
+            let part = Part {
+                file: Arc::clone(&self.file),
+                offset,
+                at: from..to,
+            };
+            offset += (to - from) as u64;
+            part
+        })
+    }
+
+    fn size(&self) -> u64 {
+        self.ranges
+            .iter()
+            .map(|(from, to)| (to - from) as u64)
+            .sum()
     }
 }
 
@@ -283,7 +368,7 @@ pub(crate) fn reserve(size: usize) -> io::Result<NonNull<u8>> {
 
 /// A read-only mapping of parts, with zeros around them.
 #[derive(Debug)]
-struct View {
+pub(crate) struct View {
     start: NonNull<u8>,
     size: usize,
 }

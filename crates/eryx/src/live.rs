@@ -7,72 +7,134 @@ use std::time::{Duration, Instant};
 use eryx_vfs::MemoryFs;
 
 use crate::checkpoint::Kept;
+use crate::host::RunState;
 use crate::host::files::{Files, ROOT_MOUNT, STORAGE_MOUNT};
-use crate::host::{Host, RunState};
 use crate::instance::{Begin, Condition, Ended, Instance};
-use crate::net::Net;
 use crate::pool::Pool;
 use crate::request::Start;
 use crate::setup::Setup;
-use crate::slot::Slot;
-use crate::snapshot::{self, Kind, Snapshot};
-use crate::{CancelHandle, Error, ExecutionOptions, RestoreStrategy, Storage, request};
+use crate::snapshot::{Frame, Kind, Snapshot};
+use crate::state::State;
+use crate::{CancelHandle, Error, ExecutionOptions, Storage, request, snapshot};
 
 /// How long the driver may take for what it does itself, unless an execution may take less.
 const ORDER_LIMIT: Duration = Duration::from_secs(5);
 
 /// A guest and what is needed to put it back to where it was before an execution.
 pub(crate) struct Live {
-    /// `None` only while it is being replaced.
-    instance: Option<Instance>,
-    net: Net,
-    /// The net holds the state as it is now.
-    has_net: bool,
+    guest: Guest,
+    /// Its memory as it was when its last run ended.
+    state: State,
+    /// That is so. `false` if there was no room for it.
+    has_state: bool,
     /// Instructions that a run may take.
     fuel: Option<u64>,
-    strategy: RestoreStrategy,
     /// The tree at `/`, which belongs to this guest alone.
     root: Arc<MemoryFs>,
     /// What the next request must bring with it.
     pub(crate) start: Start,
 }
 
+enum Guest {
+    /// In a slot.
+    Awake(Box<Instance>),
+    /// Its state is all there is.
+    Asleep(Asleep),
+}
+
+/// What the host keeps of a guest without a slot.
+struct Asleep {
+    files: Files,
+    /// When its clock was at zero.
+    started: Instant,
+}
+
 impl Live {
-    /// A guest in the image's state.
-    pub(crate) async fn new(
-        setup: &Setup,
-        pool: &Pool,
-        storage: Option<&Storage>,
-    ) -> Result<Self, Error> {
+    /// A guest in the image's state. Costs next to nothing: it sleeps.
+    pub(crate) fn new(setup: &Setup, pool: &Pool, storage: Option<&Storage>) -> Self {
         let (root, namespace) = setup.files(storage);
-        let mut instance = pool.take().await?;
-        instance
-            .host()
-            .settle(Files::new(namespace, Arc::default()), Instant::now());
-        Ok(Self {
-            instance: Some(instance),
-            net: Net::default(),
-            has_net: true,
+        Self {
+            guest: Guest::Asleep(Asleep {
+                files: Files::new(namespace, Arc::default()),
+                started: Instant::now(),
+            }),
+            state: State::of(pool.image()),
+            has_state: true,
             fuel: setup.config.limits.max_fuel,
-            strategy: pool.strategy(),
             root,
             start: Start::FRESH,
-        })
+        }
     }
 
-    fn instance(&mut self) -> &mut Instance {
-        self.instance
-            .as_mut()
-            .expect("taken out only to be replaced at once")
+    /// Puts the guest into a slot, if it is in none.
+    ///
+    /// # Errors
+    /// The machine has no room. The guest sleeps on.
+    pub(crate) async fn wake(&mut self, pool: &Pool) -> Result<(), Error> {
+        if let Guest::Asleep(asleep) = &mut self.guest {
+            let mut instance = pool.take_in(&self.state).await?;
+            let files = std::mem::replace(&mut asleep.files, Files::none());
+            instance.host().settle(files, asleep.started);
+            self.guest = Guest::Awake(Box::new(instance));
+        }
+        Ok(())
     }
 
-    pub(crate) fn host(&mut self) -> &mut Host {
-        self.instance().host()
+    pub(crate) fn is_awake(&self) -> bool {
+        matches!(self.guest, Guest::Awake(_))
+    }
+
+    /// Gives the slot back.
+    pub(crate) fn sleep(&mut self, pool: &Pool) {
+        if !self.has_state {
+            return;
+        }
+        if let Some(mut instance) = self.asleep(None) {
+            instance.host().files.release();
+            pool.reclaim(*instance, Condition::Sound);
+            // What cannot be trimmed stays as it is.
+            drop(self.state.trim());
+        }
+    }
+
+    /// Makes the guest one that sleeps, with these files or its own, and returns what it was in.
+    fn asleep(&mut self, files: Option<Files>) -> Option<Box<Instance>> {
+        let Guest::Awake(instance) = &mut self.guest else {
+            return None;
+        };
+        let host = instance.host();
+        let own = || std::mem::replace(&mut host.files, Files::none());
+        let asleep = Asleep {
+            files: files.unwrap_or_else(own),
+            started: host.started,
+        };
+        match std::mem::replace(&mut self.guest, Guest::Asleep(asleep)) {
+            Guest::Awake(instance) => Some(instance),
+            Guest::Asleep(_) => None,
+        }
+    }
+
+    fn instance(&mut self) -> Option<&mut Instance> {
+        match &mut self.guest {
+            Guest::Awake(instance) => Some(instance),
+            Guest::Asleep(_) => None,
+        }
+    }
+
+    /// Its open files, and when its clock was at zero.
+    fn files(&mut self) -> (&Files, Instant) {
+        match &mut self.guest {
+            Guest::Awake(instance) => {
+                let host = instance.host();
+                (&host.files, host.started)
+            }
+            Guest::Asleep(asleep) => (&asleep.files, asleep.started),
+        }
     }
 
     /// Runs. `settle` makes of the end what `done` is given, together with whether the state was lost: that is when the run had
     /// to be cut off and the state before it could not be put back. Then this guest is of no more use, and `false` is
-    /// returned.
+    /// returned. The guest must be awake.
     pub(crate) async fn run<T>(
         &mut self,
         pool: &Pool,
@@ -81,86 +143,100 @@ impl Live {
         settle: impl FnOnce(&mut Instance, Ended) -> T,
         done: impl FnOnce(T, bool),
     ) -> bool {
-        let before = self.host().files.saved();
-        let fuel = self.fuel;
-        let ended = self.instance().run(state, begin, fuel).await;
+        let (fuel, before) = (self.fuel, self.files().0.saved());
+        let instance = self.instance().expect("woken before it is to run");
+        let ended = instance.run(state, begin, fuel).await;
         let condition = ended.condition;
-        let settled = settle(self.instance(), ended);
+        let settled = settle(instance, ended);
+        let stdin_used = instance.host().files.stdin_used();
         if condition != Condition::Sound {
-            let kept = self.has_net && self.roll_back(pool, before).is_ok();
-            done(settled, !kept);
-            return kept;
+            // wasmtime's own state of the instance cannot be relied on, nor what is in its slot.
+            if let Some(instance) = self.asleep(Some(before)) {
+                pool.reclaim(*instance, condition);
+            }
+            done(settled, !self.has_state);
+            return self.has_state;
         }
         if matches!(begin, Begin::Request(_)) {
-            (self.start.fresh, self.start.reseed) = (false, false);
+            self.start.given();
         }
-        self.start.stdin_used |= self.host().files.stdin_used();
-        // Nobody has to wait for the net but the next execution.
+        self.start.stdin_used |= stdin_used;
+        // Nobody has to wait for this but the next execution.
         done(settled, false);
-        self.has_net = self.commit().is_ok();
+        self.commit(pool);
         true
     }
 
-    fn commit(&mut self) -> io::Result<()> {
-        let slot = Arc::clone(self.instance().slot());
-        self.net.commit(&slot, self.strategy)
-    }
-
-    fn roll_back(&mut self, pool: &Pool, files: Files) -> Result<(), Error> {
-        let slot = Arc::clone(self.instance().slot());
-        let started = self.host().started;
-        // wasmtime's own state of the old instance cannot be relied on.
-        self.instance = None;
-        self.net
-            .roll_back(&slot)
-            .map_err(|error| Error::Internal(error.to_string()))?;
-        let mut instance = pool.instantiate(slot)?;
-        instance.host().settle(files, started);
-        self.instance = Some(instance);
-        Ok(())
+    fn commit(&mut self, pool: &Pool) {
+        let Guest::Awake(instance) = &mut self.guest else {
+            return;
+        };
+        match self.state.commit(instance.slot(), pool.strategy()) {
+            Ok(usable) => {
+                self.has_state = true;
+                if !usable && let Some(instance) = self.asleep(None) {
+                    pool.reclaim(*instance, Condition::Lost);
+                }
+            }
+            Err(_) => self.has_state = false,
+        }
     }
 
     /// Gives what is left of the guest back.
-    pub(crate) fn end(self, pool: &Pool) {
-        if let Some(instance) = self.instance {
-            pool.reclaim(instance);
+    pub(crate) fn end(mut self, pool: &Pool) {
+        if let Some(mut instance) = self.asleep(None) {
+            instance.host().files.release();
+            pool.reclaim(*instance, Condition::Sound);
         }
     }
 
     /// So many copies of this guest, which share its memory until they write. Each takes one of `storages` in the place of the
     /// storage that it has: forks of that, made just now. Without any, the copies share it.
+    ///
+    /// # Errors
+    /// The machine has no room.
     pub(crate) fn fork(
         &mut self,
         pool: &Pool,
         count: usize,
         storages: &[Storage],
     ) -> Result<Vec<Self>, Error> {
-        let failed = |error: io::Error| Error::Initialization(format!("the fork failed: {error}"));
-        let slot = Arc::clone(self.instance().slot());
-        let image = self.net.seal(&slot, self.strategy).map_err(failed)?;
-        self.start.reseed = true;
-        let started = self.host().started;
-        (0..count)
-            .map(|index| {
-                let root = Arc::new(self.root.fork());
-                let mut trees = vec![(ROOT_MOUNT, Arc::clone(&root))];
-                let storage = storages.get(index);
-                trees.extend(storage.map(|storage| (STORAGE_MOUNT, storage.file_system())));
-                let files = self.host().files.forked(&trees);
-                let slot = Slot::new(Arc::clone(&image)).map_err(failed)?;
-                let mut instance = pool.instantiate(Arc::new(slot))?;
-                instance.host().settle(files, started);
-                Ok(Self {
-                    instance: Some(instance),
-                    net: Net::default(),
-                    has_net: true,
-                    fuel: self.fuel,
-                    strategy: self.strategy,
-                    root,
-                    start: self.start,
-                })
-            })
-            .collect()
+        self.expect_state(pool)?;
+        let start = Start {
+            reseed: true,
+            ..self.start
+        };
+        let fork = |index: usize| {
+            let root = Arc::new(self.root.fork());
+            let mut trees = vec![(ROOT_MOUNT, Arc::clone(&root))];
+            let storage = storages.get(index);
+            trees.extend(storage.map(|storage| (STORAGE_MOUNT, storage.file_system())));
+            let (files, started) = self.files();
+            Self {
+                guest: Guest::Asleep(Asleep {
+                    files: files.forked(&trees),
+                    started,
+                }),
+                state: self.state.clone(),
+                has_state: true,
+                fuel: self.fuel,
+                root,
+                start,
+            }
+        };
+        Ok((0..count).map(fork).collect())
+    }
+
+    fn expect_state(&mut self, pool: &Pool) -> Result<(), Error> {
+        if !self.has_state {
+            self.commit(pool);
+        }
+        if self.has_state {
+            return Ok(());
+        }
+        Err(Error::Initialization(
+            "no memory for a copy of the session".into(),
+        ))
     }
 
     /// The tree at `/`.
@@ -176,96 +252,91 @@ impl Live {
         executions: u64,
         own: Option<&Storage>,
     ) -> Result<Vec<u8>, Error> {
-        let root = Arc::clone(&self.root);
-        let trees = [Some(&*root), own.map(Storage::tree)];
         let fresh = self.start.fresh;
-        let kept = Kept::of(self.host(), executions, fresh, trees);
-        snapshot::take(
-            self.instance().slot(),
-            pool.image(),
-            pool.strategy(),
-            &setup.runtime.identity(),
-            Kind::Rest,
-            &kept.to_value(),
-        )
-        .map_err(|error| Error::Snapshot(format!("the snapshot could not be taken: {error}")))
+        let (files, started) = self.files();
+        let kept = Kept::of(files, started, None, (executions, fresh));
+        let frame = Frame {
+            kind: Kind::Rest,
+            runtime: &setup.runtime.identity(),
+            base: pool.image(),
+        };
+        let root = self.root();
+        let trees = [Some(&*root), own.map(Storage::tree)];
+        let taken = match self.instance() {
+            Some(instance) => {
+                let slot = &**instance.slot();
+                slot.changed(pool.strategy())
+                    .and_then(|changed| frame.take(slot, &changed, &kept, trees))
+            }
+            None => self
+                .state
+                .memory()
+                .and_then(|memory| frame.take(&memory, &self.state.changed(), &kept, trees)),
+        };
+        taken.map_err(|error: io::Error| {
+            Error::Snapshot(format!("the snapshot could not be taken: {error}"))
+        })
     }
 
-    /// A guest in the state of a snapshot, with the callbacks of `setup`. If `own`, `storage` takes the contents of the storage
-    /// in the snapshot.
-    pub(crate) async fn restored(
+    /// A guest in the state of a snapshot, which sleeps. If `own`, `storage` takes the contents of the storage in the snapshot.
+    pub(crate) fn restored(
         setup: &Setup,
         pool: &Pool,
         (bytes, kind): (&[u8], Kind),
         storage: &Storage,
         own: bool,
-        cancel: &CancelHandle,
     ) -> Result<(Self, Kept), Error> {
-        let runtime = setup.runtime.identity();
-        let max_memory = setup.max_memory();
-        let snapshot = Snapshot::parse(bytes, kind, &runtime, pool.image(), max_memory)?;
-        let kept = Kept::from_value(snapshot.host.clone()).ok_or_else(snapshot::damaged)?;
-        let max_files = setup.max_files();
-        let [root, files] = kept
-            .trees
-            .each_ref()
-            .map(|tree| loaded(tree.as_deref(), max_files));
-        let (root, files) = (root?, files?);
+        let frame = Frame {
+            kind,
+            runtime: &setup.runtime.identity(),
+            base: pool.image(),
+        };
+        let mut snapshot = Snapshot::parse(bytes, frame, setup.max_memory())?;
+        let (state, [root, files]) = snapshot.unpack(pool.image(), setup.max_files())?;
+        let kept = std::mem::take(&mut snapshot.kept);
         // What a sandbox had in its working directory is in its tree at `/`, where no storage hides it.
         let mounted = (!own || files.is_some()).then_some(storage);
-        let mut live = Self::new(setup, pool, mounted).await?;
-        if snapshot.memory_size > live.instance().slot().accessible() {
-            live.enlarge(pool, snapshot.memory_size)?;
-        }
-        snapshot.load(live.instance().slot())?;
         let mut came = Vec::new();
-        if let Some(root) = &root {
-            live.root.replace_with(root);
-            came.push(ROOT_MOUNT);
-        }
-        let before = files.as_ref().filter(|_| own).map(|files| {
-            let before = storage.fork();
-            storage.tree().replace_with(files);
-            came.push(STORAGE_MOUNT);
-            before
-        });
-        let host = live.host();
-        host.files.reopen(&kept.files, &came);
-        host.started = kept.started();
-        live.start.fresh = kept.fresh;
-        live.start.stdin_used = true;
-        let bound = if kept.fresh {
-            Ok(())
-        } else {
-            live.rebind(setup, pool, cancel).await
-        };
-        if let Err(error) = bound {
-            if let Some(before) = before {
-                storage.tree().replace_with(before.tree());
+        let (root, namespace) = match root {
+            Some(root) => {
+                came.push(ROOT_MOUNT);
+                let root = Arc::new(root);
+                let namespace = setup.files_on(&root, mounted)?;
+                (root, namespace)
             }
-            return Err(error);
+            None => setup.files(mounted),
+        };
+        // Nothing fails from here on.
+        if let Some(files) = files.filter(|_| own) {
+            files.set_max_bytes(storage.tree().max_bytes());
+            storage.tree().replace_with(&files);
+            came.push(STORAGE_MOUNT);
         }
-        live.root.free_unused();
-        live.has_net = live.commit().is_ok();
-        live.start.reseed = true;
+        let mut files = Files::new(namespace, Arc::default());
+        files.reopen(&kept.files, &came);
+        root.free_unused();
+        let live = Self {
+            guest: Guest::Asleep(Asleep {
+                files,
+                started: kept.started(),
+            }),
+            state,
+            has_state: true,
+            fuel: setup.config.limits.max_fuel,
+            root,
+            start: Start {
+                fresh: kept.fresh,
+                reseed: true,
+                rebind: !kept.fresh,
+                stdin_used: true,
+            },
+        };
         Ok((live, kept))
     }
 
-    /// A new guest's memory grows before anything is put into it.
-    fn enlarge(&mut self, pool: &Pool, size: usize) -> Result<(), Error> {
-        let failed = |error: io::Error| Error::Initialization(format!("no memory: {error}"));
-        let slot = Slot::new(Arc::clone(pool.image())).map_err(failed)?;
-        slot.grow(size).map_err(failed)?;
-        let started = self.host().started;
-        let files = self.host().files.saved();
-        let mut instance = pool.instantiate(Arc::new(slot))?;
-        instance.host().settle(files, started);
-        self.instance = Some(instance);
-        Ok(())
-    }
-
-    /// Tells the interpreter of the callbacks that it has now.
-    async fn rebind(
+    /// Tells the interpreter of the callbacks that it has now, in the middle of a run that waits. Otherwise the next request
+    /// does that.
+    pub(crate) async fn rebind(
         &mut self,
         setup: &Setup,
         pool: &Pool,
@@ -273,8 +344,12 @@ impl Live {
     ) -> Result<(), Error> {
         let request = request::encode_rebind(&setup.config.callbacks)?;
         let limit = setup.config.limits.execution_timeout;
-        let done = self.order(setup, pool, &request, (limit, cancel)).await;
-        done.map_err(|_| snapshot::refused("the interpreter in it does not run"))
+        self.order(setup, pool, &request, (limit, cancel))
+            .await
+            .map_err(|error| match error {
+                Error::Cancelled { .. } | Error::Initialization(_) => error,
+                _ => snapshot::refused("the interpreter in it does not run"),
+            })
     }
 
     /// Has the driver do something. None of the user's code runs, unless it took the driver apart: then it is stopped soon.
@@ -302,21 +377,10 @@ impl Live {
         };
         let mut result = Ok(());
         let begin = Begin::Request(request);
+        self.wake(pool).await?;
         self.run(pool, state, begin, settle, |ended, _| result = ended)
             .await;
         self.start = start;
         result
     }
-}
-
-/// A tree from a snapshot.
-fn loaded(bytes: Option<&[u8]>, max_files: u64) -> Result<Option<MemoryFs>, Error> {
-    let Some(mut bytes) = bytes else {
-        return Ok(None);
-    };
-    // The directories that every guest has are not counted.
-    let max_bytes = max_files.saturating_add(1 << 16);
-    MemoryFs::load(&mut bytes, max_bytes)
-        .map(Some)
-        .map_err(|error| snapshot::refused(&format!("its files: {error}")))
 }

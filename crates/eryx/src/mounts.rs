@@ -8,7 +8,7 @@ use std::sync::Arc;
 use eryx_vfs::{ArchiveFs, FileSystem, HostFs, Kind, MemoryFs, Namespace};
 
 use crate::config::quoted;
-use crate::{Error, Storage};
+use crate::{Error, Storage, snapshot};
 use path::{Claims, check};
 
 /// Where the standard library is mounted in a guest.
@@ -125,20 +125,51 @@ impl Mounts {
     ) -> (Arc<MemoryFs>, Namespace) {
         let root = Arc::new(self.template.fork());
         root.set_max_bytes(max_bytes.saturating_add(root.used_bytes()));
-        let mut namespace = Namespace::new(Arc::clone(&root) as _);
-        let mut mount = |path: &str, files: Arc<dyn FileSystem>| {
-            namespace
-                .mount(path, files)
-                .expect("the template has a place of the right kind there");
+        let namespace = self
+            .mounted(&root, library, storage)
+            .expect("the template has a place of the right kind for each");
+        (root, namespace)
+    }
+
+    /// The same over a tree at `/` that was saved, perhaps by a guest with other mounts.
+    pub(crate) fn namespace_on(
+        &self,
+        root: &Arc<MemoryFs>,
+        library: &Arc<ArchiveFs>,
+        storage: Option<&Storage>,
+        max_bytes: u64,
+    ) -> Result<Namespace, Error> {
+        root.set_max_bytes(u64::MAX);
+        let refused = |(path, error): (&str, eryx_vfs::Error)| {
+            let path = quoted(path);
+            snapshot::refused(&format!("nothing can be mounted at {path} in it: {error}"))
         };
-        mount(LIBRARY_PATH, Arc::clone(library) as _);
+        make_places(root, &self.path, &self.volumes).map_err(refused)?;
+        let namespace = self.mounted(root, library, storage).map_err(refused)?;
+        let places = self.template.used_bytes();
+        root.set_max_bytes(max_bytes.saturating_add(places));
+        Ok(namespace)
+    }
+
+    fn mounted(
+        &self,
+        root: &Arc<MemoryFs>,
+        library: &Arc<ArchiveFs>,
+        storage: Option<&Storage>,
+    ) -> Result<Namespace, (&str, eryx_vfs::Error)> {
+        let mut namespace = Namespace::new(Arc::clone(root) as _);
+        let mut mount = |path, files: Arc<dyn FileSystem>| {
+            let mounted = namespace.mount(path, files);
+            mounted.map_err(|error| (path, error))
+        };
+        mount(LIBRARY_PATH, Arc::clone(library) as _)?;
         if let Some(storage) = storage {
-            mount(&self.path, storage.file_system());
+            mount(&self.path, storage.file_system())?;
         }
         for (path, volume) in &self.volumes {
-            mount(path, Arc::new(volume.fresh()));
+            mount(path, Arc::new(volume.fresh()))?;
         }
-        (root, namespace)
+        Ok(namespace)
     }
 }
 
@@ -159,27 +190,52 @@ fn open(volume: &Volume) -> Result<HostFs, Error> {
 /// A tree with a directory or an empty file at every place where something is mounted.
 fn template(path: &str, volumes: &[(String, HostFs)]) -> Result<MemoryFs, Error> {
     let root = Arc::new(MemoryFs::new(u64::MAX));
-    let namespace = Namespace::new(Arc::clone(&root) as _);
-    let internal = |error: eryx_vfs::Error| Error::Internal(format!("a mount point: {error}"));
+    make_places(&root, path, volumes).map_err(|(path, error)| match error {
+        eryx_vfs::Error::AlreadyExists => Error::InvalidArgument(format!(
+            "volumes: a file cannot be mounted at {}, which is a directory",
+            quoted(path)
+        )),
+        error => Error::Internal(format!("a mount point: {error}")),
+    })?;
+    Ok(root.fork())
+}
+
+/// Makes a place for every mount that has none in `root` yet.
+fn make_places<'p>(
+    root: &Arc<MemoryFs>,
+    path: &'p str,
+    volumes: &'p [(String, HostFs)],
+) -> Result<(), (&'p str, eryx_vfs::Error)> {
+    let namespace = Namespace::new(Arc::clone(root) as _);
     for directory in DIRECTORIES.into_iter().chain([path]) {
-        make_directories(&namespace, directory).map_err(internal)?;
+        make_directories(&namespace, directory).map_err(|error| (directory, error))?;
     }
     for (path, volume) in volumes {
-        if volume.kind() == Kind::Directory {
-            make_directories(&namespace, path).map_err(internal)?;
-            continue;
-        }
-        let above = path.rfind('/').map_or("", |at| &path[..at]);
-        make_directories(&namespace, above).map_err(internal)?;
-        namespace.create_file(namespace.root(), path).map_err(|_| {
-            Error::InvalidArgument(format!(
-                "volumes: a file cannot be mounted at {}, which is a directory",
-                quoted(path)
-            ))
-        })?;
+        let made = if volume.kind() == Kind::Directory {
+            make_directories(&namespace, path)
+        } else {
+            make_file(&namespace, path)
+        };
+        made.map_err(|error| (path.as_str(), error))?;
     }
-    drop(namespace);
-    Ok(root.fork())
+    Ok(())
+}
+
+/// Makes a file and the directories above it.
+fn make_file(namespace: &Namespace, path: &str) -> eryx_vfs::Result<()> {
+    let above = path.rfind('/').map_or("", |at| &path[..at]);
+    make_directories(namespace, above)?;
+    match namespace.create_file(namespace.root(), path) {
+        Err(eryx_vfs::Error::AlreadyExists) if is_file(namespace, path) => Ok(()),
+        made => made.map(drop),
+    }
+}
+
+fn is_file(namespace: &Namespace, path: &str) -> bool {
+    let found = namespace.resolve(namespace.root(), path, true);
+    found
+        .and_then(|at| namespace.metadata(at))
+        .is_ok_and(|metadata| metadata.kind == Kind::File)
 }
 
 /// Makes a directory and those above it.

@@ -15,6 +15,7 @@ use crate::interrupt::Interrupt;
 use crate::manifest::ImageManifest;
 use crate::output::Output;
 use crate::slot::{GUARD, RESERVATION, RestoreStrategy, Slot};
+use crate::state::State;
 use crate::{CancelHandle, Error, workers};
 
 /// Idle guests that are kept for each core. Each holds the pages that runs usually write, one to four megabytes. A core
@@ -101,11 +102,24 @@ impl Pool {
         self.strategy
     }
 
-    /// Takes back a guest that was not given back after each run: only if its slot is still on the image.
-    pub(crate) fn reclaim(&self, instance: Instance) {
+    /// A guest whose memory is in `state`.
+    pub(crate) async fn take_in(&self, state: &State) -> Result<Instance, Error> {
+        let no_room = |error| no_room(&error);
+        if Arc::ptr_eq(state.image(), &self.image) && state.size() == self.image.size() {
+            let instance = self.take().await?;
+            state.put(instance.slot()).map_err(no_room)?;
+            return Ok(instance);
+        }
+        let slot = Slot::new(Arc::clone(state.image())).map_err(no_room)?;
+        state.put(&slot).map_err(no_room)?;
+        self.instantiate(Arc::new(slot))
+    }
+
+    /// Takes back a guest that was not given back after each run, if its slot is still on the image.
+    pub(crate) fn reclaim(&self, instance: Instance, condition: Condition) {
         if Arc::ptr_eq(&instance.slot().image(), &self.image) {
             self.will_return();
-            self.give_back(instance, Condition::Sound);
+            self.give_back(instance, condition);
         }
     }
 

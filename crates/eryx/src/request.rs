@@ -17,6 +17,8 @@ pub(crate) struct Start {
     pub(crate) fresh: bool,
     /// Its random numbers must differ from those of others with the same past.
     pub(crate) reseed: bool,
+    /// It was restored: its callbacks are those of others.
+    pub(crate) rebind: bool,
     /// Its `sys.stdin` may hold what an earlier run was given.
     pub(crate) stdin_used: bool,
 }
@@ -26,8 +28,14 @@ impl Start {
     pub(crate) const FRESH: Self = Self {
         fresh: true,
         reseed: true,
+        rebind: false,
         stdin_used: false,
     };
+
+    /// A request was carried out.
+    pub(crate) fn given(&mut self) {
+        (self.fresh, self.reseed, self.rebind) = (false, false, false);
+    }
 }
 
 /// Encodes the request of one execution, all but its last item: see [`complete`].
@@ -50,7 +58,11 @@ pub(crate) fn encode(
     let sink = options.sink.as_deref();
     let wants = |stream| sink.is_some_and(|sink| sink.wants(stream));
     request.add(&(wants(Stream::Stdout) || wants(Stream::Stderr)).into())?;
-    request.add_encoded(once(&config.callbacks.encoded));
+    if start.rebind {
+        request.add_table(&config.callbacks)?;
+    } else {
+        request.add_encoded(once(&config.callbacks.encoded));
+    }
     let traced = options.trace || sink.is_some_and(OutputSink::wants_trace);
     request.add(&traced.into())?;
     request.add(&start.fresh.into())?;
@@ -86,7 +98,7 @@ pub(crate) fn encode_rebind(callbacks: &CallbackTable) -> Result<Vec<u8>, Error>
     let mut request = Request(vec![b'l', 3, 0, 0, 0]);
     request.add(&Value::Null)?;
     request.add(&"rebind".into())?;
-    request.add_encoded(&callbacks.encoded);
+    request.add_table(callbacks)?;
     Ok(request.0)
 }
 
@@ -118,6 +130,16 @@ impl Request {
 
     fn add(&mut self, value: &Value) -> Result<(), Error> {
         wire::encode(value, &mut self.0).map_err(refused)
+    }
+
+    /// Adds callbacks, also when there are none.
+    fn add_table(&mut self, callbacks: &CallbackTable) -> Result<(), Error> {
+        if callbacks.encoded.is_empty() {
+            let none = || Value::List(Vec::new());
+            return self.add(&Value::List(vec![none(), none()]));
+        }
+        self.add_encoded(&callbacks.encoded);
+        Ok(())
     }
 
     /// Adds what is encoded already; nothing is null.

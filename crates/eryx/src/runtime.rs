@@ -3,15 +3,14 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use eryx_vfs::{ArchiveFs, MemoryFs, Namespace};
+use eryx_vfs::ArchiveFs;
 
 use crate::cache::CodeCache;
 use crate::engine::{Code, Metering};
 use crate::image::Image;
 use crate::manifest::{ImageManifest, Manifest, file};
-use crate::mounts::Mounts;
 use crate::pool::Pool;
-use crate::{Error, RestoreStrategy, Storage, engine};
+use crate::{Error, RestoreStrategy, engine};
 
 /// A loaded runtime. Clones share it; all sandboxes of a process should.
 #[derive(Clone)]
@@ -134,14 +133,9 @@ impl Runtime {
         .map_err(|error| Error::Internal(format!("{error:#}")))
     }
 
-    /// The files of a new guest, and among them the tree at `/`. Those that are its own may take so many bytes.
-    pub(crate) fn namespace(
-        &self,
-        mounts: &Mounts,
-        storage: Option<&Storage>,
-        max_bytes: u64,
-    ) -> (Arc<MemoryFs>, Namespace) {
-        mounts.namespace(&self.0.library, storage, max_bytes)
+    /// The standard library.
+    pub(crate) fn library(&self) -> &Arc<ArchiveFs> {
+        &self.0.library
     }
 }
 

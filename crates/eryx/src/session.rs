@@ -1,8 +1,10 @@
 //! [`Session`]: an interpreter that lives from one execution to the next.
 
+mod awake;
+
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,6 +44,10 @@ struct Inner {
     executions: AtomicU64,
     /// The limit of executions that bring none of their own.
     timeout: Mutex<Option<Duration>>,
+    /// When its guest was last used, as [`awake`] counts.
+    used: AtomicU64,
+    /// It is among those with a slot.
+    listed: AtomicBool,
 }
 
 /// What is still to be done. Whoever takes `guest` out does it, and puts the guest back.
@@ -114,6 +120,8 @@ impl Session {
             }),
             executions: AtomicU64::new(executions),
             timeout: Mutex::new(timeout),
+            used: AtomicU64::new(0),
+            listed: AtomicBool::new(false),
         }))
     }
 
@@ -234,15 +242,14 @@ impl Session {
     pub fn snapshot(&self) -> impl Future<Output = Result<Vec<u8>, Error>> + Send + use<> {
         self.request(|inner, guest| {
             Box::pin(async move {
-                let mut live = match inner.ready(guest).await {
-                    Ok(live) => live,
-                    Err(error) => return (None, Err(error)),
+                let pool = match inner.pool().await {
+                    Ok(pool) => pool,
+                    Err(error) => return (guest, Err(error)),
                 };
+                let new = || Live::new(&inner.setup, pool, Some(&inner.storage));
+                let mut live = guest.unwrap_or_else(new);
                 let executions = inner.executions.load(Ordering::Relaxed);
-                let taken = match inner.pool().await {
-                    Ok(pool) => live.snapshot(&inner.setup, pool, executions, inner.own_storage()),
-                    Err(error) => Err(error),
-                };
+                let taken = live.snapshot(&inner.setup, pool, executions, inner.own_storage());
                 (Some(live), taken)
             })
         })
@@ -393,6 +400,20 @@ impl Inner {
         workers::spawn(inner.work(guest));
     }
 
+    /// Queues a job if nothing else is to be done.
+    fn push_if_idle(self: &Arc<Self>, job: impl FnOnce() -> Job) -> bool {
+        let mut queue = self.queue();
+        let idle = queue.guest.is_some() && queue.jobs.is_empty();
+        if idle {
+            queue.jobs.push_back(job());
+        }
+        drop(queue);
+        if idle {
+            self.start();
+        }
+        idle
+    }
+
     async fn work(self: Arc<Self>, mut guest: Guest) {
         loop {
             let (job, closed) = match self.next(guest) {
@@ -400,7 +421,10 @@ impl Inner {
                     guest = kept;
                     (job, closed)
                 }
-                Next::Rest(left) => return self.discard(left).await,
+                Next::Rest(left) => {
+                    awake::make_room();
+                    return self.discard(left).await;
+                }
             };
             let inner = (!closed).then(|| Arc::clone(&self));
             guest = job(inner, guest).await;
@@ -462,26 +486,25 @@ impl Inner {
         }
     }
 
-    /// The guest, or a new one.
-    async fn ready(&self, guest: Guest) -> Result<Live, Error> {
-        if let Some(live) = guest {
-            return Ok(live);
-        }
-        Live::new(&self.setup, self.pool().await?, Some(&self.storage)).await
-    }
-
     async fn restored(&self, snapshot: &[u8]) -> Result<(Live, Kept), Error> {
         let pool = self.pool().await?;
         let from = (snapshot, Kind::Rest);
-        let (setup, storage) = (&self.setup, &self.storage);
-        let cancel = self.cancellable();
-        let restored = Live::restored(setup, pool, from, storage, self.owns_storage, &cancel).await;
-        self.queue().running = None;
-        restored
+        Live::restored(&self.setup, pool, from, &self.storage, self.owns_storage)
+    }
+
+    /// Puts a guest that is to run into a slot.
+    async fn wake(self: &Arc<Self>, live: &mut Live, pool: &Pool) -> Result<(), Error> {
+        let slept = !live.is_awake();
+        live.wake(pool).await?;
+        awake::used(self);
+        if slept {
+            awake::woke(self);
+        }
+        Ok(())
     }
 
     async fn resume(
-        &self,
+        self: &Arc<Self>,
         checkpoint: &[u8],
         mut answers: Answers,
         mut options: ExecutionOptions,
@@ -492,10 +515,10 @@ impl Inner {
             let pool = self.pool().await?;
             let setup = &self.setup;
             let from = (checkpoint, Kind::Checkpoint);
-            let (storage, cancel) = (&self.storage, &options.cancel);
-            let restored =
-                Live::restored(setup, pool, from, storage, self.owns_storage, cancel).await;
-            let (live, kept) = restored?;
+            let (mut live, kept) =
+                Live::restored(setup, pool, from, &self.storage, self.owns_storage)?;
+            self.wake(&mut live, pool).await?;
+            live.rebind(setup, pool, &options.cancel).await?;
             Ok::<_, Error>((pool, live, kept))
         };
         let (pool, live, kept) = match ready.await {
@@ -551,7 +574,7 @@ impl Inner {
     }
 
     async fn execute(
-        &self,
+        self: &Arc<Self>,
         guest: Guest,
         code: String,
         mut options: ExecutionOptions,
@@ -559,22 +582,19 @@ impl Inner {
     ) -> Guest {
         let mut started = Instant::now();
         options.timeout = options.timeout.or(Some(*self.timeout()));
-        let ready = async {
-            let pool = self.setup.pool(&options.cancel, &mut started).await?;
-            let live = match guest {
-                Some(live) => live,
-                None => Live::new(&self.setup, pool, Some(&self.storage)).await?,
-            };
-            Ok::<_, Error>((pool, live))
-        };
-        let (pool, mut live) = match ready.await {
-            Ok(ready) => ready,
-            // Only a session that has no guest yet comes here.
+        let pool = match self.setup.pool(&options.cancel, &mut started).await {
+            Ok(pool) => pool,
             Err(error) => {
                 done(Err(error.into()));
-                return None;
+                return guest;
             }
         };
+        let new = || Live::new(&self.setup, pool, Some(&self.storage));
+        let mut live = guest.unwrap_or_else(new);
+        if let Err(error) = self.wake(&mut live, pool).await {
+            done(Err(error.into()));
+            return Some(live);
+        }
         let config = &self.setup.config;
         let start = live.start;
         let request = request::encode(code, &mut options, config, start)
@@ -597,8 +617,9 @@ impl Inner {
         self.run(live, pool, run, done).await
     }
 
-    async fn clear(&self, live: &mut Live) -> Result<(), Error> {
+    async fn clear(self: &Arc<Self>, live: &mut Live) -> Result<(), Error> {
         let pool = self.pool().await?;
+        self.wake(live, pool).await?;
         let request = request::encode_clear()?;
         let cancel = self.cancellable();
         let within = (*self.timeout(), &cancel);

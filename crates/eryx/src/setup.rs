@@ -13,6 +13,7 @@ use crate::interrupt::Interrupt;
 use crate::outcome::Report;
 use crate::output::Output;
 use crate::pool::Pool;
+use crate::snapshot::Trees;
 use crate::{
     CancelHandle, Error, ExecutionOptions, Runtime, SandboxOptions, Storage, Value, checkpoint,
     request,
@@ -109,7 +110,7 @@ impl Setup {
         instance: &mut Instance,
         pool: &Pool,
         executions: u64,
-        trees: [Option<&MemoryFs>; 2],
+        trees: Trees<&MemoryFs>,
     ) -> Error {
         let runtime = self.runtime.identity();
         checkpoint::suspend(instance, pool, &runtime, executions, trees)
@@ -118,7 +119,17 @@ impl Setup {
     /// The files of a new guest, and among them the tree at `/`, which is its own. `storage` is mounted.
     pub(crate) fn files(&self, storage: Option<&Storage>) -> (Arc<MemoryFs>, Namespace) {
         let mounts = &self.config.mounts;
-        self.runtime.namespace(mounts, storage, self.max_files())
+        mounts.namespace(self.runtime.library(), storage, self.max_files())
+    }
+
+    /// The files of a guest whose tree at `/` was saved before.
+    pub(crate) fn files_on(
+        &self,
+        root: &Arc<MemoryFs>,
+        storage: Option<&Storage>,
+    ) -> Result<Namespace, Error> {
+        let mounts = &self.config.mounts;
+        mounts.namespace_on(root, self.runtime.library(), storage, self.max_files())
     }
 
     /// Bytes of files of one guest, besides those of a storage.

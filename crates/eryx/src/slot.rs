@@ -228,7 +228,12 @@ impl Slot {
         }
     }
 
-    /// The same by looking at every byte.
+    /// Where it may differ from the lowest image below it.
+    pub(crate) fn changed(&self, strategy: RestoreStrategy) -> io::Result<Vec<(usize, usize)>> {
+        Ok(self.image().above_first(&self.written(strategy)?))
+    }
+
+    /// As [`Slot::written`], by looking at every byte.
     fn compared(&self) -> io::Result<Ranges> {
         let image = self.image();
         let before = image.bytes()?;

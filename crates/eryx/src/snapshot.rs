@@ -4,24 +4,30 @@
 //! Nothing in it is trusted. Pages are data for the guest's own memory, where the guest could have written them itself; every
 //! number is checked before it is used.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufReader, Read, Write};
 
-use sha2::{Digest as _, Sha256};
+use eryx_vfs::MemoryFs;
+use twox_hash::XxHash3_128;
 
+use crate::checkpoint::Kept;
 use crate::image::{Image, PAGE};
-use crate::net::pages;
-use crate::slot::{RESERVATION, Slot};
-use crate::{Error, RestoreStrategy, Value, wire};
+use crate::slot::RESERVATION;
+use crate::state::{Memory, State};
+use crate::{Error, wire};
 
 const MAGIC: &[u8; 8] = b"ERYXSNAP";
 /// Of the layout. Other versions are refused.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const WASM_PAGE: usize = 65_536;
-/// magic, version, kind, runtime, memory size, number of runs, size of the host's part, size of the pages.
-const HEADER: usize = 8 + 4 + 4 + 32 + 8 + 4 + 4 + 8;
-const CHECKSUM: usize = 32;
+/// magic, version, kind, runtime, memory size, number of runs, size of the host's part, sizes of the packed pages and trees.
+const HEADER: usize = 8 + 4 + 4 + 32 + 8 + 4 + 4 + 8 + 8 + 8;
+const CHECKSUM: usize = 16;
 /// The fastest that zstd calls by a number.
 const LEVEL: i32 = 1;
+/// The window that a frame may ask for, as a power of two. Ours ask for 512 KiB.
+const WINDOW: u32 = 23;
+/// What a saved tree takes besides what its files are charged: the directories that every guest has, and numbers.
+const UNCHARGED: u64 = 1 << 16;
 
 /// What a snapshot can be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,57 +39,94 @@ pub(crate) enum Kind {
     Checkpoint = 1,
 }
 
-/// Takes the state of a guest in `slot`, which must be at rest. `host`: what else is to be kept.
-pub(crate) fn take(
-    slot: &Slot,
-    base: &Image,
-    strategy: RestoreStrategy,
-    runtime: &[u8; 32],
-    kind: Kind,
-    host: &Value,
-) -> io::Result<Vec<u8>> {
-    let image = slot.image();
-    let changed = changed_pages(slot, base, &image.above_first(&slot.written(strategy)?))?;
-    let host = host.to_bytes().map_err(io::Error::other)?;
-    let runs = runs(&changed);
-    let mut out = vec![0; HEADER];
-    out.extend_from_slice(&host);
-    for (first, count) in &runs {
-        out.extend(first.to_le_bytes());
-        out.extend(count.to_le_bytes());
-    }
-    let before = out.len();
-    let mut packer = zstd::stream::write::Encoder::new(out, LEVEL)?;
-    for at in changed {
-        packer.write_all(slot.bytes(at, at + PAGE))?;
-    }
-    let mut out = packer.finish()?;
-    let packed_size = (out.len() - before) as u64;
-    let count = |count: usize| u32::try_from(count).map_err(io::Error::other);
-    let mut header = Vec::with_capacity(HEADER);
-    header.extend_from_slice(MAGIC);
-    header.extend(VERSION.to_le_bytes());
-    header.extend((kind as u32).to_le_bytes());
-    header.extend_from_slice(runtime);
-    header.extend((slot.accessible() as u64).to_le_bytes());
-    header.extend(count(runs.len())?.to_le_bytes());
-    header.extend(count(host.len())?.to_le_bytes());
-    header.extend(packed_size.to_le_bytes());
-    out[..HEADER].copy_from_slice(&header);
-    let checksum = Sha256::digest(&out);
-    out.extend_from_slice(&checksum);
-    Ok(out)
+/// The trees of files that belong to a guest: the one at `/`, and its storage.
+pub(crate) type Trees<T> = [Option<T>; 2];
+
+/// What snapshots of a session have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct Frame<'a> {
+    pub(crate) kind: Kind,
+    /// Which runtime they belong to.
+    pub(crate) runtime: &'a [u8; 32],
+    /// The image that they differ from.
+    pub(crate) base: &'a Image,
 }
 
-/// The addresses of pages in `ranges` that are not as in `base`.
-fn changed_pages(slot: &Slot, base: &Image, ranges: &[(usize, usize)]) -> io::Result<Vec<usize>> {
-    const ZEROS: [u8; PAGE] = [0; PAGE];
-    let before = base.bytes()?;
-    let end = slot.accessible();
-    Ok(pages(ranges)
-        .filter(|&at| at < end)
-        .filter(|&at| slot.bytes(at, at + PAGE) != before.get(at..at + PAGE).unwrap_or(&ZEROS))
-        .collect())
+impl Frame<'_> {
+    /// The state of a guest at rest as bytes: `memory`, which may differ from the image in `ranges`, what the host keeps of
+    /// it, and its files.
+    pub(crate) fn take(
+        &self,
+        memory: &impl Memory,
+        ranges: &[(usize, usize)],
+        kept: &Kept,
+        trees: Trees<&MemoryFs>,
+    ) -> io::Result<Vec<u8>> {
+        let changed = self.changed_pages(memory, ranges)?;
+        let host = kept.to_value().to_bytes().map_err(io::Error::other)?;
+        let runs = runs(&changed);
+        let mut out = vec![0; HEADER];
+        out.extend_from_slice(&host);
+        for (first, count) in &runs {
+            out.extend(first.to_le_bytes());
+            out.extend(count.to_le_bytes());
+        }
+        let mut ends = [out.len(), 0, 0, 0];
+        out = packed(out, |packer| {
+            changed
+                .iter()
+                .try_for_each(|&at| packer.write_all(memory.page(at)))
+        })?;
+        ends[1] = out.len();
+        for (index, tree) in trees.into_iter().enumerate() {
+            if let Some(tree) = tree {
+                out = packed(out, |packer| tree.save(packer))?;
+            }
+            ends[index + 2] = out.len();
+        }
+        let sizes = ends.windows(2).map(|ends| (ends[1] - ends[0]) as u64);
+        let count = |count: usize| u32::try_from(count).map_err(io::Error::other);
+        let mut header = Vec::with_capacity(HEADER);
+        header.extend_from_slice(MAGIC);
+        header.extend(VERSION.to_le_bytes());
+        header.extend((self.kind as u32).to_le_bytes());
+        header.extend_from_slice(self.runtime);
+        header.extend((memory.size() as u64).to_le_bytes());
+        header.extend(count(runs.len())?.to_le_bytes());
+        header.extend(count(host.len())?.to_le_bytes());
+        header.extend(sizes.flat_map(u64::to_le_bytes));
+        out[..HEADER].copy_from_slice(&header);
+        let sum = checksum(&out);
+        out.extend_from_slice(&sum);
+        Ok(out)
+    }
+
+    /// The addresses of pages in `ranges` that are not as in the image.
+    fn changed_pages(
+        &self,
+        memory: &impl Memory,
+        ranges: &[(usize, usize)],
+    ) -> io::Result<Vec<usize>> {
+        const ZEROS: [u8; PAGE] = [0; PAGE];
+        let before = self.base.bytes()?;
+        let pages = ranges
+            .iter()
+            .flat_map(|&(from, to)| (from..to).step_by(PAGE));
+        Ok(pages
+            .take_while(|&at| at < memory.size())
+            .filter(|&at| memory.page(at) != before.get(at..at + PAGE).unwrap_or(&ZEROS))
+            .collect())
+    }
+}
+
+/// Appends what `write` writes, as a frame of its own.
+fn packed(
+    out: Vec<u8>,
+    write: impl FnOnce(&mut zstd::stream::write::Encoder<'_, Vec<u8>>) -> io::Result<()>,
+) -> io::Result<Vec<u8>> {
+    let mut packer = zstd::stream::write::Encoder::new(out, LEVEL)?;
+    write(&mut packer)?;
+    packer.finish()
 }
 
 /// Runs of neighbouring pages: number of the first page and count.
@@ -99,21 +142,21 @@ fn runs(changed: &[usize]) -> Vec<(u32, u32)> {
     found
 }
 
-/// A snapshot that was looked at as far as that is possible without unpacking its pages.
+/// A snapshot that was looked at as far as that is possible without unpacking it.
 pub(crate) struct Snapshot<'a> {
-    pub(crate) memory_size: usize,
-    pub(crate) host: Value,
+    pub(crate) kept: Kept,
+    memory_size: usize,
     runs: Vec<(usize, usize)>,
-    packed: &'a [u8],
+    pages: &'a [u8],
+    /// Empty for one that is not in it.
+    trees: [&'a [u8]; 2],
 }
 
 impl<'a> Snapshot<'a> {
     /// Checks `bytes`, which may come from anywhere.
     pub(crate) fn parse(
         bytes: &'a [u8],
-        kind: Kind,
-        runtime: &[u8; 32],
-        base: &Image,
+        expected: Frame<'_>,
         max_memory: usize,
     ) -> Result<Self, Error> {
         let body = checked_body(bytes)?;
@@ -128,22 +171,29 @@ impl<'a> Snapshot<'a> {
             }
         }
         match fields.u32()? {
-            found if found == kind as u32 => {}
+            found if found == expected.kind as u32 => {}
             0 => return Err(refused("it is a snapshot of a session, not a checkpoint")),
             1 => return Err(refused("it is a checkpoint: use Session.resume()")),
             _ => return Err(damaged()),
         }
-        if fields.take(32)? != runtime {
+        if fields.take(32)? != expected.runtime {
             return Err(refused("it was made with another Python runtime"));
         }
         let memory_size = usize::try_from(fields.u64()?).map_err(|_| damaged())?;
-        let (runs, host, packed) = (fields.u32()?, fields.u32()?, fields.u64()?);
+        let (runs, host) = (fields.u32()?, fields.u32()?);
+        let packed = [fields.u64()?, fields.u64()?, fields.u64()?];
         let (host, rest) = rest.split_at_checked(host as usize).ok_or_else(damaged)?;
         let runs_size = (runs as usize).checked_mul(8).ok_or_else(damaged)?;
-        let (runs, pages) = rest.split_at_checked(runs_size).ok_or_else(damaged)?;
+        let (runs, mut rest) = rest.split_at_checked(runs_size).ok_or_else(damaged)?;
+        let mut frames = [&[][..]; 3];
+        for (frame, size) in frames.iter_mut().zip(packed) {
+            let size = usize::try_from(size).map_err(|_| damaged())?;
+            (*frame, rest) = rest.split_at_checked(size).ok_or_else(damaged)?;
+        }
+        let [pages, root, storage] = frames;
         let sizes = memory_size.is_multiple_of(WASM_PAGE)
-            && (base.size()..=RESERVATION).contains(&memory_size)
-            && pages.len() as u64 == packed;
+            && (expected.base.size()..=RESERVATION).contains(&memory_size)
+            && rest.is_empty();
         if !sizes {
             return Err(damaged());
         }
@@ -152,31 +202,63 @@ impl<'a> Snapshot<'a> {
                 "its memory of {memory_size} bytes is more than maxMemoryBytes, {max_memory}"
             )));
         }
+        let host = wire::decode(host).map_err(|_| damaged())?;
         Ok(Self {
+            kept: Kept::from_value(host).ok_or_else(damaged)?,
             memory_size,
-            host: wire::decode(host).map_err(|_| damaged())?,
             runs: parsed_runs(runs, memory_size)?,
-            packed: pages,
+            pages,
+            trees: [root, storage],
         })
     }
 
-    /// Writes the pages into `slot`, which has the base image and the snapshot's size.
-    pub(crate) fn load(&self, slot: &Slot) -> Result<(), Error> {
-        const STEP: usize = 16 * PAGE;
-        let mut pages = zstd::stream::read::Decoder::new(self.packed).map_err(|_| damaged())?;
-        let mut buffer = vec![0; STEP];
-        for &(from, to) in &self.runs {
-            for at in (from..to).step_by(STEP) {
-                let part = &mut buffer[..STEP.min(to - at)];
-                pages.read_exact(part).map_err(|_| damaged())?;
-                slot.load(at, part);
-            }
-        }
-        match pages.read(&mut buffer[..1]) {
-            Ok(0) => Ok(()),
-            _ => Err(damaged()),
-        }
+    /// Its memory, on `base`, and its files, of which each tree may take `max_files` bytes.
+    pub(crate) fn unpack(
+        &self,
+        base: &std::sync::Arc<Image>,
+        max_files: u64,
+    ) -> Result<(State, Trees<MemoryFs>), Error> {
+        let mut pages = unpacking(self.pages)?;
+        let state = State::filled(base, self.memory_size, &self.runs, |part| {
+            pages.read_exact(part)
+        });
+        let state = state.map_err(|error| match error.raw_os_error() {
+            Some(_) => Error::Initialization(format!("no memory for the snapshot: {error}")),
+            None => damaged(),
+        })?;
+        is_at_end(&mut pages)?;
+        let [root, storage] = self.trees.map(|tree| unpacked(tree, max_files));
+        Ok((state, [root?, storage?]))
     }
+}
+
+fn unpacking(frame: &[u8]) -> Result<impl Read, Error> {
+    let mut decoder = zstd::stream::read::Decoder::new(frame).map_err(|_| damaged())?;
+    decoder.window_log_max(WINDOW).map_err(|_| damaged())?;
+    Ok(decoder)
+}
+
+fn is_at_end(frame: &mut impl Read) -> Result<(), Error> {
+    match frame.read(&mut [0]) {
+        Ok(0) => Ok(()),
+        _ => Err(damaged()),
+    }
+}
+
+fn unpacked(frame: &[u8], max_files: u64) -> Result<Option<MemoryFs>, Error> {
+    if frame.is_empty() {
+        return Ok(None);
+    }
+    let mut bytes = BufReader::new(unpacking(frame)?);
+    let tree = MemoryFs::load(&mut bytes, max_files.saturating_add(UNCHARGED))
+        .map_err(|error| refused(&format!("its files: {error}")))?;
+    is_at_end(&mut bytes)?;
+    Ok(Some(tree))
+}
+
+/// Tells damage. Whoever makes a snapshot by hand makes the right one too, so it need not be more than fast.
+fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
+    XxHash3_128::oneshot(bytes).to_be_bytes()
 }
 
 /// Everything but the checksum, if that is right.
@@ -184,12 +266,8 @@ fn checked_body(bytes: &[u8]) -> Result<&[u8], Error> {
     if bytes.get(..8) != Some(MAGIC.as_slice()) {
         return Err(refused("these bytes are no snapshot"));
     }
-    let (body, checksum) = bytes
-        .len()
-        .checked_sub(CHECKSUM)
-        .map(|at| bytes.split_at(at))
-        .ok_or_else(damaged)?;
-    if Sha256::digest(body).as_slice() == checksum {
+    let (body, sum) = bytes.split_last_chunk().ok_or_else(damaged)?;
+    if checksum(body) == *sum {
         Ok(body)
     } else {
         Err(damaged())

@@ -122,9 +122,11 @@ def start(request):
         _given.clear()
     if stdin_used:
         _new_stdin()
-    if callbacks:
+    if callbacks and fresh:
         _eryx_callbacks.register(callbacks, _names)
         _remember(inputs)
+    elif callbacks:  # the interpreter was restored
+        _rebind(callbacks)
     _eryx_callbacks.before_call = flush if streamed or traced else None
     if libraries:
         _owed[:] = _load(libraries)
@@ -280,7 +282,9 @@ def _clear(argument):
 
 
 def _rebind(table):
-    _eryx_callbacks.rebind(table or [[], []], _names)
+    before = set(_names)
+    _eryx_callbacks.rebind(table, _names)
+    _given.update((name, _names[name]) for name in _names.keys() - before)
     return DONE
 
 

@@ -39,8 +39,8 @@ pub(crate) struct Calls {
     first: u64,
     /// The answer that the guest was told of and has yet to read.
     current: Vec<u8>,
-    /// A function asked for the run to be suspended.
-    suspend: Option<(u64, String)>,
+    /// The calls whose functions asked for the run to be suspended, and why.
+    suspend: Vec<(u64, String)>,
 }
 
 /// A call that waits for its answer, as a checkpoint keeps it.
@@ -249,7 +249,14 @@ impl Calls {
                 mailbox: Arc::clone(&self.mailbox),
             };
             match (answer(call), known) {
-                (None, Some(callback)) => self.send(call, callback, arguments),
+                (None, Some(_)) if self.limit.is_some_and(|limit| self.started >= limit) => {
+                    self.expect_answer(call, arguments);
+                    reply.send(Err(over_the_limit()));
+                }
+                (None, Some(callback)) => {
+                    self.started += 1;
+                    self.send(call, callback, arguments);
+                }
                 (answer, _) => {
                     self.expect_answer(call, arguments);
                     reply.send(answer.unwrap_or_else(|| Err(unknown(&name))));
@@ -274,12 +281,12 @@ impl Calls {
 
     /// Why the run is to be suspended, if a function asked for it and the guest has taken all answers that have arrived.
     pub(crate) fn suspended(&mut self) -> Option<&str> {
-        if self.suspend.is_none()
+        if self.suspend.is_empty()
             && let Some(letter) = self.mailbox.take_only(LetterKind::Suspend)
         {
             self.set_aside(&letter);
         }
-        self.suspend.as_ref().map(|(_, reason)| reason.as_str())
+        self.suspend.first().map(|(_, reason)| reason.as_str())
     }
 
     /// Makes an error of the function's wish to suspend the run.
@@ -287,7 +294,7 @@ impl Calls {
         if self.suspended().is_none() {
             return;
         }
-        if let Some((call, _)) = self.suspend.take() {
+        for (call, _) in std::mem::take(&mut self.suspend) {
             self.mailbox.expect(call);
             let reply = Reply {
                 call,
@@ -306,7 +313,7 @@ impl Calls {
             Ok(Value::String(reason)) => reason,
             _ => String::new(),
         };
-        self.suspend.get_or_insert((letter.call, reason));
+        self.suspend.push((letter.call, reason));
     }
 
     /// The next answer that the guest waits for. Its body becomes the current one.
@@ -322,6 +329,13 @@ impl Calls {
             self.forget(letter.call);
             return Some(letter);
         }
+    }
+}
+
+fn over_the_limit() -> CallbackFailure {
+    CallbackFailure::Raised {
+        name: "CallbackLimitError".into(),
+        message: "it was not called again: the limit of calls is reached".into(),
     }
 }
 
@@ -377,6 +391,7 @@ fn call(caller: &mut Caller<'_, Host>, callback: u32, at: u32, size: u32) -> i64
 fn cancel(mut caller: Caller<'_, Host>, call: i64) {
     let call = call.cast_unsigned();
     let calls = &mut caller.data_mut().calls;
+    calls.suspend.retain(|(suspending, _)| *suspending != call);
     if let Some(ended) = calls.forget(call)
         && calls.mailbox.withdraw(call)
     {

@@ -97,6 +97,11 @@ impl Files {
         }
     }
 
+    /// Those of nobody.
+    pub(crate) fn none() -> Self {
+        Self::new(Namespace::new(Arc::new(MemoryFs::new(0))), Arc::default())
+    }
+
     /// The same descriptors once more. Both lists must be dropped.
     pub(crate) fn saved(&self) -> Self {
         let saved = Self {
@@ -153,8 +158,7 @@ impl Files {
 
     /// Closes everything and lets go of the file systems: a guest that waits for its next run holds none of them.
     pub(crate) fn release(&mut self) {
-        let nothing = Namespace::new(Arc::new(MemoryFs::new(0)));
-        *self = Self::new(nothing, Arc::default());
+        *self = Self::none();
     }
 
     fn get(&self, fd: u32) -> Result<&Descriptor, Errno> {

@@ -1,0 +1,425 @@
+//! The memory of a guest at rest, apart from any slot: an image, and copies of what differs from it.
+//!
+//! It is what a session falls back to when an execution is cut off, what it sleeps as, and what forks and snapshots are made
+//! of.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::RestoreStrategy;
+use crate::image::{Image, Layer, PAGE, Readable, joined};
+use crate::slot::Slot;
+
+/// With more pages of copies than this, those that lie together become a layer of the image.
+const MAX_COPIES: usize = 256;
+/// The same for a new state: until it is used, copies cost less.
+const MAX_FILLED: usize = 2048;
+/// Pages that are worth a mapping of their own.
+const LONG: usize = 8;
+/// Mappings of one layer. A process may have some ten thousand.
+const MAX_LONG: usize = 24;
+/// Pages of copies that may be left beside a layer.
+const LEFT: usize = MAX_COPIES / 2;
+/// Bytes that are filled at a time: they stay in the processor's cache.
+const STEP: usize = 32 * PAGE;
+/// Unchanged pages that a range of a layer may have in a row.
+const MAX_GAP: usize = 64;
+
+/// Ranges of addresses: whole pages, ascending, apart from each other.
+type Ranges = [(usize, usize)];
+
+/// What a linear memory holds. Clones share all of it.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    image: Arc<Image>,
+    /// Where the copies lie.
+    ranges: Vec<(usize, usize)>,
+    /// What they hold, one after the other.
+    copies: Arc<Vec<u8>>,
+    /// Bytes of linear memory: the image's size, or more.
+    size: usize,
+    /// Pages of copies beyond which a layer is made. Pages that every run writes are no use in one: if there are many, this is
+    /// raised.
+    limit: usize,
+    /// A layer was made and nothing ran since.
+    layered: bool,
+}
+
+impl State {
+    /// That of an image.
+    pub(crate) fn of(image: &Arc<Image>) -> Self {
+        Self {
+            image: Arc::clone(image),
+            ranges: Vec::new(),
+            copies: Arc::default(),
+            size: image.size(),
+            limit: MAX_COPIES,
+            layered: false,
+        }
+    }
+
+    /// A state of `size` bytes that differs from `image` in `ranges`. `fill` is called for what they hold, piece by piece in
+    /// ascending order.
+    pub(crate) fn filled(
+        image: &Arc<Image>,
+        size: usize,
+        ranges: &Ranges,
+        mut fill: impl FnMut(&mut [u8]) -> io::Result<()>,
+    ) -> io::Result<Self> {
+        let long = if pages_in(ranges) > MAX_FILLED {
+            long(ranges)
+        } else {
+            Vec::new()
+        };
+        let left = without(ranges, &long);
+        if long.is_empty() {
+            let mut copies = vec![0; pages_in(&left) * PAGE];
+            fill(&mut copies)?;
+            return Ok(Self {
+                ranges: left,
+                copies: Arc::new(copies),
+                size,
+                ..Self::of(image)
+            });
+        }
+        let layer = Layer::new(long)?;
+        let below = image.bytes()?;
+        let mut copies = Vec::with_capacity(pages_in(&left) * PAGE);
+        let mut buffer = vec![0; STEP];
+        let mut last = 0;
+        for &(from, to) in ranges {
+            // What lies between two ranges of one layer is as below it.
+            if layer.has(&(last..to))
+                && let Some(between) = below.get(last..from)
+            {
+                layer.write(last, between)?;
+            }
+            for at in (from..to).step_by(STEP) {
+                let part = &mut buffer[..STEP.min(to - at)];
+                fill(part)?;
+                if layer.has(&(at..at + part.len())) {
+                    layer.write(at, part)?;
+                } else {
+                    copies.extend_from_slice(part);
+                }
+            }
+            last = to;
+        }
+        let image = Arc::new(image.with(&layer, size)?);
+        Ok(Self {
+            image,
+            ranges: left,
+            copies: Arc::new(copies),
+            size,
+            limit: MAX_COPIES,
+            layered: true,
+        })
+    }
+
+    pub(crate) fn image(&self) -> &Arc<Image> {
+        &self.image
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Takes the state that the guest in `slot` is in now: the slot has been on this state's image, with nothing but runs
+    /// since. Costs as much as the pages that differ. `false`: the slot is of no more use, though the state was taken.
+    pub(crate) fn commit(&mut self, slot: &Slot, strategy: RestoreStrategy) -> io::Result<bool> {
+        let written = slot.written(strategy)?;
+        let count = pages_in(&written);
+        if std::mem::take(&mut self.layered) {
+            self.limit = MAX_COPIES.max(2 * count);
+        }
+        if count > self.limit {
+            return self.layer(slot, &written);
+        }
+        self.size = slot.accessible();
+        if *self.ranges == *written {
+            self.refresh(slot);
+        } else {
+            self.replace(slot, &written);
+        }
+        Ok(true)
+    }
+
+    /// Copies `ranges` of what is in `slot`.
+    fn replace(&mut self, slot: &Slot, ranges: &Ranges) {
+        self.ranges = ranges.to_vec();
+        // The same memory again, if nobody else holds it: fresh pages cost more than what is copied into them.
+        if Arc::get_mut(&mut self.copies).is_none() {
+            self.copies = Arc::default();
+        }
+        let copies = Arc::make_mut(&mut self.copies);
+        copies.clear();
+        copies.reserve_exact(pages_in(ranges) * PAGE);
+        for &(from, to) in ranges {
+            copies.extend_from_slice(slot.bytes(from, to));
+        }
+    }
+
+    /// Copies what has changed, when the ranges are the same as before: to compare is cheaper than to write.
+    fn refresh(&mut self, slot: &Slot) {
+        let mut copies = Arc::make_mut(&mut self.copies).as_mut_slice();
+        for &(from, to) in &self.ranges {
+            let now = slot.bytes(from, to);
+            let (before, rest) = copies.split_at_mut(to - from);
+            copies = rest;
+            for (before, now) in before.chunks_mut(PAGE).zip(now.chunks(PAGE)) {
+                if before != now {
+                    before.copy_from_slice(now);
+                }
+            }
+        }
+    }
+
+    /// Puts the long ones of `written` into a new image, and the slot on it.
+    fn layer(&mut self, slot: &Slot, written: &Ranges) -> io::Result<bool> {
+        let long = long(written);
+        let memory = slot.bytes(0, slot.accessible());
+        let image = Arc::new(self.image.layered(memory, &long)?);
+        let left = without(written, &long);
+        self.image = Arc::clone(&image);
+        self.size = memory.len();
+        self.layered = true;
+        self.replace(slot, &left);
+        Ok(slot.rebase(image).and_then(|()| self.put(slot)).is_ok())
+    }
+
+    /// Puts what the copies hold into `slot`, which is on this state's image and was not used since.
+    pub(crate) fn put(&self, slot: &Slot) -> io::Result<()> {
+        if self.size > slot.accessible() {
+            slot.grow(self.size)?;
+        }
+        for ((from, _), copy) in self.parts() {
+            slot.load(from, copy);
+        }
+        Ok(())
+    }
+
+    /// The copies, with their ranges.
+    fn parts(&self) -> impl Iterator<Item = ((usize, usize), &[u8])> {
+        let mut copies = self.copies.as_slice();
+        self.ranges.iter().map(move |&(from, to)| {
+            let (copy, rest) = copies.split_at(to - from);
+            copies = rest;
+            ((from, to), copy)
+        })
+    }
+
+    /// Lets go of copies that are as the image.
+    pub(crate) fn trim(&mut self) -> io::Result<()> {
+        let view = self.image.readable()?;
+        let below = view.bytes();
+        let copies = Arc::make_mut(&mut self.copies);
+        let pages = self
+            .ranges
+            .iter()
+            .flat_map(|&(from, to)| (from..to).step_by(PAGE));
+        let mut kept = 0;
+        let mut ranges = Vec::new();
+        for (at, copy) in pages.zip((0..).step_by(PAGE)) {
+            if below.get(at..at + PAGE) != copies.get(copy..copy + PAGE) {
+                ranges.push((at, at + PAGE));
+                copies.copy_within(copy..copy + PAGE, kept);
+                kept += PAGE;
+            }
+        }
+        copies.truncate(kept);
+        copies.shrink_to_fit();
+        self.ranges = joined(ranges, 0);
+        Ok(())
+    }
+
+    /// To be read from beginning to end.
+    pub(crate) fn memory(&self) -> io::Result<AsMemory<'_>> {
+        Ok(AsMemory {
+            parts: self.parts().collect(),
+            size: self.size,
+            image: self.image.readable()?,
+        })
+    }
+
+    /// Where it may differ from the lowest image below it.
+    pub(crate) fn changed(&self) -> Vec<(usize, usize)> {
+        self.image.above_first(&self.ranges)
+    }
+}
+
+/// A memory that can be read by page.
+pub(crate) trait Memory {
+    /// In bytes.
+    fn size(&self) -> usize;
+    /// The page at `at`, which lies inside.
+    fn page(&self, at: usize) -> &[u8];
+}
+
+impl Memory for Slot {
+    fn size(&self) -> usize {
+        self.accessible()
+    }
+
+    fn page(&self, at: usize) -> &[u8] {
+        self.bytes(at, at + PAGE)
+    }
+}
+
+/// A state, mapped to be read.
+pub(crate) struct AsMemory<'a> {
+    parts: Vec<((usize, usize), &'a [u8])>,
+    size: usize,
+    image: Readable<'a>,
+}
+
+impl Memory for AsMemory<'_> {
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    fn page(&self, at: usize) -> &[u8] {
+        const ZEROS: [u8; PAGE] = [0; PAGE];
+        let next = self.parts.partition_point(|((_, to), _)| *to <= at);
+        match self.parts.get(next) {
+            Some(((from, _), copy)) if *from <= at => &copy[at - from..at - from + PAGE],
+            _ => self.image.bytes().get(at..at + PAGE).unwrap_or(&ZEROS),
+        }
+    }
+}
+
+fn pages_in(ranges: &Ranges) -> usize {
+    ranges.iter().map(|(from, to)| (to - from) / PAGE).sum()
+}
+
+/// The ranges that are to become mappings, with what lies between them where it is little: as few as cover most of `ranges`.
+fn long(ranges: &Ranges) -> Vec<(usize, usize)> {
+    let mut gap = 2;
+    loop {
+        let mut found = joined(ranges.to_vec(), gap * PAGE);
+        found.retain(|(from, to)| to - from >= LONG * PAGE);
+        found.sort_unstable_by_key(|(from, to)| std::cmp::Reverse(to - from));
+        found.truncate(MAX_LONG);
+        found.sort_unstable();
+        if gap >= MAX_GAP || pages_in(&without(ranges, &found)) <= LEFT {
+            return found;
+        }
+        gap *= 2;
+    }
+}
+
+/// Those of `ranges` that no range of `taken` covers. One either covers a range or is apart from it.
+fn without(ranges: &Ranges, taken: &Ranges) -> Vec<(usize, usize)> {
+    let covered = |range: &Range<usize>| {
+        let next = taken.partition_point(|(_, to)| *to <= range.start);
+        taken
+            .get(next)
+            .is_some_and(|(from, _)| *from <= range.start)
+    };
+    ranges
+        .iter()
+        .copied()
+        .filter(|(from, to)| !covered(&(*from..*to)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ranges(pages: &[(usize, usize)]) -> Vec<(usize, usize)> {
+        pages
+            .iter()
+            .map(|(from, to)| (from * PAGE, to * PAGE))
+            .collect()
+    }
+
+    fn image(pages: usize) -> Arc<Image> {
+        let memory: Vec<u8> = (0..pages)
+            .flat_map(|page| [u8::try_from(page % 251).expect("small"); PAGE])
+            .collect();
+        Arc::new(Image::from_memory(&memory, Vec::new()).expect("an image"))
+    }
+
+    fn all(state: &State) -> Vec<u8> {
+        let memory = state.memory().expect("a view");
+        (0..memory.size())
+            .step_by(PAGE)
+            .flat_map(|at| memory.page(at).to_vec())
+            .collect()
+    }
+
+    /// Every page in `written` gets the value 255.
+    fn filled(image: &Arc<Image>, size: usize, written: &Ranges) -> State {
+        let fill = |part: &mut [u8]| {
+            part.fill(255);
+            Ok(())
+        };
+        State::filled(image, size, written, fill).expect("a state")
+    }
+
+    fn expected(image: &Arc<Image>, size: usize, written: &Ranges) -> Vec<u8> {
+        let mut memory = image.bytes().expect("a view").to_vec();
+        memory.resize(size, 0);
+        for &(from, to) in written {
+            memory[from..to].fill(255);
+        }
+        memory
+    }
+
+    #[test]
+    fn a_state_holds_what_it_was_filled_with() {
+        let image = image(2000);
+        let scattered: Vec<_> = (0..2000).step_by(3).map(|page| (page, page + 1)).collect();
+        for (written, pages) in [
+            (vec![], 2000),
+            (vec![(0, 1), (1999, 2000)], 2000),
+            (vec![(10, 700), (702, 703), (1000, 1001)], 2000),
+            (vec![(10, 700), (1990, 2300)], 2400),
+            (vec![(10, 1700), (1702, 1703), (1990, 4300)], 4400),
+            (scattered, 2000),
+        ] {
+            let written = ranges(&written);
+            let state = filled(&image, pages * PAGE, &written);
+            assert!(all(&state) == expected(&image, pages * PAGE, &written));
+        }
+    }
+
+    #[test]
+    fn a_slot_gets_it_back_and_it_takes_over_what_the_slot_holds() {
+        let image = image(2000);
+        for count in [10, 400, 700] {
+            let mut state = State::of(&image);
+            let slot = Slot::new(Arc::clone(&image)).expect("a slot");
+            for round in 0..4 {
+                for page in (0..count).map(|index| index * 2 + round % 2) {
+                    slot.load(page * PAGE, &[250; 3]);
+                }
+                assert!(
+                    state
+                        .commit(&slot, RestoreStrategy::detect())
+                        .expect("commits")
+                );
+                let now = slot.bytes(0, slot.accessible()).to_vec();
+                assert!(all(&state) == now, "{count} pages, round {round}");
+                let other = Slot::new(Arc::clone(state.image())).expect("a slot");
+                state.put(&other).expect("fits");
+                assert!(other.bytes(0, other.accessible()) == now);
+                let mut trimmed = state.clone();
+                trimmed.trim().expect("trims");
+                assert!(all(&trimmed) == now);
+            }
+        }
+    }
+
+    #[test]
+    fn long_ranges_are_few_and_cover_most() {
+        let every_other: Vec<_> = (0..4000).step_by(2).map(|page| (page, page + 1)).collect();
+        assert_eq!(long(&ranges(&every_other)), ranges(&[(0, 3999)]));
+        assert_eq!(long(&ranges(&[(1, 2), (9, 300)])), ranges(&[(9, 300)]));
+        let far: Vec<_> = (0..100)
+            .map(|index| (index * 1000, index * 1000 + 10))
+            .collect();
+        assert_eq!(long(&ranges(&far)).len(), MAX_LONG);
+    }
+}
