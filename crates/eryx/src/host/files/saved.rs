@@ -22,7 +22,8 @@ impl Files {
                 node.readable.into(),
                 node.writable.into(),
                 node.at.mount.into(),
-                i64::try_from(node.at.node.0).ok()?.into(),
+                // Those of volumes have all 64 bits.
+                node.at.node.0.cast_signed().into(),
             ])),
             _ => None,
         });
@@ -63,7 +64,7 @@ impl Files {
         }
         let mount = u32::try_from(*mount).ok()?;
         let at = if came.contains(&mount) {
-            let node = NodeId(u64::try_from(*node).ok()?);
+            let node = NodeId(node.cast_unsigned());
             Location { mount, node }
         } else {
             let root = self.namespace.root();
