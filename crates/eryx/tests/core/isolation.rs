@@ -9,19 +9,12 @@ use std::time::Duration;
 
 use eryx::{Error, ExecutionOptions, Outcome, RestoreStrategy, Runtime, Sandbox, SandboxOptions};
 
-use crate::support::{copied_runtime, text, within};
+use crate::support::{copied_runtime, strategies, text, within};
 
 /// Everything a program can look at, one line each: equal texts mean that nothing differs.
 const FINGERPRINT: &str = include_str!("python/fingerprint.py");
 /// Changes every kind of state that a program can change.
 const POLLUTER: &str = include_str!("python/polluter.py");
-
-const STRATEGIES: [RestoreStrategy; 4] = [
-    RestoreStrategy::PagemapScan,
-    RestoreStrategy::Pagemap,
-    RestoreStrategy::Remap,
-    RestoreStrategy::Copy,
-];
 
 /// One sandbox that always runs in the same slot.
 struct Lane {
@@ -279,17 +272,14 @@ fn check(strategy: RestoreStrategy) {
 
 #[test]
 fn slots_cleaned_by_pagemap_scan() {
-    if RestoreStrategy::detect() == RestoreStrategy::PagemapScan {
+    if strategies().contains(&RestoreStrategy::PagemapScan) {
         check(RestoreStrategy::PagemapScan);
     }
 }
 
 #[test]
 fn slots_cleaned_by_pagemap() {
-    if matches!(
-        RestoreStrategy::detect(),
-        RestoreStrategy::PagemapScan | RestoreStrategy::Pagemap
-    ) {
+    if strategies().contains(&RestoreStrategy::Pagemap) {
         check(RestoreStrategy::Pagemap);
     }
 }
@@ -306,10 +296,7 @@ fn slots_cleaned_by_copying() {
 
 #[test]
 fn each_kind_of_growth_is_taken_back() {
-    for strategy in STRATEGIES {
-        if strategy == RestoreStrategy::PagemapScan && RestoreStrategy::detect() != strategy {
-            continue;
-        }
+    for strategy in strategies() {
         let mut lane = Lane::new(strategy, "growth");
         let before = lane.fingerprint();
         for mebibytes in [1, 6, 60, 300] {

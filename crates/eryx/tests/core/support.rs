@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use eryx::{
-    Error, ExecutionOptions, ExecutionResult, Outcome, PythonError, ResourceLimits, Runtime,
-    Sandbox, SandboxOptions, Value,
+    Error, ExecutionOptions, ExecutionResult, Outcome, PythonError, ResourceLimits,
+    RestoreStrategy, Runtime, Sandbox, SandboxOptions, Value,
 };
 
 /// How much later than at its deadline a run may end here. Promised are 150 ms on an idle machine; tests run beside
@@ -31,6 +31,16 @@ pub(crate) fn runtime_directory() -> PathBuf {
 pub(crate) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| Runtime::load(&runtime_directory()).expect("the runtime loads"))
+}
+
+/// The ways of finding what a guest wrote that this machine offers.
+pub(crate) fn strategies() -> Vec<RestoreStrategy> {
+    use RestoreStrategy::{Copy, Pagemap, PagemapScan, Remap};
+    match RestoreStrategy::detect() {
+        PagemapScan => vec![PagemapScan, Pagemap, Remap, Copy],
+        Pagemap => vec![Pagemap, Remap, Copy],
+        _ => vec![Remap, Copy],
+    }
 }
 
 /// A sandbox with defaults, short of a deadline that lets a hanging test end soon.

@@ -22,6 +22,7 @@ impl Files {
                 node.readable.into(),
                 node.writable.into(),
                 node.at.mount.into(),
+                // Those of volumes have all 64 bits.
                 node.at.node.0.cast_signed().into(),
             ])),
             _ => None,
