@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use eryx_vfs::MemoryFs;
+use eryx_vfs::{MemoryFs, Namespace};
 
 use crate::checkpoint::Kept;
 use crate::host::RunState;
@@ -278,62 +278,6 @@ impl Live {
         })
     }
 
-    /// A guest in the state of a snapshot, which sleeps. If `own`, `storage` takes the contents of the storage in the snapshot.
-    pub(crate) fn restored(
-        setup: &Setup,
-        pool: &Pool,
-        (bytes, kind): (&[u8], Kind),
-        storage: &Storage,
-        own: bool,
-    ) -> Result<(Self, Kept), Error> {
-        let frame = Frame {
-            kind,
-            runtime: &setup.runtime.identity(),
-            base: pool.image(),
-        };
-        let mut snapshot = Snapshot::parse(bytes, frame, setup.max_memory())?;
-        let (state, [root, files]) = snapshot.unpack(pool.image(), setup.max_files())?;
-        let kept = std::mem::take(&mut snapshot.kept);
-        // What a sandbox had in its working directory is in its tree at `/`, where no storage hides it.
-        let mounted = (!own || files.is_some()).then_some(storage);
-        let mut came = Vec::new();
-        let (root, namespace) = match root {
-            Some(root) => {
-                came.push(ROOT_MOUNT);
-                let root = Arc::new(root);
-                let namespace = setup.files_on(&root, mounted)?;
-                (root, namespace)
-            }
-            None => setup.files(mounted),
-        };
-        // Nothing fails from here on.
-        if let Some(files) = files.filter(|_| own) {
-            files.set_max_bytes(storage.tree().max_bytes());
-            storage.tree().replace_with(&files);
-            came.push(STORAGE_MOUNT);
-        }
-        let mut files = Files::new(namespace, Arc::default());
-        files.reopen(&kept.files, &came);
-        root.free_unused();
-        let live = Self {
-            guest: Guest::Asleep(Asleep {
-                files,
-                started: kept.started(),
-            }),
-            state,
-            has_state: true,
-            fuel: setup.config.limits.max_fuel,
-            root,
-            start: Start {
-                fresh: kept.fresh,
-                reseed: true,
-                rebind: !kept.fresh,
-                stdin_used: true,
-            },
-        };
-        Ok((live, kept))
-    }
-
     /// Tells the interpreter of the callbacks that it has now, in the middle of a run that waits. Otherwise the next request
     /// does that.
     pub(crate) async fn rebind(
@@ -370,10 +314,12 @@ impl Live {
         let state = setup.state(&options, None, Instant::now());
         let settle = |instance: &mut Instance, ended: Ended| {
             let interrupt = &instance.host().interrupt;
-            if interrupt.stopped() {
-                return Err(interrupt.error(false));
-            }
-            ended.result
+            ended.result.and_then(|()| {
+                if interrupt.stopped() {
+                    return Err(interrupt.error(false));
+                }
+                Ok(())
+            })
         };
         let mut result = Ok(());
         let begin = Begin::Request(request);
@@ -382,5 +328,86 @@ impl Live {
             .await;
         self.start = start;
         result
+    }
+}
+
+/// What a snapshot holds, read and found good. Nothing was changed yet.
+pub(crate) struct Restored {
+    state: State,
+    root: Arc<MemoryFs>,
+    namespace: Namespace,
+    /// The mounts whose trees came with it.
+    came: Vec<u32>,
+    /// What its storage is to hold.
+    files: Option<MemoryFs>,
+    pub(crate) kept: Kept,
+}
+
+impl Restored {
+    /// Reads a snapshot for a session with these options and this storage, which takes the contents of the one in the snapshot
+    /// if it is the session's `own`.
+    pub(crate) fn read(
+        setup: &Setup,
+        pool: &Pool,
+        (bytes, kind): (&[u8], Kind),
+        storage: &Storage,
+        own: bool,
+    ) -> Result<Self, Error> {
+        let frame = Frame {
+            kind,
+            runtime: &setup.runtime.identity(),
+            base: pool.image(),
+        };
+        let snapshot = Snapshot::parse(bytes, frame, setup.max_memory())?;
+        let (state, [root, files]) = snapshot.unpack(pool.image(), setup.max_files())?;
+        // What a sandbox had in its working directory is in its tree at `/`, where no storage hides it.
+        let mounted = (!own || files.is_some()).then_some(storage);
+        let mut came = Vec::new();
+        let (root, namespace) = match root {
+            Some(root) => {
+                came.push(ROOT_MOUNT);
+                let root = Arc::new(root);
+                let namespace = setup.files_on(&root, mounted)?;
+                (root, namespace)
+            }
+            None => setup.files(mounted),
+        };
+        let files = files.filter(|_| own);
+        came.extend(files.as_ref().map(|_| STORAGE_MOUNT));
+        Ok(Self {
+            state,
+            root,
+            namespace,
+            came,
+            files,
+            kept: snapshot.kept,
+        })
+    }
+
+    /// The guest, which sleeps. Whatever used `storage` as its own before must be gone.
+    pub(crate) fn into_live(self, setup: &Setup, storage: &Storage) -> Live {
+        if let Some(files) = self.files {
+            files.set_max_bytes(storage.tree().max_bytes());
+            storage.tree().replace_with(&files);
+        }
+        let mut files = Files::new(self.namespace, Arc::default());
+        files.reopen(&self.kept.files, &self.came);
+        self.root.free_unused();
+        Live {
+            guest: Guest::Asleep(Asleep {
+                files,
+                started: self.kept.started(),
+            }),
+            state: self.state,
+            has_state: true,
+            fuel: setup.config.limits.max_fuel,
+            root: self.root,
+            start: Start {
+                fresh: self.kept.fresh,
+                reseed: true,
+                rebind: !self.kept.fresh,
+                stdin_used: true,
+            },
+        }
     }
 }

@@ -3,17 +3,19 @@
 mod awake;
 
 use std::collections::VecDeque;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::checkpoint::Kept;
 use crate::host::RunState;
 use crate::instance::{Begin, Condition, Ended, Instance};
-use crate::live::Live;
+use crate::live::{Live, Restored};
 use crate::pool::Pool;
 use crate::sandbox::{CancelOnDrop, Outcome};
 use crate::setup::Setup;
@@ -265,11 +267,10 @@ impl Session {
     ) -> impl Future<Output = Result<(), Error>> + Send + use<> {
         self.request(move |inner, guest| {
             Box::pin(async move {
-                match inner.restored(&snapshot).await {
-                    Ok((live, kept)) => {
+                match inner.read(&snapshot, Kind::Rest).await {
+                    Ok(restored) => {
                         inner.discard(guest).await;
-                        inner.executions.store(kept.executions, Ordering::Relaxed);
-                        (Some(live), Ok(()))
+                        (Some(inner.restored(restored)), Ok(()))
                     }
                     Err(error) => (guest, Err(error)),
                 }
@@ -378,6 +379,19 @@ impl Session {
     }
 }
 
+/// What the future returns, or that it panicked.
+async fn survived<T>(future: impl Future<Output = T>) -> std::thread::Result<T> {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
+        match polled {
+            Ok(polled) => polled.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    })
+    .await
+}
+
 fn dropped() -> Error {
     Error::Internal("what was asked of the session was dropped".into())
 }
@@ -427,7 +441,13 @@ impl Inner {
                 }
             };
             let inner = (!closed).then(|| Arc::clone(&self));
-            guest = job(inner, guest).await;
+            let Ok(left) = survived(job(inner, guest)).await else {
+                // A function of the host's. What is queued must not wait for it for ever.
+                self.queue().running = None;
+                guest = None;
+                continue;
+            };
+            guest = left;
         }
     }
 
@@ -486,10 +506,16 @@ impl Inner {
         }
     }
 
-    async fn restored(&self, snapshot: &[u8]) -> Result<(Live, Kept), Error> {
+    async fn read(&self, snapshot: &[u8], kind: Kind) -> Result<Restored, Error> {
         let pool = self.pool().await?;
-        let from = (snapshot, Kind::Rest);
-        Live::restored(&self.setup, pool, from, &self.storage, self.owns_storage)
+        let (setup, storage) = (&self.setup, &self.storage);
+        Restored::read(setup, pool, (snapshot, kind), storage, self.owns_storage)
+    }
+
+    fn restored(&self, restored: Restored) -> Live {
+        let executions = restored.kept.executions;
+        self.executions.store(executions, Ordering::Relaxed);
+        restored.into_live(&self.setup, &self.storage)
     }
 
     /// Puts a guest that is to run into a slot.
@@ -510,29 +536,34 @@ impl Inner {
         mut options: ExecutionOptions,
         done: impl FnOnce(Outcome),
     ) -> Guest {
+        let done = |outcome: Outcome| {
+            if outcome.is_err() {
+                self.queue().closed = true;
+            }
+            done(outcome);
+        };
         options.timeout = options.timeout.or(Some(*self.timeout()));
         let ready = async {
             let pool = self.pool().await?;
-            let setup = &self.setup;
-            let from = (checkpoint, Kind::Checkpoint);
-            let (mut live, kept) =
-                Live::restored(setup, pool, from, &self.storage, self.owns_storage)?;
+            let mut restored = self.read(checkpoint, Kind::Checkpoint).await?;
+            let open = std::mem::take(&mut restored.kept.open);
+            let last_call = restored.kept.last_call;
+            let mut live = self.restored(restored);
             self.wake(&mut live, pool).await?;
-            live.rebind(setup, pool, &options.cancel).await?;
-            Ok::<_, Error>((pool, live, kept))
+            live.rebind(&self.setup, pool, &options.cancel).await?;
+            Ok::<_, Error>((pool, live, last_call, open))
         };
-        let (pool, live, kept) = match ready.await {
+        let (pool, live, last_call, open) = match ready.await {
             Ok(ready) => ready,
             Err(error) => {
                 done(Err(error.into()));
                 return None;
             }
         };
-        self.executions.store(kept.executions, Ordering::Relaxed);
         let started = Instant::now();
         let mut state = self.setup.state(&options, None, started);
         let answer = |call| answers.take(call);
-        state.calls.take_up(kept.last_call, kept.open, answer);
+        state.calls.take_up(last_call, open, answer);
         if let Some((list, call)) = answers.left() {
             let text = format!("options.{list}: expected ids of pending calls, got {call}");
             done(Err(Error::InvalidArgument(text).into()));

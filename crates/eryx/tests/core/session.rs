@@ -630,7 +630,6 @@ async fn still_works(session: &Session) -> bool {
 }
 
 #[tokio::test]
-#[ignore = "defect: nothing that is asked afterwards is ever done"]
 async fn a_panic_of_the_host_s_own_functions_does_not_hold_the_session_up() {
     let session = session_of(runtime(), |options| {
         options.callbacks = vec!["f".into()];

@@ -6,7 +6,7 @@ use eryx::{Error, ExecutionOptions, Limit, Runtime, Session};
 
 use crate::session_support::{
     FOREVER, LARGE, STUBBORN, TRAP, execute, failure, failure_with, limited, session_of, started,
-    suspended, suspending_session, value, with_each_strategy, with_each_telling_strategy,
+    suspended, suspending_session, value, with_each_strategy,
 };
 use crate::snapshot_layout::Layout;
 use crate::support::{list, text, within};
@@ -150,12 +150,12 @@ async fn check_each(runtime: &Runtime, first: &str) {
 
 #[tokio::test]
 async fn it_works_at_once() {
-    with_each_telling_strategy(async |runtime| check_each(runtime, "1").await).await;
+    with_each_strategy(async |runtime| check_each(runtime, "1").await).await;
 }
 
 #[tokio::test]
 async fn with_a_large_state_it_works_at_once() {
-    with_each_telling_strategy(async |runtime| check_each(runtime, LARGE).await).await;
+    with_each_strategy(async |runtime| check_each(runtime, LARGE).await).await;
 }
 
 #[tokio::test]
@@ -178,7 +178,7 @@ async fn a_first_execution_that_is_cut_off_leaves_a_fresh_interpreter() {
 
 #[tokio::test]
 async fn fuel_that_runs_out_cuts_off() {
-    with_each_telling_strategy(async |runtime| {
+    with_each_strategy(async |runtime| {
         let session = limited(runtime, |limits| limits.max_fuel = Some(300_000_000));
         execute(&session, "x = [1]").await;
         for _ in 0..3 {
@@ -238,7 +238,7 @@ async fn finally_blocks_run_before_a_soft_end_and_their_effects_stay() {
 
 #[tokio::test]
 async fn many_cut_offs_between_executions_that_succeed() {
-    with_each_telling_strategy(async |runtime| {
+    with_each_strategy(async |runtime| {
         let session = started(runtime, "big = list(range(300_000))\nn = 0").await;
         for round in 1..=12 {
             execute(
@@ -283,7 +283,7 @@ async fn files_keep_what_was_written_and_open_ones_their_places() {
 
 #[tokio::test]
 async fn a_suspended_run_leaves_the_state_before_it() {
-    with_each_telling_strategy(async |runtime| {
+    with_each_strategy(async |runtime| {
         let session = suspending_session(runtime);
         execute(&session, "x = [1]").await;
         for _ in 0..3 {
@@ -299,7 +299,6 @@ async fn a_suspended_run_leaves_the_state_before_it() {
 }
 
 #[tokio::test]
-#[ignore = "defect: the error names a limit of 0 ms and no hard end"]
 async fn clear_state_that_is_cut_off_leaves_the_state_before_it() {
     with_each_strategy(async |runtime| {
         let stubborn = STUBBORN.replace('\n', "\n    ");
@@ -318,7 +317,6 @@ async fn clear_state_that_is_cut_off_leaves_the_state_before_it() {
 
 /// Pages that were written, and are as in the image again.
 #[tokio::test]
-#[ignore = "defect: with Remap and Copy, the state to fall back to keeps the older contents of such pages"]
 async fn pages_that_are_as_in_the_image_again() {
     with_each_strategy(async |runtime| {
         let session = started(runtime, "x = [1]").await;

@@ -431,7 +431,6 @@ async fn what_is_no_checkpoint_of_this_runtime_is_refused() {
 }
 
 #[tokio::test]
-#[ignore = "defect: it stays open"]
 async fn a_session_that_could_not_go_on_is_closed() {
     let stop = stopped(runtime(), "x = await stop()\nraise ValueError").await;
     let id = stop.pending[0].id;

@@ -27,18 +27,6 @@ pub(crate) async fn with_each_strategy(test: impl AsyncFn(&'static Runtime)) {
     }
 }
 
-/// The same without those that compare memory with the image to find it: what they fall back to after a cut-off run may hold
-/// pages of an older state.
-pub(crate) async fn with_each_telling_strategy(test: impl AsyncFn(&'static Runtime)) {
-    use RestoreStrategy::{Pagemap, PagemapScan};
-    for (strategy, runtime) in runtimes() {
-        if matches!(strategy, Pagemap | PagemapScan) {
-            eprintln!("{strategy:?}");
-            test(runtime).await;
-        }
-    }
-}
-
 /// The runtime, once for each strategy that this machine offers.
 pub(crate) fn runtimes() -> &'static [(RestoreStrategy, Runtime)] {
     static RUNTIMES: OnceLock<Vec<(RestoreStrategy, Runtime)>> = OnceLock::new();
