@@ -67,6 +67,12 @@ pub trait FileSystem: Send + Sync + Debug {
         false
     }
 
+    /// The same files for a fork of a user, which takes over what that has open: from then on, what one of the two opens does
+    /// not count for the other. None if users need not be told apart.
+    fn for_fork(&self) -> Option<Arc<dyn FileSystem>> {
+        None
+    }
+
     /// What `stat` reports.
     ///
     /// # Errors

@@ -161,6 +161,12 @@ impl FileSystem for HostFs {
         true
     }
 
+    fn for_fork(&self) -> Option<Arc<dyn FileSystem>> {
+        let table = Mutex::new(self.table().clone());
+        let volume = Arc::clone(&self.volume);
+        Some(Arc::new(Self { volume, table }))
+    }
+
     fn metadata(&self, node: NodeId) -> Result<Metadata> {
         let table = self.table();
         table.get(node)?.metadata(node, &self.volume)

@@ -79,6 +79,18 @@ impl Namespace {
         }
     }
 
+    /// Puts the file systems that tell users apart in the place of themselves, as a fork has them. Returns their mounts.
+    pub fn fork_users(&mut self) -> Vec<u32> {
+        let mut forked = Vec::new();
+        for (number, mount) in (0..).zip(&mut self.mounts) {
+            if let Some(fs) = mount.fs.for_fork() {
+                mount.fs = fs;
+                forked.push(number);
+            }
+        }
+        forked
+    }
+
     /// The mount whose root is at `path`.
     #[must_use]
     pub fn mount_at(&self, path: &str) -> Option<u32> {

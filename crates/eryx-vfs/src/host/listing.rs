@@ -14,7 +14,7 @@ use crate::name::check_name;
 use crate::{DirEntry, Error, Kind, NodeId, Result};
 
 /// What was in a directory when it was last read from its start. A name keeps its cookie from one time to the next.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Listing {
     entries: BTreeMap<u64, DirEntry>,
     cookies: HashMap<Arc<str>, u64>,

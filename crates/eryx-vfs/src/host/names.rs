@@ -6,7 +6,7 @@ use super::table::ROOT;
 use crate::NodeId;
 
 /// Makes numbers of devices and inodes: the same for the same file, and nothing that tells about the host's.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Numbers(RandomState);
 
 impl Numbers {

@@ -19,7 +19,7 @@ pub(super) const ROOT: NodeId = NodeId(1);
 /// Names in all listings that are kept.
 const MAX_LISTED: usize = 1 << 18;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Table {
     nodes: HashMap<NodeId, Node>,
     numbers: Numbers,
@@ -30,7 +30,7 @@ pub(super) struct Table {
     listed: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Node {
     /// Device and inode. None for the root, which is whatever is there.
     identity: Option<(u64, u64)>,

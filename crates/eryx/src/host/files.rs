@@ -123,6 +123,8 @@ impl Files {
         for (mount, tree) in trees {
             namespace.replace(*mount, Arc::clone(tree) as _);
         }
+        let mut taken = namespace.fork_users();
+        taken.extend(trees.iter().map(|(mount, _)| *mount));
         let forked = Self {
             namespace,
             open: self.open.clone(),
@@ -130,8 +132,7 @@ impl Files {
             stdin_at: 0,
         };
         for descriptor in forked.open.iter().flatten() {
-            let taken_over =
-                |node: &OpenNode| trees.iter().any(|(mount, _)| *mount == node.at.mount);
+            let taken_over = |node: &OpenNode| taken.contains(&node.at.mount);
             if !matches!(descriptor, Descriptor::Node(node) if taken_over(node)) {
                 forked.opened(descriptor);
             }

@@ -648,3 +648,50 @@ async fn a_panic_of_the_host_s_own_functions_does_not_hold_the_session_up() {
         "after a panic of what is called at the end"
     );
 }
+
+/// More sessions than keep their slots while they rest.
+#[tokio::test]
+async fn sessions_that_slept_go_on_as_if_they_had_not() {
+    with_each_strategy(async |runtime| {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let code = "
+import time
+def count():
+    n = 0
+    while True: yield (n := n + 1)
+counter, large = count(), list(range(20_000)) if large else []
+file = open('/data/f', 'w+')
+began = time.monotonic()";
+        let mut sessions = Vec::new();
+        for index in 0..20 * cores {
+            let session = session(runtime);
+            let large = u8::from(index % 5 == 0);
+            execute(&session, &format!("large = {large}\n{code}")).await;
+            sessions.push(session);
+        }
+        for round in 1..4 {
+            for (index, session) in sessions.iter().enumerate() {
+                let code = format!(
+                    "file.write('{index} ')\n[next(counter), sum(large), time.monotonic() >= began]"
+                );
+                let sum = if index % 5 == 0 { 199_990_000 } else { 0 };
+                let expected = list([round.into(), sum.into(), true.into()]);
+                assert_eq!(value(session, &code).await, expected, "{index}");
+            }
+        }
+        for (index, session) in sessions.iter().enumerate() {
+            let text = format!("{index} ").repeat(3);
+            let found = value(session, "file.seek(0)\nfile.read()").await;
+            assert_eq!(found, text.as_str().into());
+        }
+        // What a sleeping session is, a fork and a snapshot of it are too.
+        let [fork] = &sessions[0].fork(1).await.expect("a fork")[..] else {
+            panic!("one was asked for");
+        };
+        assert_eq!(value(fork, "next(counter)").await, 4.into());
+        let bytes = sessions[1].snapshot().await.expect("a snapshot");
+        sessions[2].restore(bytes).await.expect("it is good");
+        assert_eq!(value(&sessions[2], "next(counter)").await, 4.into());
+    })
+    .await;
+}

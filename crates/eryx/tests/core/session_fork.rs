@@ -394,7 +394,6 @@ async fn none_and_too_many() {
 }
 
 #[tokio::test]
-#[ignore = "defect: forks share the open files of their volumes, and the limit of these"]
 async fn open_files_of_volumes_count_for_each_fork() {
     let directory = new_directory("session-fork-volume");
     for n in 0..400 {
