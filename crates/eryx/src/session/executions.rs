@@ -1,0 +1,181 @@
+//! Running code in a session.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::{Guest, Inner, awake};
+use crate::host::RunState;
+use crate::instance::{Begin, Condition, Ended, Instance};
+use crate::live::Live;
+use crate::pool::Pool;
+use crate::sandbox::Outcome;
+use crate::snapshot::Kind;
+use crate::{
+    Answers, CancelHandle, Error, ExecutionError, ExecutionOptions, Storage, outcome, request,
+};
+
+/// One execution.
+struct Run<'a> {
+    state: RunState,
+    begin: Begin<'a>,
+    started: Instant,
+    cancel: CancelHandle,
+}
+
+impl Inner {
+    /// Puts a guest that is to run into a slot.
+    pub(super) async fn wake(self: &Arc<Self>, live: &mut Live, pool: &Pool) -> Result<(), Error> {
+        let slept = !live.is_awake();
+        live.wake(pool).await?;
+        awake::used(self);
+        if slept {
+            awake::woke(self);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn resume(
+        self: &Arc<Self>,
+        checkpoint: &[u8],
+        mut answers: Answers,
+        mut options: ExecutionOptions,
+        done: impl FnOnce(Outcome),
+    ) -> Guest {
+        let done = |outcome: Outcome| {
+            if outcome.is_err() {
+                self.queue().closed = true;
+            }
+            done(outcome);
+        };
+        options.timeout = options.timeout.or(Some(*self.timeout()));
+        let ready = async {
+            let pool = self.pool().await?;
+            let mut restored = self.read(checkpoint, Kind::Checkpoint).await?;
+            let open = std::mem::take(&mut restored.kept.open);
+            let last_call = restored.kept.last_call;
+            let mut live = self.restored(restored);
+            self.wake(&mut live, pool).await?;
+            live.rebind(&self.setup, pool, &options.cancel).await?;
+            Ok::<_, Error>((pool, live, last_call, open))
+        };
+        let (pool, live, last_call, open) = match ready.await {
+            Ok(ready) => ready,
+            Err(error) => {
+                done(Err(error.into()));
+                return None;
+            }
+        };
+        let started = Instant::now();
+        let mut state = self.setup.state(&options, None, started);
+        let answer = |call| answers.take(call);
+        state.calls.take_up(last_call, open, answer);
+        if let Some((list, call)) = answers.left() {
+            let text = format!("options.{list}: expected ids of pending calls, got {call}");
+            done(Err(Error::InvalidArgument(text).into()));
+            return None;
+        }
+        let run = Run {
+            state,
+            begin: Begin::Waiting,
+            started,
+            cancel: options.cancel,
+        };
+        self.run(live, pool, run, done).await
+    }
+
+    /// Runs a guest to the end of an execution.
+    async fn run(
+        &self,
+        mut live: Live,
+        pool: &Pool,
+        run: Run<'_>,
+        done: impl FnOnce(Outcome),
+    ) -> Guest {
+        self.queue().running = Some(run.cancel);
+        let root = live.root();
+        let settle = |instance: &mut Instance, mut ended: Ended| {
+            if ended.condition == Condition::Suspended {
+                let executions = self.executions.load(Ordering::Relaxed);
+                let trees = [Some(&*root), self.own_storage().map(Storage::tree)];
+                ended.result = Err(self.setup.suspend(instance, pool, executions, trees));
+            }
+            outcome::of(instance, ended, run.started)
+        };
+        let done = |outcome, state_lost| {
+            self.queue().running = None;
+            done(with_state(outcome, state_lost));
+        };
+        let kept = live.run(pool, run.state, run.begin, settle, done).await;
+        kept.then_some(live)
+    }
+
+    pub(super) async fn execute(
+        self: &Arc<Self>,
+        guest: Guest,
+        code: String,
+        mut options: ExecutionOptions,
+        done: impl FnOnce(Outcome),
+    ) -> Guest {
+        let mut started = Instant::now();
+        options.timeout = options.timeout.or(Some(*self.timeout()));
+        let pool = match self.setup.pool(&options.cancel, &mut started).await {
+            Ok(pool) => pool,
+            Err(error) => {
+                done(Err(error.into()));
+                return guest;
+            }
+        };
+        let new = || Live::new(&self.setup, pool, Some(&self.storage));
+        let mut live = guest.unwrap_or_else(new);
+        if let Err(error) = self.wake(&mut live, pool).await {
+            done(Err(error.into()));
+            return Some(live);
+        }
+        let config = &self.setup.config;
+        let start = live.start;
+        let request = request::encode(code, &mut options, config, start)
+            .and_then(|request| request::complete(request, config, start));
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => {
+                done(Err(error.into()));
+                return Some(live);
+            }
+        };
+        live.start.stdin_used = false;
+        self.executions.fetch_add(1, Ordering::Relaxed);
+        let run = Run {
+            state: self.setup.state(&options, None, started),
+            begin: Begin::Request(&request),
+            started,
+            cancel: options.cancel,
+        };
+        self.run(live, pool, run, done).await
+    }
+
+    pub(super) async fn clear(self: &Arc<Self>, live: &mut Live) -> Result<(), Error> {
+        let pool = self.pool().await?;
+        self.wake(live, pool).await?;
+        let request = request::encode_clear()?;
+        let cancel = self.cancellable();
+        let within = (*self.timeout(), &cancel);
+        let cleared = live.order(&self.setup, pool, &request, within).await;
+        self.queue().running = None;
+        cleared
+    }
+
+    /// A handle for what runs now: closing the session cancels it.
+    fn cancellable(&self) -> CancelHandle {
+        let cancel = CancelHandle::new();
+        self.queue().running = Some(cancel.clone());
+        cancel
+    }
+}
+
+fn with_state(outcome: Outcome, state_lost: bool) -> Outcome {
+    outcome.map_err(|error| ExecutionError {
+        state_lost,
+        ..error
+    })
+}
