@@ -82,7 +82,7 @@ export function sandboxOptions(given) {
   ]);
   refuseLater("options", options);
   const limits = resolveLimits(options.resourceLimits);
-  const { resultVariable } = options;
+  const { resultVariable, vfs } = options;
   const { callbacks, python, stubs } = libraryParts(options);
   const native = {
     executionTimeoutMs: limits.executionTimeoutMs ?? undefined,
@@ -109,11 +109,8 @@ export function sandboxOptions(given) {
     handlers: handlers("options", options),
     trace: checkTrace(options.trace) ?? false,
   };
-  const vfs =
-    options.vfs === undefined
-      ? undefined
-      : nativeOf("options.vfs", options.vfs);
-  return { native, vfs, limits, inherited, callbacks, stubs };
+  const storage = vfs === undefined ? undefined : nativeOf("options.vfs", vfs);
+  return { native, storage, limits, inherited, callbacks, stubs, vfs };
 }
 
 function checkVolumes(volumes = []) {
