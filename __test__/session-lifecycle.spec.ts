@@ -217,10 +217,13 @@ describe("close", () => {
     const outcomes = Promise.all(all.map((promise) => rejection(promise)));
     await pause(50);
     await Promise.all([session.close(), session.close()]);
-    const codes = (await outcomes).map((error) => error.code);
-    expect(codes).toEqual([
-      "ERYX_CANCELLED",
-      ...Array.from({ length: 7 }, () => "ERYX_CLOSED"),
+    const errors = (await outcomes).map(({ code, message }) => [code, message]);
+    expect(errors).toEqual([
+      ["ERYX_CANCELLED", "execution was cancelled"],
+      ...Array.from({ length: 7 }, () => [
+        "ERYX_CLOSED",
+        "the session is closed",
+      ]),
     ]);
     const calls = [
       () => session.execute("1"),

@@ -87,6 +87,8 @@ export function invalidArgument(message) {
 export function fromNative(native, output = {}) {
   if (native.code === "ERYX_INVALID_ARGUMENT")
     return invalidArgument(native.message);
+  // A closed sandbox is not asked at all.
+  if (native.code === "ERYX_CLOSED") return closed("session");
   const Class = CLASSES[native.code] ?? EryxError;
   return new Class(native.message, { ...native, ...output });
 }
