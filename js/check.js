@@ -29,6 +29,11 @@ export function refuse(name, value, expected) {
   throw invalidArgument(`${name}: expected ${expected}, got ${shown(value)}`);
 }
 
+/** An object with named members: no array. */
+export function isRecord(value) {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 /** Text without lone surrogates: Python's source and file names are UTF-8. */
 export function checkText(name, value) {
   if (typeof value !== "string") refuse(name, value, "a string");
@@ -65,8 +70,7 @@ export function checkFunction(name, value) {
 /** A plain object of options, whose fields are all known. */
 export function checkOptions(name, value, known) {
   if (value === undefined) return {};
-  if (typeof value !== "object" || value === null || Array.isArray(value))
-    refuse(name, value, "an object");
+  if (!isRecord(value)) refuse(name, value, "an object");
   for (const key of Object.keys(value)) {
     if (!known.includes(key)) {
       throw invalidArgument(

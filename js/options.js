@@ -8,6 +8,7 @@ import {
   checkOptions,
   checkPath,
   checkText,
+  isRecord,
   refuse,
 } from "./check.js";
 import { invalidArgument } from "./errors.js";
@@ -66,8 +67,7 @@ function handlers(name, options) {
 /** An identifier as JavaScript and Python both see it is checked by the core; here only that it is text. */
 function checkEnv(env) {
   if (env === undefined) return [];
-  if (typeof env !== "object" || env === null || Array.isArray(env))
-    refuse("options.env", env, "an object of strings");
+  if (!isRecord(env)) refuse("options.env", env, "an object of strings");
   return Object.entries(env).flatMap(([key, value]) => [
     checkText("options.env", key),
     checkText(`options.env.${key}`, value),
@@ -178,14 +178,8 @@ function checkStdin(stdin) {
 }
 
 function checkInputs(inputs) {
-  if (
-    typeof inputs !== "object" ||
-    inputs === null ||
-    Array.isArray(inputs) ||
-    types.isUint8Array(inputs)
-  ) {
+  if (!isRecord(inputs) || types.isUint8Array(inputs))
     refuse("options.inputs", inputs, "an object of values");
-  }
   return encodeMembers(inputs, "inputs");
 }
 
@@ -269,12 +263,7 @@ export function resumeOptions(given) {
 
 /** `[[id, answer], ..]` */
 function answersOf(name, answers) {
-  if (
-    typeof answers !== "object" ||
-    answers === null ||
-    Array.isArray(answers) ||
-    types.isMap(answers)
-  )
+  if (!isRecord(answers) || types.isMap(answers))
     refuse(`options.${name}`, answers, "an object of answers by id");
   return Object.entries(answers).map(([id, answer]) => {
     if (!/^\d{1,15}$/.test(id))
