@@ -333,6 +333,38 @@ describe("arguments", () => {
       'options.results: expected ids of pending calls, got "-1"',
     ],
     [
+      { results: { "01": 1 } as never },
+      'options.results: expected ids of pending calls, got "01"',
+    ],
+    [
+      { results: { "+1": 1 } as never },
+      'options.results: expected ids of pending calls, got "+1"',
+    ],
+    [
+      { results: { 1e21: 1 } },
+      'options.results: expected ids of pending calls, got "1e+21"',
+    ],
+    [
+      { errors: { "01": "x" } as never },
+      'options.errors: expected ids of pending calls, got "01"',
+    ],
+    [
+      { errors: { "1.0": "x" } as never },
+      'options.errors: expected ids of pending calls, got "1.0"',
+    ],
+    [
+      { errors: null as never },
+      "options.errors: expected an object of answers by id, got null",
+    ],
+    [
+      { results: null as never, errors: { 1: "x" } },
+      "options.results: expected an object of answers by id, got null",
+    ],
+    [
+      { errors: { 1: new Date(0) as never } },
+      "options.errors[1]: expected a string, got an object (Date)",
+    ],
+    [
       { results: { 1: new Date(0) as never } },
       "results[1]: Date is not transferable",
     ],

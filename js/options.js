@@ -241,10 +241,6 @@ export function resumeOptions(given) {
         `options.${name}: the execution has begun with its own`,
       );
   }
-  for (const id of Object.keys(errors)) {
-    if (Object.hasOwn(results, id))
-      throw invalidArgument(`options.errors[${id}]: results answers it too`);
-  }
   const pick = (names) =>
     Object.fromEntries(
       names
@@ -254,30 +250,35 @@ export function resumeOptions(given) {
   return {
     session: pick([...SANDBOX, ...SANDBOX_LATER]),
     execution: pick(EXECUTION),
-    answers: encodeMembers(
-      [answersOf("results", results), textsOf(answersOf("errors", errors))],
-      "results",
-    ),
+    answers: encodeAnswers(results, errors),
   };
 }
 
-/** `[[id, answer], ..]` */
-function answersOf(name, answers) {
+/** `[[[id, value], ..], [[id, text], ..]]` */
+function encodeAnswers(results, errors) {
+  const values = answersOf("results", results, (path, value) =>
+    encode(value, path),
+  );
+  const texts = answersOf("errors", errors, (path, text) =>
+    checkText(`options.${path}`, text),
+  );
+  for (const [id] of texts) {
+    if (Object.hasOwn(results, id))
+      throw invalidArgument(`options.errors[${id}]: results answers it too`);
+  }
+  return encodeMembers([values, texts], "results");
+}
+
+/** `[[id, answer], ..]`, where `check(path, answer)` throws if an answer is not one. */
+function answersOf(name, answers, check) {
   if (!isRecord(answers) || types.isMap(answers))
     refuse(`options.${name}`, answers, "an object of answers by id");
   return Object.entries(answers).map(([id, answer]) => {
-    if (!/^\d{1,15}$/.test(id))
+    if (!/^(0|[1-9]\d{0,14})$/.test(id))
       refuse(`options.${name}`, id, "ids of pending calls");
-    encode(answer, `${name}[${id}]`);
+    check(`${name}[${id}]`, answer);
     return [Number(id), answer];
   });
-}
-
-function textsOf(answers) {
-  return answers.map(([id, text]) => [
-    id,
-    checkText(`options.errors[${id}]`, text),
-  ]);
 }
 
 function streams({ onStdout, onStderr, onTrace }) {
