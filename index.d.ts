@@ -263,7 +263,10 @@ export declare class InitializationError extends EryxError {}
 export declare class SnapshotError extends EryxError {}
 export declare class PackageError extends EryxError {}
 export declare class PoolError extends EryxError {}
-/** A callback threw SuspendExecution. A session is in the state before the execution. */
+/**
+ * A callback threw SuspendExecution. A session's interpreter is in the state before the execution; files keep what was
+ * written.
+ */
 export declare class SuspendedError extends EryxError {
   readonly reason: string;
   /**
@@ -298,7 +301,7 @@ export declare class Sandbox implements AsyncDisposable {
  * Keeps its interpreter between execute() calls; calls are queued in order, and a limit counts from the start of the run.
  *
  * After any failure it works at once. An execution that had to be cut off (a trap, fuel, `os._exit`, code that ignores the
- * interrupt) leaves nothing behind in Python: the state is that before it.
+ * interrupt) leaves nothing behind in Python: the state is that before it. Files keep what was written.
  */
 export declare class Session implements AsyncDisposable {
   constructor(options?: SandboxOptions);
@@ -325,6 +328,9 @@ export declare class Session implements AsyncDisposable {
   /**
    * Continues an execution that was suspended. `results` answers pending callbacks by id, `errors` fails them with a
    * CallbackError; the others are called again. Limits count from here. What was not read of stdin is not in the checkpoint.
+   *
+   * `env` and the Python of `libraries` apply after a reset() only, `resultVariable` from the next execute(): until then
+   * those of the checkpoint hold. `inputs` and `filename` are refused.
    */
   static resume(
     checkpoint: Uint8Array,
