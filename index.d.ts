@@ -342,7 +342,7 @@ export declare class Session implements AsyncDisposable {
   ): Promise<{ session: Session; result: ExecuteResult }>;
   /** Executions since the beginning or the last reset, failed ones included. */
   readonly executionCount: number;
-  /** The limit of executions that bring none of their own; null = none. */
+  /** The limit of executions that bring none of their own, as it is when they are asked for; null = none. */
   executionTimeoutMs: number | null;
   /**
    * The files of its working directory: the storage of the options, or its own, which is forked, saved and restored with

@@ -58,6 +58,8 @@ export class Session {
     const source = checkCode(code);
     const checked = executionOptions(options, this.#settings.inherited);
     this.#refuseClosed();
+    // The limit is that of now, also if another one is set before this execution has its turn.
+    checked.native.timeoutMs ??= this.#timeout ?? -1;
     const begin = (id, native, run) =>
       this.#native.execute(id, source, native, run);
     const { callbacks } = this.#settings;
@@ -135,9 +137,10 @@ export class Session {
   async fork(count) {
     const wanted =
       count === undefined ? 1 : checkCount("count", count, MAX_FORKS);
+    const timeout = this.#timeout;
     const natives = await this.#ask((id) => this.#native.fork(id, wanted));
     const forks = natives.map((native) =>
-      sessionOf(native, this.#settings, this.#timeout),
+      sessionOf(native, this.#settings, timeout),
     );
     return count === undefined ? forks[0] : forks;
   }
