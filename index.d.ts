@@ -173,7 +173,7 @@ export interface Volume {
 // --------------------------------------------------------------- results
 
 export interface ExecuteResult {
-  /** Text of stdout without trailing newlines. */
+  /** Text of stdout without trailing newlines; of its first 536,870,888 bytes if there are more, which is flagged. */
   readonly stdout: string;
   readonly stderr: string;
   /** Exactly the bytes written. */
