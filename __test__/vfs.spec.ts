@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Sandbox, SnapshotError, VfsStorage } from "../index.js";
-import { nodePrints, refused, rejection } from "./helpers.js";
+import { hollow, nodePrints, refused, rejection } from "./helpers.js";
 
 type FileError = Error & {
   code: string;
@@ -179,6 +179,17 @@ describe("VfsStorage", () => {
     for (const [call, message] of cases)
       expect(await refused(call)).toBe(message);
     expect(vfs.readdir("/")).toEqual([]);
+  });
+
+  it("refuses bytes that have lost their buffer", async () => {
+    const vfs = new VfsStorage();
+    for (const bytes of Object.values(hollow()))
+      expect(await refused(() => vfs.writeFile("f", bytes))).toBe(
+        "data: expected a string or a Uint8Array, got a detached one",
+      );
+    expect(vfs.exists("f")).toBe(false);
+    vfs.writeFile("f", new Uint8Array(0));
+    expect(vfs.readFile("f")).toHaveLength(0);
   });
 
   it("counts names and directories", () => {

@@ -3,10 +3,12 @@ import { types } from "node:util";
 import { checkCallbacks, encodeCallbacks } from "./callbacks.js";
 import {
   checkBoolean,
+  checkBytes,
   checkFunction,
   checkMilliseconds,
   checkOptions,
   checkPath,
+  checkRecord,
   checkText,
   isRecord,
   refuse,
@@ -64,10 +66,9 @@ function handlers(name, options) {
   return found;
 }
 
-/** An identifier as JavaScript and Python both see it is checked by the core; here only that it is text. */
-function checkEnv(env) {
-  if (env === undefined) return [];
-  if (!isRecord(env)) refuse("options.env", env, "an object of strings");
+/** Names and values in turn. What may be in them, the core checks. */
+function checkEnv(env = {}) {
+  checkRecord("options.env", env, "an object of strings");
   return Object.entries(env).flatMap(([key, value]) => [
     checkText("options.env", key),
     checkText(`options.env.${key}`, value),
@@ -116,13 +117,13 @@ export function sandboxOptions(given) {
 function checkVolumes(volumes = []) {
   if (!Array.isArray(volumes))
     refuse("options.volumes", volumes, "an array of volumes");
-  return volumes.map((volume, index) =>
+  return Array.from(volumes, (volume, index) =>
     checkVolume(`options.volumes[${index}]`, volume),
   );
 }
 
 function checkVolume(name, volume) {
-  if (typeof volume !== "object" || volume === null)
+  if (!isRecord(volume))
     refuse(name, volume, "an object with hostPath and guestPath");
   const given = checkOptions(name, volume, [
     "hostPath",
@@ -141,7 +142,7 @@ function checkVolume(name, volume) {
 function libraryParts({ callbacks, libraries = [] }) {
   if (!Array.isArray(libraries))
     refuse("options.libraries", libraries, "an array of RuntimeLibrary");
-  const parts = libraries.map((library, index) =>
+  const parts = Array.from(libraries, (library, index) =>
     partsOf(`options.libraries[${index}]`, library),
   );
   return {
@@ -155,9 +156,7 @@ function libraryParts({ callbacks, libraries = [] }) {
 }
 
 function checkTrace(trace) {
-  if (trace !== undefined && typeof trace !== "boolean")
-    refuse("options.trace", trace, "a boolean");
-  return trace;
+  return trace === undefined ? undefined : checkBoolean("options.trace", trace);
 }
 
 function checkSignal(signal) {
@@ -171,10 +170,9 @@ function checkSignal(signal) {
 }
 
 function checkStdin(stdin) {
-  if (types.isUint8Array(stdin)) return stdin;
-  if (typeof stdin !== "string")
-    refuse("options.stdin", stdin, "a string or a Uint8Array");
-  return Buffer.from(checkText("options.stdin", stdin));
+  return typeof stdin === "string"
+    ? Buffer.from(checkText("options.stdin", stdin))
+    : checkBytes("options.stdin", stdin, "a string or a Uint8Array");
 }
 
 function checkInputs(inputs) {
@@ -271,8 +269,7 @@ function encodeAnswers(results, errors) {
 
 /** `[[id, answer], ..]`, where `check(path, answer)` throws if an answer is not one. */
 function answersOf(name, answers, check) {
-  if (!isRecord(answers) || types.isMap(answers))
-    refuse(`options.${name}`, answers, "an object of answers by id");
+  checkRecord(`options.${name}`, answers, "an object of answers by id");
   return Object.entries(answers).map(([id, answer]) => {
     if (!/^(0|[1-9]\d{0,14})$/.test(id))
       refuse(`options.${name}`, id, "ids of pending calls");
