@@ -124,6 +124,13 @@ describe("VfsStorage", () => {
     );
   });
 
+  it("refuses text that is longer than a string can be, as node:fs does", async () => {
+    const vfs = new VfsStorage({ maxBytes: null });
+    await withFiles(vfs, "open('f', 'w').truncate(600_000_000)");
+    const error = fileError(() => vfs.readTextFile("f"));
+    expect(error.code).toBe("ERR_STRING_TOO_LONG");
+  });
+
   it("checks arguments", async () => {
     const vfs = new VfsStorage();
     const any = (value: unknown) => value as never;
@@ -147,6 +154,7 @@ describe("VfsStorage", () => {
         "data: expected well-formed text, got a string with a lone surrogate",
       ],
       [() => vfs.rename("a", any(null)), "to: expected a string, got null"],
+      [() => vfs.rename(any(1), any(2)), "from: expected a string, got 1"],
       [
         () => vfs.mkdir("a", { recursive: any(1) }),
         "options.recursive: expected a boolean, got 1",

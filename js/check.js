@@ -68,6 +68,11 @@ export function checkPath(name, value) {
   return path;
 }
 
+/** `check(name, value)`, unless there is no value. */
+export function optional(name, value, check) {
+  return value === undefined ? undefined : check(name, value);
+}
+
 export function checkBoolean(name, value) {
   if (typeof value !== "boolean") refuse(name, value, "a boolean");
   return value;

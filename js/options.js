@@ -11,6 +11,7 @@ import {
   checkRecord,
   checkText,
   isRecord,
+  optional,
   refuse,
 } from "./check.js";
 import { invalidArgument } from "./errors.js";
@@ -83,7 +84,7 @@ export function sandboxOptions(given) {
   ]);
   refuseLater("options", options);
   const limits = resolveLimits(options.resourceLimits);
-  const { resultVariable, vfs } = options;
+  const { vfs } = options;
   const { callbacks, python, stubs } = libraryParts(options);
   const native = {
     executionTimeoutMs: limits.executionTimeoutMs ?? undefined,
@@ -94,23 +95,25 @@ export function sandboxOptions(given) {
     maxVfsBytes: limits.maxVfsBytes ?? undefined,
     maxFuel: limits.maxFuel ?? undefined,
     env: checkEnv(options.env),
-    resultVariable:
-      resultVariable === undefined
-        ? undefined
-        : checkText("options.resultVariable", resultVariable),
+    resultVariable: optional(
+      "options.resultVariable",
+      options.resultVariable,
+      checkText,
+    ),
     callbacks: encodeCallbacks(callbacks),
     libraries: python,
-    vfsMountPath:
-      options.vfsMountPath === undefined
-        ? undefined
-        : checkText("options.vfsMountPath", options.vfsMountPath),
+    vfsMountPath: optional(
+      "options.vfsMountPath",
+      options.vfsMountPath,
+      checkText,
+    ),
     volumes: checkVolumes(options.volumes),
   };
   const inherited = {
     handlers: handlers("options", options),
-    trace: checkTrace(options.trace) ?? false,
+    trace: optional("options.trace", options.trace, checkBoolean) ?? false,
   };
-  const storage = vfs === undefined ? undefined : nativeOf("options.vfs", vfs);
+  const storage = optional("options.vfs", vfs, nativeOf);
   return { native, storage, limits, inherited, callbacks, stubs, vfs };
 }
 
@@ -155,37 +158,31 @@ function libraryParts({ callbacks, libraries = [] }) {
   };
 }
 
-function checkTrace(trace) {
-  return trace === undefined ? undefined : checkBoolean("options.trace", trace);
-}
-
-function checkSignal(signal) {
+function checkSignal(name, signal) {
   const good =
     typeof signal === "object" &&
     signal !== null &&
     typeof signal.addEventListener === "function";
   if (!good || typeof signal.aborted !== "boolean")
-    refuse("options.signal", signal, "an AbortSignal");
+    refuse(name, signal, "an AbortSignal");
   return signal;
 }
 
-function checkStdin(stdin) {
+function checkStdin(name, stdin) {
   return typeof stdin === "string"
-    ? Buffer.from(checkText("options.stdin", stdin))
-    : checkBytes("options.stdin", stdin, "a string or a Uint8Array");
+    ? Buffer.from(checkText(name, stdin))
+    : checkBytes(name, stdin, "a string or a Uint8Array");
 }
 
-function checkInputs(inputs) {
+function checkInputs(name, inputs) {
   if (!isRecord(inputs) || types.isUint8Array(inputs))
-    refuse("options.inputs", inputs, "an object of values");
+    refuse(name, inputs, "an object of values");
   return encodeMembers(inputs, "inputs");
 }
 
 /** A negative number is "no limit" to the addon. */
-function checkTimeout(timeout) {
-  return timeout === null
-    ? -1
-    : checkMilliseconds("options.timeoutMs", timeout);
+function checkTimeout(name, timeout) {
+  return timeout === null ? -1 : checkMilliseconds(name, timeout);
 }
 
 /** Checked options of one execution. */
@@ -201,22 +198,19 @@ export function executionOptions(given, inherited) {
     };
   const options = checkOptions("options", given, EXECUTION);
   const found = { ...inherited.handlers, ...handlers("options", options) };
-  const { signal, timeoutMs, inputs, stdin, filename } = options;
+  const { signal, timeoutMs, inputs, stdin, filename, trace } = options;
   const native = {
-    timeoutMs: timeoutMs === undefined ? undefined : checkTimeout(timeoutMs),
-    inputs: inputs === undefined ? undefined : checkInputs(inputs),
-    stdin: stdin === undefined ? undefined : checkStdin(stdin),
-    filename:
-      filename === undefined
-        ? undefined
-        : checkText("options.filename", filename),
+    timeoutMs: optional("options.timeoutMs", timeoutMs, checkTimeout),
+    inputs: optional("options.inputs", inputs, checkInputs),
+    stdin: optional("options.stdin", stdin, checkStdin),
+    filename: optional("options.filename", filename, checkText),
     streams: streams(found),
-    trace: checkTrace(options.trace) ?? inherited.trace,
+    trace: optional("options.trace", trace, checkBoolean) ?? inherited.trace,
   };
   return {
     native,
     handlers: found,
-    signal: signal === undefined ? undefined : checkSignal(signal),
+    signal: optional("options.signal", signal, checkSignal),
   };
 }
 
