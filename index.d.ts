@@ -323,7 +323,7 @@ export declare class Session implements AsyncDisposable {
   restoreState(snapshot: Uint8Array): Promise<void>;
   /** Independent copies of this session as it is now, sharing memory until they write. */
   fork(): Promise<Session>;
-  /** At most 10,000. */
+  /** At most 10,000; the machine may have room for fewer. */
   fork(count: number): Promise<Session[]>;
   /**
    * Continues an execution that was suspended. `results` answers pending callbacks by id, `errors` fails them with a

@@ -173,7 +173,7 @@ export class Session {
     return typeStubs(this.#settings.callbacks, this.#settings.stubs);
   }
 
-  /** Cancels what runs, drops what is queued, and resolves when all of it has ended. */
+  /** Cancels what runs, refuses what is queued, and resolves when all of it has ended. */
   async close() {
     this.#closed = true;
     this.#native.close();
