@@ -1,3 +1,4 @@
+import { AsyncResource } from "node:async_hooks";
 import { shown } from "./check.js";
 import { fromNative, translated } from "./errors.js";
 import { decode } from "./wire.js";
@@ -31,6 +32,8 @@ function hold() {
 export function register(run) {
   do lastId = lastId === 0xffffffff ? 1 : lastId + 1;
   while (runs.has(lastId));
+  // Functions of the user's see the AsyncLocalStorage of whoever started the run.
+  run.scope = new AsyncResource("EryxRun");
   runs.set(lastId, run);
   hold();
   return lastId;
@@ -64,6 +67,22 @@ export function dispatch(kind, id, payload, call, callback) {
       unregister(id);
       run.done(payload);
       break;
+    case ANSWERED:
+      unregister(id);
+      run.resolve(payload);
+      break;
+    case REFUSED:
+      unregister(id);
+      run.reject(fromNative(payload));
+      break;
+    default:
+      run.scope.runInAsyncScope(tell, null, run, kind, payload, call, callback);
+  }
+}
+
+/** Passes on what happens while a run lasts. */
+function tell(run, kind, payload, call, callback) {
+  switch (kind) {
     case STDOUT:
       notify(run.onStdout, payload);
       break;
@@ -78,14 +97,6 @@ export function dispatch(kind, id, payload, call, callback) {
       break;
     case TRACE:
       for (const event of decode(payload)) notify(run.onTrace, event);
-      break;
-    case ANSWERED:
-      unregister(id);
-      run.resolve(payload);
-      break;
-    case REFUSED:
-      unregister(id);
-      run.reject(fromNative(payload));
       break;
   }
 }
