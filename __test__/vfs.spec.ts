@@ -231,7 +231,7 @@ result = os.getcwd()`;
     const code = (who: string) => `
 import os, time
 open("${who}", "w").write(os.getcwd())
-while len(os.listdir(".")) < 2: time.sleep(0.001)
+while [os.path.getsize(name) > 0 for name in os.listdir(".")] != [True, True]: time.sleep(0.001)
 result = [open(name).read() for name in sorted(os.listdir("."))]`;
     const both = await Promise.all([
       withFiles(vfs, code("a"), "/work"),
