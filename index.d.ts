@@ -173,7 +173,7 @@ export interface Volume {
 // --------------------------------------------------------------- results
 
 export interface ExecuteResult {
-  /** Text of stdout without trailing newlines. */
+  /** Text of stdout without trailing newlines; of its first 536,870,888 bytes if there are more, which is flagged. */
   readonly stdout: string;
   readonly stderr: string;
   /** Exactly the bytes written. */
@@ -263,7 +263,10 @@ export declare class InitializationError extends EryxError {}
 export declare class SnapshotError extends EryxError {}
 export declare class PackageError extends EryxError {}
 export declare class PoolError extends EryxError {}
-/** A callback threw SuspendExecution. A session is in the state before the execution. */
+/**
+ * A callback threw SuspendExecution. A session's interpreter is in the state before the execution; files keep what was
+ * written.
+ */
 export declare class SuspendedError extends EryxError {
   readonly reason: string;
   /**
@@ -298,7 +301,7 @@ export declare class Sandbox implements AsyncDisposable {
  * Keeps its interpreter between execute() calls; calls are queued in order, and a limit counts from the start of the run.
  *
  * After any failure it works at once. An execution that had to be cut off (a trap, fuel, `os._exit`, code that ignores the
- * interrupt) leaves nothing behind in Python: the state is that before it.
+ * interrupt) leaves nothing behind in Python: the state is that before it. Files keep what was written.
  */
 export declare class Session implements AsyncDisposable {
   constructor(options?: SandboxOptions);
@@ -320,11 +323,14 @@ export declare class Session implements AsyncDisposable {
   restoreState(snapshot: Uint8Array): Promise<void>;
   /** Independent copies of this session as it is now, sharing memory until they write. */
   fork(): Promise<Session>;
-  /** At most 10,000. */
+  /** At most 10,000; the machine may have room for fewer. */
   fork(count: number): Promise<Session[]>;
   /**
    * Continues an execution that was suspended. `results` answers pending callbacks by id, `errors` fails them with a
    * CallbackError; the others are called again. Limits count from here. What was not read of stdin is not in the checkpoint.
+   *
+   * `env` and the Python of `libraries` apply after a reset() only, `resultVariable` from the next execute(): until then
+   * those of the checkpoint hold. `inputs` and `filename` are refused.
    */
   static resume(
     checkpoint: Uint8Array,
@@ -336,7 +342,7 @@ export declare class Session implements AsyncDisposable {
   ): Promise<{ session: Session; result: ExecuteResult }>;
   /** Executions since the beginning or the last reset, failed ones included. */
   readonly executionCount: number;
-  /** The limit of executions that bring none of their own; null = none. */
+  /** The limit of executions that bring none of their own, as it is when they are asked for; null = none. */
   executionTimeoutMs: number | null;
   /**
    * The files of its working directory: the storage of the options, or its own, which is forked, saved and restored with

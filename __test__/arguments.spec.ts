@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { ExecutionOptions, SandboxOptions } from "../index.js";
 import { ResourceLimits, Sandbox } from "../index.js";
-import { refused, run } from "./helpers.js";
+import { hollow, refused, run } from "./helpers.js";
 
 const create = (options: unknown) => () =>
   new Sandbox(options as SandboxOptions);
@@ -35,6 +35,19 @@ function except(...accepted: unknown[]): [string, unknown][] {
     ([value]) => !accepted.includes(value) && !accepted.includes(typeof value),
   ).map(([value, shown]) => [shown, value]);
 }
+
+class Empty {}
+const NO_OBJECTS = except("object").concat([
+  ["null", null],
+  ["an array", []],
+]);
+/** What has no named members, or would pass as an object without any. */
+const NO_RECORDS = NO_OBJECTS.concat([
+  ["an object (Map)", new Map([["a", 1]])],
+  ["an object (Date)", new Date(0)],
+  ["an object (Promise)", Promise.resolve({})],
+  ["an object (Empty)", new Empty()],
+]);
 
 const MILLISECONDS =
   "expected a number of milliseconds above 0 and up to 2147483647, or null for no limit";
@@ -80,23 +93,13 @@ describe("code", () => {
 });
 
 describe("the options object", () => {
-  it.each(
-    except("object").concat([
-      ["null", null],
-      ["an array", []],
-    ]),
-  )("of a sandbox refuses %s", async (shown, value) => {
+  it.each(NO_RECORDS)("of a sandbox refuses %s", async (shown, value) => {
     expect(await refused(create(value))).toBe(
       `options: expected an object, got ${shown}`,
     );
   });
 
-  it.each(
-    except("object").concat([
-      ["null", null],
-      ["an array", []],
-    ]),
-  )("of execute refuses %s", async (shown, value) => {
+  it.each(NO_RECORDS)("of execute refuses %s", async (shown, value) => {
     expect(await refused(execute(value))).toBe(
       `options: expected an object, got ${shown}`,
     );
@@ -122,6 +125,28 @@ describe("the options object", () => {
       );
     },
   );
+
+  it.each<[string, object]>([
+    ["without a prototype", Object.create(null)],
+    [
+      "of a class",
+      new (class {
+        env = { A: "1" };
+      })(),
+    ],
+    ["that inherits", Object.create({ env: { A: "1" } })],
+    [
+      "of a class with getters",
+      new (class {
+        get env() {
+          return { A: "1" };
+        }
+      })(),
+    ],
+    ["that is empty", {}],
+  ])("may be one %s", (_, options) => {
+    expect(create(options)).not.toThrow();
+  });
 
   it("takes undefined for any option", async () => {
     const names = ["resourceLimits", "env", "resultVariable", "onStdout"];
@@ -150,12 +175,7 @@ describe("the options object", () => {
 });
 
 describe("resourceLimits", () => {
-  it.each(
-    except("object").concat([
-      ["null", null],
-      ["an array", []],
-    ]),
-  )("refuses %s", async (shown, value) => {
+  it.each(NO_RECORDS)("refuses %s", async (shown, value) => {
     expect(await refused(create({ resourceLimits: value }))).toBe(
       `resourceLimits: expected an object, got ${shown}`,
     );
@@ -229,15 +249,17 @@ describe("resourceLimits", () => {
 });
 
 describe("env", () => {
-  it.each(
-    except("object").concat([
-      ["null", null],
-      ["an array", []],
-    ]),
-  )("refuses %s", async (shown, env) => {
+  it.each(NO_RECORDS)("refuses %s", async (shown, env) => {
     expect(await refused(create({ env }))).toBe(
       `options.env: expected an object of strings, got ${shown}`,
     );
+  });
+
+  it("takes process.env", async () => {
+    const { PATH } = process.env;
+    const sandbox = new Sandbox({ env: process.env as Record<string, string> });
+    const { value } = await sandbox.execute("import os\nos.environ['PATH']");
+    expect(value).toBe(PATH);
   });
 
   it.each(except("string"))("refuses the value %s", async (shown, value) => {
@@ -318,12 +340,7 @@ describe("options of execute", () => {
     },
   );
 
-  it.each(
-    except("object").concat([
-      ["null", null],
-      ["an array", []],
-    ]),
-  )("inputs refuses %s", async (shown, inputs) => {
+  it.each(NO_OBJECTS)("inputs refuses %s", async (shown, inputs) => {
     expect(await refused(execute({ inputs }))).toBe(
       `options.inputs: expected an object of values, got ${shown}`,
     );
@@ -334,6 +351,18 @@ describe("options of execute", () => {
       `options.stdin: expected a string or a Uint8Array, got ${shown}`,
     );
   });
+
+  it.each(Object.entries(hollow()))(
+    "stdin and inputs refuse bytes whose buffer was %s",
+    async (_, bytes) => {
+      expect(await refused(execute({ stdin: bytes }))).toBe(
+        "options.stdin: expected a string or a Uint8Array, got a detached one",
+      );
+      expect(await refused(execute({ inputs: { a: [bytes] } }))).toBe(
+        "inputs.a[0]: detached Uint8Array is not transferable",
+      );
+    },
+  );
 
   it.each(except("string"))("filename refuses %s", async (shown, filename) => {
     expect(await refused(execute({ filename }))).toBe(

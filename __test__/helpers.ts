@@ -60,6 +60,16 @@ export async function refused(call: () => unknown): Promise<string> {
   return error.message;
 }
 
+/** Arrays that have lost their bytes. */
+export function hollow() {
+  const transferred = new Uint8Array(4);
+  structuredClone(transferred, { transfer: [transferred.buffer] });
+  const buffer = new ArrayBuffer(8, { maxByteLength: 16 } as never);
+  const shrunk = new Uint8Array(buffer, 4, 4);
+  (buffer as unknown as { resize(size: number): void }).resize(2);
+  return { transferred, shrunk };
+}
+
 export interface ChildResult {
   /** Exit code, or the signal that ended the process. */
   status: number | string;

@@ -240,14 +240,18 @@ describe("several libraries", () => {
     expect(await thrown(() => library("", both))).toMatchObject(clash);
   });
 
-  it.each([undefined, null, {}, { python: "" }, "library", RuntimeLibrary])(
-    "merge refuses %o",
-    async (other) => {
-      expect(await refused(() => a.merge(other as RuntimeLibrary))).toBe(
-        "other: expected a RuntimeLibrary",
-      );
-    },
-  );
+  it.each([
+    [undefined, "undefined"],
+    [null, "null"],
+    [{}, "an object (Object)"],
+    [{ python: "" }, "an object (Object)"],
+    ["library", '"library"'],
+    [RuntimeLibrary, "a function"],
+  ])("merge refuses %o", async (other, shown) => {
+    expect(await refused(() => a.merge(other as RuntimeLibrary))).toBe(
+      `other: expected a RuntimeLibrary, got ${shown}`,
+    );
+  });
 });
 
 describe("typeStubs", () => {
@@ -306,9 +310,19 @@ describe("wrong options", () => {
       MATH,
       "options.libraries: expected an array of RuntimeLibrary, got an object (RuntimeLibrary)",
     ],
-    [[MATH, {}], "options.libraries[1]: expected a RuntimeLibrary"],
-    [[undefined], "options.libraries[0]: expected a RuntimeLibrary"],
-    [["x = 1"], "options.libraries[0]: expected a RuntimeLibrary"],
+    [
+      [MATH, {}],
+      "options.libraries[1]: expected a RuntimeLibrary, got an object (Object)",
+    ],
+    [
+      [undefined],
+      "options.libraries[0]: expected a RuntimeLibrary, got undefined",
+    ],
+    [
+      Array(1),
+      "options.libraries[0]: expected a RuntimeLibrary, got undefined",
+    ],
+    [["x = 1"], 'options.libraries[0]: expected a RuntimeLibrary, got "x = 1"'],
   ])("of a sandbox are refused, case %#", async (libraries, message) => {
     const make = () => new Sandbox({ libraries } as SandboxOptions);
     expect(await refused(make)).toBe(message);

@@ -1,5 +1,6 @@
+import { constants } from "node:buffer";
 import { describe, expect, it } from "vitest";
-import { Sandbox } from "../index.js";
+import { ExecutionError, Sandbox } from "../index.js";
 import { printed, run } from "./helpers.js";
 
 const limited = (maxOutputBytes: number | null) =>
@@ -56,6 +57,29 @@ describe("the output limit", () => {
     expect(result.stdoutBytes).toHaveLength(20_000_000);
     expect(result.outputTruncated).toBe(false);
   });
+
+  it.each([
+    ["succeeds", ""],
+    ["fails", "\n1/0"],
+  ])(
+    "off, lets a run that %s write more than a string can hold",
+    async (_, end) => {
+      const most = constants.MAX_STRING_LENGTH;
+      const code = `import sys
+mib = b"x" * (1 << 20)
+for _ in range(${Math.ceil(most / (1 << 20)) + 1}): n = sys.stdout.buffer.write(mib)`;
+      const outcome = await limited(null)
+        .execute(code + end)
+        .catch((error: ExecutionError) => error);
+      expect(outcome.stdout.length).toBe(most);
+      if (outcome instanceof ExecutionError)
+        expect(outcome.pythonType).toBe("ZeroDivisionError");
+      else {
+        expect(outcome.stdoutBytes.length).toBeGreaterThan(most);
+        expect(outcome.outputTruncated).toBe(true);
+      }
+    },
+  );
 
   it("cut within a character, shows a replacement character", async () => {
     const result = await limited(3).execute('print("éé")');

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { Session, SuspendedError } from "../index.js";
-import { rejection } from "./helpers.js";
+import { RuntimeLibrary, Session, SuspendedError } from "../index.js";
+import { refused, rejection } from "./helpers.js";
 import {
   never,
   resumed,
@@ -290,16 +290,31 @@ describe("resume", () => {
     ).toBe("new");
   });
 
-  it("keeps the environment of the checkpoint", async () => {
-    const error = await suspended(
-      "import os\nx = await stop()\nos.environ['HOME']",
+  it("keeps the environment and the libraries of the checkpoint until a reset, the result variable until the next execute", async () => {
+    const look =
+      "import os\n[os.environ.get('A'), globals().get('helper', 'no')]";
+    const error = await suspended(`x = out = result = await stop()\n${look}`);
+    const { session, result } = await Session.resume(error.checkpoint, {
+      env: { A: "1" },
+      libraries: [new RuntimeLibrary({ python: "helper = 'yes'" })],
+      resultVariable: "out",
+      results: { [error.pending[0].id]: "first" },
+    });
+    expect([result.result, result.value]).toEqual(["first", [null, "no"]]);
+    const next = await session.execute(`out = "next"\n${look}`);
+    expect([next.result, next.value]).toEqual(["next", [null, "no"]]);
+    await session.reset();
+    expect((await session.execute(look)).value).toEqual(["1", "yes"]);
+    await session.close();
+  });
+
+  it.each(["inputs", "filename"])("refuses %s", async (name) => {
+    const { checkpoint } = await suspended("await stop()");
+    const given = { inputs: { a: 1 }, filename: "f.py" };
+    const options = { [name]: given[name as keyof typeof given] };
+    expect(await refused(() => Session.resume(checkpoint, options))).toBe(
+      `options.${name}: the execution has begun with its own`,
     );
-    expect(
-      await resumed(error, {
-        env: { HOME: "/x" },
-        results: { [error.pending[0].id]: 1 },
-      }),
-    ).not.toBe("/x");
   });
 });
 
@@ -331,6 +346,38 @@ describe("arguments", () => {
     [
       { results: { "-1": 1 } as never },
       'options.results: expected ids of pending calls, got "-1"',
+    ],
+    [
+      { results: { "01": 1 } as never },
+      'options.results: expected ids of pending calls, got "01"',
+    ],
+    [
+      { results: { "+1": 1 } as never },
+      'options.results: expected ids of pending calls, got "+1"',
+    ],
+    [
+      { results: { 1e21: 1 } },
+      'options.results: expected ids of pending calls, got "1e+21"',
+    ],
+    [
+      { errors: { "01": "x" } as never },
+      'options.errors: expected ids of pending calls, got "01"',
+    ],
+    [
+      { errors: { "1.0": "x" } as never },
+      'options.errors: expected ids of pending calls, got "1.0"',
+    ],
+    [
+      { errors: null as never },
+      "options.errors: expected an object of answers by id, got null",
+    ],
+    [
+      { results: null as never, errors: { 1: "x" } },
+      "options.results: expected an object of answers by id, got null",
+    ],
+    [
+      { errors: { 1: new Date(0) as never } },
+      "options.errors[1]: expected a string, got an object (Date)",
     ],
     [
       { results: { 1: new Date(0) as never } },

@@ -111,6 +111,24 @@ describe("executionTimeoutMs", () => {
     expect((await session.execute("time.sleep(0.15)\n2")).value).toBe(2);
   });
 
+  it("holds for what is asked for while it is set, whenever that runs", async () => {
+    await using session = new Session();
+    const code = "import time\ntime.sleep(0.15)\n1";
+    const before = session.execute(code);
+    session.executionTimeoutMs = 50;
+    const between = rejection(session.execute(code));
+    const fork = session.fork();
+    session.executionTimeoutMs = null;
+    const after = session.execute(code);
+    expect([(await before).value, (await after).value]).toEqual([1, 1]);
+    const message = "execution timed out after 50 ms";
+    expect((await between).message).toBe(message);
+    const forked = await fork;
+    expect(forked.executionTimeoutMs).toBe(50);
+    expect((await rejection(forked.execute(code))).message).toBe(message);
+    expect((await session.execute(code)).value).toBe(1);
+  });
+
   it.each([
     0,
     -1,
@@ -217,10 +235,13 @@ describe("close", () => {
     const outcomes = Promise.all(all.map((promise) => rejection(promise)));
     await pause(50);
     await Promise.all([session.close(), session.close()]);
-    const codes = (await outcomes).map((error) => error.code);
-    expect(codes).toEqual([
-      "ERYX_CANCELLED",
-      ...Array.from({ length: 7 }, () => "ERYX_CLOSED"),
+    const errors = (await outcomes).map(({ code, message }) => [code, message]);
+    expect(errors).toEqual([
+      ["ERYX_CANCELLED", "execution was cancelled"],
+      ...Array.from({ length: 7 }, () => [
+        "ERYX_CLOSED",
+        "the session is closed",
+      ]),
     ]);
     const calls = [
       () => session.execute("1"),

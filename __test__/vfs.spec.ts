@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Sandbox, SnapshotError, VfsStorage } from "../index.js";
-import { nodePrints, refused, rejection } from "./helpers.js";
+import { hollow, nodePrints, refused, rejection } from "./helpers.js";
 
 type FileError = Error & {
   code: string;
@@ -124,6 +124,13 @@ describe("VfsStorage", () => {
     );
   });
 
+  it("refuses text that is longer than a string can be, as node:fs does", async () => {
+    const vfs = new VfsStorage({ maxBytes: null });
+    await withFiles(vfs, "open('f', 'w').truncate(600_000_000)");
+    const error = fileError(() => vfs.readTextFile("f"));
+    expect(error.code).toBe("ERR_STRING_TOO_LONG");
+  });
+
   it("checks arguments", async () => {
     const vfs = new VfsStorage();
     const any = (value: unknown) => value as never;
@@ -147,6 +154,7 @@ describe("VfsStorage", () => {
         "data: expected well-formed text, got a string with a lone surrogate",
       ],
       [() => vfs.rename("a", any(null)), "to: expected a string, got null"],
+      [() => vfs.rename(any(1), any(2)), "from: expected a string, got 1"],
       [
         () => vfs.mkdir("a", { recursive: any(1) }),
         "options.recursive: expected a boolean, got 1",
@@ -181,6 +189,17 @@ describe("VfsStorage", () => {
     expect(vfs.readdir("/")).toEqual([]);
   });
 
+  it("refuses bytes that have lost their buffer", async () => {
+    const vfs = new VfsStorage();
+    for (const bytes of Object.values(hollow()))
+      expect(await refused(() => vfs.writeFile("f", bytes))).toBe(
+        "data: expected a string or a Uint8Array, got a detached one",
+      );
+    expect(vfs.exists("f")).toBe(false);
+    vfs.writeFile("f", new Uint8Array(0));
+    expect(vfs.readFile("f")).toHaveLength(0);
+  });
+
   it("counts names and directories", () => {
     const vfs = new VfsStorage({ maxBytes: 10_000 });
     vfs.mkdir("d");
@@ -212,7 +231,7 @@ result = os.getcwd()`;
     const code = (who: string) => `
 import os, time
 open("${who}", "w").write(os.getcwd())
-while len(os.listdir(".")) < 2: time.sleep(0.001)
+while [os.path.getsize(name) > 0 for name in os.listdir(".")] != [True, True]: time.sleep(0.001)
 result = [open(name).read() for name in sorted(os.listdir("."))]`;
     const both = await Promise.all([
       withFiles(vfs, code("a"), "/work"),

@@ -217,6 +217,10 @@ os.rename("/v/d/g", "/v/g")`);
         'options.volumes[0]: expected an object with hostPath and guestPath, got "x"',
       ],
       [
+        Array(1),
+        "options.volumes[0]: expected an object with hostPath and guestPath, got undefined",
+      ],
+      [
         [{ guestPath: "/v" }],
         "options.volumes[0].hostPath: expected a string, got undefined",
       ],

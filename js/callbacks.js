@@ -3,6 +3,7 @@ import {
   checkMilliseconds,
   checkOptions,
   checkText,
+  optional,
   refuse,
   shown,
 } from "./check.js";
@@ -61,10 +62,7 @@ function fromDefinition(path, name, given, known) {
   const signature = parametersOf(path, { schema, parameters });
   return {
     name,
-    description:
-      description === undefined
-        ? undefined
-        : checkText(`${path}.description`, description),
+    description: optional(`${path}.description`, description, checkText),
     schema: described,
     signature,
     timeoutMs: checkTimeout(`${path}.timeoutMs`, timeoutMs),

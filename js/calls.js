@@ -59,7 +59,7 @@ export class Calls {
       const [args, named] = decode(bytes);
       const isWanted = () => this.#open.has(call);
       const outcome = callback.call(args, named, context, isWanted);
-      if (isObject(outcome)) this.#await(call, callback, outcome);
+      if (mayHaveThen(outcome)) this.#await(call, callback, outcome);
       else this.#answer(call, callback, outcome);
     } catch (error) {
       this.#fail(call, error);
@@ -104,7 +104,8 @@ export class Calls {
   }
 }
 
-function isObject(value) {
+/** Only `await` looks for the `then` itself: a getter may throw, or give another function each time. */
+function mayHaveThen(value) {
   return typeof value === "object"
     ? value !== null
     : typeof value === "function";

@@ -29,6 +29,22 @@ export function refuse(name, value, expected) {
   throw invalidArgument(`${name}: expected ${expected}, got ${shown(value)}`);
 }
 
+/** An object with named members: no array. */
+export function isRecord(value) {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** As isRecord. What is of another class and has no members, such as a Promise or a Map, would pass as an empty one. */
+export function checkRecord(name, value, expected, inherited = []) {
+  const good =
+    isRecord(value) &&
+    (constructorName(value) === "Object" ||
+      Object.keys(value).length > 0 ||
+      inherited.some((member) => member in value));
+  if (!good) refuse(name, value, expected);
+  return value;
+}
+
 /** Text without lone surrogates: Python's source and file names are UTF-8. */
 export function checkText(name, value) {
   if (typeof value !== "string") refuse(name, value, "a string");
@@ -52,6 +68,11 @@ export function checkPath(name, value) {
   return path;
 }
 
+/** `check(name, value)`, unless there is no value. */
+export function optional(name, value, check) {
+  return value === undefined ? undefined : check(name, value);
+}
+
 export function checkBoolean(name, value) {
   if (typeof value !== "boolean") refuse(name, value, "a boolean");
   return value;
@@ -62,11 +83,10 @@ export function checkFunction(name, value) {
   return value;
 }
 
-/** A plain object of options, whose fields are all known. */
+/** An object of options, whose own fields are all known. */
 export function checkOptions(name, value, known) {
   if (value === undefined) return {};
-  if (typeof value !== "object" || value === null || Array.isArray(value))
-    refuse(name, value, "an object");
+  checkRecord(name, value, "an object", known);
   for (const key of Object.keys(value)) {
     if (!known.includes(key)) {
       throw invalidArgument(
@@ -80,7 +100,6 @@ export function checkOptions(name, value, known) {
 /** An amount of something: a whole number from 1 to `max`. */
 export function checkAmount(name, value, unit, max = Number.MAX_SAFE_INTEGER) {
   const expected = `a whole number of ${unit} from 1 to ${max}, or null for no limit`;
-  if (typeof value !== "number") refuse(name, value, expected);
   if (!Number.isInteger(value) || value < 1 || value > max)
     refuse(name, value, expected);
   return value;
@@ -88,7 +107,20 @@ export function checkAmount(name, value, unit, max = Number.MAX_SAFE_INTEGER) {
 
 export function checkBytes(name, value, expected = "a Uint8Array") {
   if (!types.isUint8Array(value)) refuse(name, value, expected);
+  if (isDetached(value))
+    throw invalidArgument(`${name}: expected ${expected}, got a detached one`);
   return value;
+}
+
+/** Whether the buffer was transferred, or shrunk: such an array would pass as an empty one. */
+export function isDetached(bytes) {
+  if (bytes.length > 0) return false;
+  try {
+    bytes.keys();
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 /** A whole number from 1 to `max`. */

@@ -55,7 +55,18 @@ const CLASSES = {
   ERYX_POOL_CLOSED: PoolError,
 };
 
-for (const Class of new Set([EryxError, ...Object.values(CLASSES)])) {
+/** Thrown by a callback to stop the execution at its `await` and hand the caller a checkpoint. */
+export class SuspendExecution extends Error {
+  constructor(reason = "") {
+    super(reason);
+  }
+}
+
+for (const Class of new Set([
+  EryxError,
+  SuspendExecution,
+  ...Object.values(CLASSES),
+])) {
   // On the prototype, as for JavaScript's own errors: it does not show as a field of each error.
   Object.defineProperty(Class.prototype, "name", {
     value: Class.name,
@@ -63,18 +74,6 @@ for (const Class of new Set([EryxError, ...Object.values(CLASSES)])) {
     writable: true,
   });
 }
-
-/** Thrown by a callback to stop the execution at its `await` and hand the caller a checkpoint. */
-export class SuspendExecution extends Error {
-  constructor(reason = "") {
-    super(reason);
-  }
-}
-Object.defineProperty(SuspendExecution.prototype, "name", {
-  value: "SuspendExecution",
-  configurable: true,
-  writable: true,
-});
 
 /** An argument that cannot be used: says which, what came, and what is expected. */
 export function invalidArgument(message) {
@@ -87,6 +86,8 @@ export function invalidArgument(message) {
 export function fromNative(native, output = {}) {
   if (native.code === "ERYX_INVALID_ARGUMENT")
     return invalidArgument(native.message);
+  // A closed sandbox is not asked at all.
+  if (native.code === "ERYX_CLOSED") return closed("session");
   const Class = CLASSES[native.code] ?? EryxError;
   return new Class(native.message, { ...native, ...output });
 }

@@ -50,8 +50,12 @@ export class Execution {
       const done = (outcome) => {
         this.running = false;
         signal?.removeEventListener("abort", cancel);
-        if (outcome.ok === undefined) reject(failure(outcome, native.trace));
-        else resolve(success(outcome, native.trace));
+        try {
+          if (outcome.ok === undefined) throw failure(outcome, native.trace);
+          resolve(success(outcome, native.trace));
+        } catch (error) {
+          reject(error);
+        }
       };
       const calls = new Calls(callbacks, this.#native);
       const id = register({ done, calls, ...handlers });

@@ -1,6 +1,6 @@
 import { checkCallbacks } from "./callbacks.js";
-import { checkOptions, checkText } from "./check.js";
-import { InitializationError, invalidArgument } from "./errors.js";
+import { checkOptions, checkText, refuse } from "./check.js";
+import { InitializationError } from "./errors.js";
 import { typeStubs } from "./stubs.js";
 
 const parts = new WeakMap();
@@ -61,7 +61,6 @@ function refuseTwice(callbacks) {
 /** What is in a library: `{ callbacks, python, stubs }`. */
 export function partsOf(name, library) {
   const found = parts.get(library);
-  if (found === undefined)
-    throw invalidArgument(`${name}: expected a RuntimeLibrary`);
+  if (found === undefined) refuse(name, library, "a RuntimeLibrary");
   return found;
 }

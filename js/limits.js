@@ -32,10 +32,8 @@ const CHECKS = {
 
 function checkFuel(name, value) {
   const expected = `a whole number of instructions from 1 to ${MAX_FUEL}, or null for no limit`;
-  const whole =
-    typeof value === "bigint" ||
-    (Number.isSafeInteger(value) && typeof value === "number");
-  if (!whole) refuse(name, value, expected);
+  if (typeof value !== "bigint" && !Number.isSafeInteger(value))
+    refuse(name, value, expected);
   const fuel = BigInt(value);
   if (fuel < 1n || fuel > MAX_FUEL) refuse(name, value, expected);
   return fuel;

@@ -3,11 +3,15 @@ import { types } from "node:util";
 import { checkCallbacks, encodeCallbacks } from "./callbacks.js";
 import {
   checkBoolean,
+  checkBytes,
   checkFunction,
   checkMilliseconds,
   checkOptions,
   checkPath,
+  checkRecord,
   checkText,
+  isRecord,
+  optional,
   refuse,
 } from "./check.js";
 import { invalidArgument } from "./errors.js";
@@ -63,11 +67,9 @@ function handlers(name, options) {
   return found;
 }
 
-/** An identifier as JavaScript and Python both see it is checked by the core; here only that it is text. */
-function checkEnv(env) {
-  if (env === undefined) return [];
-  if (typeof env !== "object" || env === null || Array.isArray(env))
-    refuse("options.env", env, "an object of strings");
+/** Names and values in turn. What may be in them, the core checks. */
+function checkEnv(env = {}) {
+  checkRecord("options.env", env, "an object of strings");
   return Object.entries(env).flatMap(([key, value]) => [
     checkText("options.env", key),
     checkText(`options.env.${key}`, value),
@@ -82,7 +84,7 @@ export function sandboxOptions(given) {
   ]);
   refuseLater("options", options);
   const limits = resolveLimits(options.resourceLimits);
-  const { resultVariable } = options;
+  const { vfs } = options;
   const { callbacks, python, stubs } = libraryParts(options);
   const native = {
     executionTimeoutMs: limits.executionTimeoutMs ?? undefined,
@@ -93,39 +95,38 @@ export function sandboxOptions(given) {
     maxVfsBytes: limits.maxVfsBytes ?? undefined,
     maxFuel: limits.maxFuel ?? undefined,
     env: checkEnv(options.env),
-    resultVariable:
-      resultVariable === undefined
-        ? undefined
-        : checkText("options.resultVariable", resultVariable),
+    resultVariable: optional(
+      "options.resultVariable",
+      options.resultVariable,
+      checkText,
+    ),
     callbacks: encodeCallbacks(callbacks),
     libraries: python,
-    vfsMountPath:
-      options.vfsMountPath === undefined
-        ? undefined
-        : checkText("options.vfsMountPath", options.vfsMountPath),
+    vfsMountPath: optional(
+      "options.vfsMountPath",
+      options.vfsMountPath,
+      checkText,
+    ),
     volumes: checkVolumes(options.volumes),
   };
   const inherited = {
     handlers: handlers("options", options),
-    trace: checkTrace(options.trace) ?? false,
+    trace: optional("options.trace", options.trace, checkBoolean) ?? false,
   };
-  const vfs =
-    options.vfs === undefined
-      ? undefined
-      : nativeOf("options.vfs", options.vfs);
-  return { native, vfs, limits, inherited, callbacks, stubs };
+  const storage = optional("options.vfs", vfs, nativeOf);
+  return { native, storage, limits, inherited, callbacks, stubs, vfs };
 }
 
 function checkVolumes(volumes = []) {
   if (!Array.isArray(volumes))
     refuse("options.volumes", volumes, "an array of volumes");
-  return volumes.map((volume, index) =>
+  return Array.from(volumes, (volume, index) =>
     checkVolume(`options.volumes[${index}]`, volume),
   );
 }
 
 function checkVolume(name, volume) {
-  if (typeof volume !== "object" || volume === null)
+  if (!isRecord(volume))
     refuse(name, volume, "an object with hostPath and guestPath");
   const given = checkOptions(name, volume, [
     "hostPath",
@@ -144,7 +145,7 @@ function checkVolume(name, volume) {
 function libraryParts({ callbacks, libraries = [] }) {
   if (!Array.isArray(libraries))
     refuse("options.libraries", libraries, "an array of RuntimeLibrary");
-  const parts = libraries.map((library, index) =>
+  const parts = Array.from(libraries, (library, index) =>
     partsOf(`options.libraries[${index}]`, library),
   );
   return {
@@ -157,46 +158,31 @@ function libraryParts({ callbacks, libraries = [] }) {
   };
 }
 
-function checkTrace(trace) {
-  if (trace !== undefined && typeof trace !== "boolean")
-    refuse("options.trace", trace, "a boolean");
-  return trace;
-}
-
-function checkSignal(signal) {
+function checkSignal(name, signal) {
   const good =
     typeof signal === "object" &&
     signal !== null &&
     typeof signal.addEventListener === "function";
   if (!good || typeof signal.aborted !== "boolean")
-    refuse("options.signal", signal, "an AbortSignal");
+    refuse(name, signal, "an AbortSignal");
   return signal;
 }
 
-function checkStdin(stdin) {
-  if (types.isUint8Array(stdin)) return stdin;
-  if (typeof stdin !== "string")
-    refuse("options.stdin", stdin, "a string or a Uint8Array");
-  return Buffer.from(checkText("options.stdin", stdin));
+function checkStdin(name, stdin) {
+  return typeof stdin === "string"
+    ? Buffer.from(checkText(name, stdin))
+    : checkBytes(name, stdin, "a string or a Uint8Array");
 }
 
-function checkInputs(inputs) {
-  if (
-    typeof inputs !== "object" ||
-    inputs === null ||
-    Array.isArray(inputs) ||
-    types.isUint8Array(inputs)
-  ) {
-    refuse("options.inputs", inputs, "an object of values");
-  }
+function checkInputs(name, inputs) {
+  if (!isRecord(inputs) || types.isUint8Array(inputs))
+    refuse(name, inputs, "an object of values");
   return encodeMembers(inputs, "inputs");
 }
 
 /** A negative number is "no limit" to the addon. */
-function checkTimeout(timeout) {
-  return timeout === null
-    ? -1
-    : checkMilliseconds("options.timeoutMs", timeout);
+function checkTimeout(name, timeout) {
+  return timeout === null ? -1 : checkMilliseconds(name, timeout);
 }
 
 /** Checked options of one execution. */
@@ -212,22 +198,19 @@ export function executionOptions(given, inherited) {
     };
   const options = checkOptions("options", given, EXECUTION);
   const found = { ...inherited.handlers, ...handlers("options", options) };
-  const { signal, timeoutMs, inputs, stdin, filename } = options;
+  const { signal, timeoutMs, inputs, stdin, filename, trace } = options;
   const native = {
-    timeoutMs: timeoutMs === undefined ? undefined : checkTimeout(timeoutMs),
-    inputs: inputs === undefined ? undefined : checkInputs(inputs),
-    stdin: stdin === undefined ? undefined : checkStdin(stdin),
-    filename:
-      filename === undefined
-        ? undefined
-        : checkText("options.filename", filename),
+    timeoutMs: optional("options.timeoutMs", timeoutMs, checkTimeout),
+    inputs: optional("options.inputs", inputs, checkInputs),
+    stdin: optional("options.stdin", stdin, checkStdin),
+    filename: optional("options.filename", filename, checkText),
     streams: streams(found),
-    trace: checkTrace(options.trace) ?? inherited.trace,
+    trace: optional("options.trace", trace, checkBoolean) ?? inherited.trace,
   };
   return {
     native,
     handlers: found,
-    signal: signal === undefined ? undefined : checkSignal(signal),
+    signal: optional("options.signal", signal, checkSignal),
   };
 }
 
@@ -250,10 +233,6 @@ export function resumeOptions(given) {
         `options.${name}: the execution has begun with its own`,
       );
   }
-  for (const id of Object.keys(errors)) {
-    if (Object.hasOwn(results, id))
-      throw invalidArgument(`options.errors[${id}]: results answers it too`);
-  }
   const pick = (names) =>
     Object.fromEntries(
       names
@@ -263,35 +242,34 @@ export function resumeOptions(given) {
   return {
     session: pick([...SANDBOX, ...SANDBOX_LATER]),
     execution: pick(EXECUTION),
-    answers: encodeMembers(
-      [answersOf("results", results), textsOf(answersOf("errors", errors))],
-      "results",
-    ),
+    answers: encodeAnswers(results, errors),
   };
 }
 
-/** `[[id, answer], ..]` */
-function answersOf(name, answers) {
-  if (
-    typeof answers !== "object" ||
-    answers === null ||
-    Array.isArray(answers) ||
-    types.isMap(answers)
-  )
-    refuse(`options.${name}`, answers, "an object of answers by id");
-  return Object.entries(answers).map(([id, answer]) => {
-    if (!/^\d{1,15}$/.test(id))
-      refuse(`options.${name}`, id, "ids of pending calls");
-    encode(answer, `${name}[${id}]`);
-    return [Number(id), answer];
-  });
+/** `[[[id, value], ..], [[id, text], ..]]` */
+function encodeAnswers(results, errors) {
+  const values = answersOf("results", results, (path, value) =>
+    encode(value, path),
+  );
+  const texts = answersOf("errors", errors, (path, text) =>
+    checkText(`options.${path}`, text),
+  );
+  for (const [id] of texts) {
+    if (Object.hasOwn(results, id))
+      throw invalidArgument(`options.errors[${id}]: results answers it too`);
+  }
+  return encodeMembers([values, texts], "results");
 }
 
-function textsOf(answers) {
-  return answers.map(([id, text]) => [
-    id,
-    checkText(`options.errors[${id}]`, text),
-  ]);
+/** `[[id, answer], ..]`, where `check(path, answer)` throws if an answer is not one. */
+function answersOf(name, answers, check) {
+  checkRecord(`options.${name}`, answers, "an object of answers by id");
+  return Object.entries(answers).map(([id, answer]) => {
+    if (!/^(0|[1-9]\d{0,14})$/.test(id))
+      refuse(`options.${name}`, id, "ids of pending calls");
+    check(`${name}[${id}]`, answer);
+    return [Number(id), answer];
+  });
 }
 
 function streams({ onStdout, onStderr, onTrace }) {

@@ -1,6 +1,6 @@
-import { checkText, refuse } from "./check.js";
+import { checkText, isRecord, refuse } from "./check.js";
 import { invalidArgument } from "./errors.js";
-import { isObject, jsonSchemaOf } from "./schema.js";
+import { jsonSchemaOf } from "./schema.js";
 
 // The signature that Python has of a callback, and the Python types of its parameters.
 
@@ -62,7 +62,7 @@ function conjuncts(json) {
   for (const schema of found) {
     const target = pointed(json, schema.$ref);
     for (const part of [target, ...listOf(schema.allOf)])
-      if (isObject(part)) found.add(part);
+      if (isRecord(part)) found.add(part);
   }
   return [...found];
 }
@@ -85,7 +85,7 @@ function takesMore(schema) {
   const { additionalProperties, unevaluatedProperties } = schema;
   return (
     [additionalProperties, unevaluatedProperties].some(
-      (rest) => rest === true || isObject(rest),
+      (rest) => rest === true || isRecord(rest),
     ) || MEMBERS_BY_RULE.some((keyword) => schema[keyword] !== undefined)
   );
 }
@@ -105,7 +105,7 @@ function declaresMembers({ properties, additionalProperties }) {
 /** A member without a schema is required: nothing says that it may be left out. */
 function parameter(name, { schema, required } = { required: true }, root) {
   const described = { name, required, annotation: annotationOf(schema, root) };
-  if (!isObject(schema) || schema.default === undefined) return described;
+  if (!isRecord(schema) || schema.default === undefined) return described;
   return { ...described, required: false, default: schema.default };
 }
 
@@ -134,7 +134,7 @@ function annotationOf(schema, root) {
 }
 
 function typeOf(schema, state, depth) {
-  if (!isObject(schema) || depth > MAX_DEPTH || state.left-- <= 0) return ANY;
+  if (!isRecord(schema) || depth > MAX_DEPTH || state.left-- <= 0) return ANY;
   const type = typeOfKeywords(schema, state, depth + 1);
   return schema.nullable === true ? union([type, "None"]) : type;
 }
@@ -166,7 +166,7 @@ function listType({ prefixItems, items, additionalItems }, state, depth) {
   const first = listOf(prefixItems ?? items);
   const rest = prefixItems === undefined ? additionalItems : items;
   if (first.length === 0) return `list[${typeOf(items, state, depth)}]`;
-  if (first.length > MAX_TUPLE || rest === true || isObject(rest))
+  if (first.length > MAX_TUPLE || rest === true || isRecord(rest))
     return "list[Any]";
   const types = first.map((item) => typeOf(item, state, depth));
   return `tuple[${types.join(", ")}]`;
@@ -261,7 +261,7 @@ export function typeOfValue(value) {
     case "number":
       return Number.isSafeInteger(value) ? "int" : "float";
     default:
-      return isObject(value) ? ANY_DICT : ANY;
+      return isRecord(value) ? ANY_DICT : ANY;
   }
 }
 

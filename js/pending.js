@@ -1,8 +1,9 @@
+import { AsyncResource } from "node:async_hooks";
 import { shown } from "./check.js";
 import { fromNative, translated } from "./errors.js";
 import { decode } from "./wire.js";
 
-// Runs whose end has not been reported yet. The addon reports through `dispatch`, in order.
+// Runs and requests whose end has not been reported yet. The addon reports through `dispatch`, in order.
 
 // Kinds of events: eryx-node/src/dispatch.rs.
 const DONE = 0;
@@ -12,9 +13,10 @@ const CALL = 3;
 const ABORT = 4;
 const TRACE = 5;
 const ANSWERED = 6;
+const REFUSED = 7;
 
 const runs = new Map();
-let nextId = 1;
+let lastId = 0;
 let keepAlive;
 
 /** The addon's events do not keep the process alive; a timer does, as long as something runs. */
@@ -28,12 +30,13 @@ function hold() {
  * its id.
  */
 export function register(run) {
-  while (runs.has(nextId)) nextId = nextId === 0xffffffff ? 1 : nextId + 1;
-  const id = nextId;
-  nextId = id === 0xffffffff ? 1 : id + 1;
-  runs.set(id, run);
+  do lastId = lastId === 0xffffffff ? 1 : lastId + 1;
+  while (runs.has(lastId));
+  // Functions of the user's see the AsyncLocalStorage of whoever started the run.
+  run.scope = new AsyncResource("EryxRun");
+  runs.set(lastId, run);
   hold();
-  return id;
+  return lastId;
 }
 
 export function unregister(id) {
@@ -64,6 +67,22 @@ export function dispatch(kind, id, payload, call, callback) {
       unregister(id);
       run.done(payload);
       break;
+    case ANSWERED:
+      unregister(id);
+      run.resolve(payload);
+      break;
+    case REFUSED:
+      unregister(id);
+      run.reject(fromNative(payload));
+      break;
+    default:
+      run.scope.runInAsyncScope(tell, null, run, kind, payload, call, callback);
+  }
+}
+
+/** Passes on what happens while a run lasts. */
+function tell(run, kind, payload, call, callback) {
+  switch (kind) {
     case STDOUT:
       notify(run.onStdout, payload);
       break;
@@ -79,10 +98,6 @@ export function dispatch(kind, id, payload, call, callback) {
     case TRACE:
       for (const event of decode(payload)) notify(run.onTrace, event);
       break;
-    default:
-      unregister(id);
-      if (kind === ANSWERED) run.resolve(payload);
-      else run.reject(fromNative(payload));
   }
 }
 

@@ -1,11 +1,18 @@
+import { constants } from "node:buffer";
 import { fromNative } from "./errors.js";
 import { decode } from "./wire.js";
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** Text without trailing newlines. */
+/** UTF-8 is never shorter than its text, so a string has room for so many bytes. */
+const MAX_TEXT = constants.MAX_STRING_LENGTH;
+
+const isTooLong = (bytes) => bytes !== undefined && bytes.length > MAX_TEXT;
+
+/** Text without trailing newlines. The addon leaves out what is empty. */
 function text(bytes) {
-  const all = decoder.decode(bytes);
+  if (bytes === undefined) return "";
+  const all = decoder.decode(bytes.subarray(0, MAX_TEXT));
   let end = all.length;
   while (end > 0 && all.charCodeAt(end - 1) === 10) end--;
   return end === all.length ? all : all.slice(0, end);
@@ -22,8 +29,8 @@ function traceOf({ trace, traceTruncated }) {
 /** The error of a run that failed. */
 export function failure(outcome, traced) {
   const output = {
-    stdout: outcome.stdout === undefined ? "" : text(outcome.stdout),
-    stderr: outcome.stderr === undefined ? "" : text(outcome.stderr),
+    stdout: text(outcome.stdout),
+    stderr: text(outcome.stderr),
   };
   const { pending } = outcome.error;
   if (pending !== undefined) outcome.error.pending = decode(pending);
@@ -35,11 +42,11 @@ export function failure(outcome, traced) {
 export function success(outcome, traced) {
   const { ok, stdout, stderr, truncated } = outcome;
   const result = {
-    stdout: stdout === undefined ? "" : text(stdout),
-    stderr: stderr === undefined ? "" : text(stderr),
+    stdout: text(stdout),
+    stderr: text(stderr),
     stdoutBytes: stdout ?? new Uint8Array(0),
     stderrBytes: stderr ?? new Uint8Array(0),
-    outputTruncated: truncated,
+    outputTruncated: truncated || isTooLong(stdout) || isTooLong(stderr),
     durationMs: ok.durationMs,
     callbackInvocations: ok.callbackInvocations,
     peakMemoryBytes: ok.peakMemoryBytes,

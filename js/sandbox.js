@@ -14,10 +14,10 @@ export class Sandbox {
   #closed = false;
 
   constructor(options) {
-    const { native, vfs, inherited, callbacks, stubs } =
+    const { native, storage, inherited, callbacks, stubs } =
       sandboxOptions(options);
     this.#native = translated(
-      () => new addon.NativeSandbox(runtime(), native, vfs),
+      () => new addon.NativeSandbox(runtime(), native, storage),
     );
     this.#inherited = inherited;
     this.#callbacks = callbacks;

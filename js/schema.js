@@ -1,6 +1,6 @@
 import { createRequire } from "node:module";
 import { types } from "node:util";
-import { refuse, shown } from "./check.js";
+import { isRecord, refuse, shown } from "./check.js";
 import { invalidArgument } from "./errors.js";
 
 // Checks of callback arguments: a JSON Schema, which ajv compiles, or a Standard Schema, which validates by itself.
@@ -16,20 +16,16 @@ function once(make) {
   };
 }
 
-export function isObject(value) {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 /** Schema libraries that are not Standard Schema have classes: to ajv these would be schemas that accept everything. */
 export function isPlain(value) {
-  if (!isObject(value)) return false;
+  if (!isRecord(value)) return false;
   const prototype = Object.getPrototypeOf(value);
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 /** The `~standard` properties of a Standard Schema, else undefined. */
 function standardOf(schema) {
-  return isObject(schema) || typeof schema === "function"
+  return isRecord(schema) || typeof schema === "function"
     ? schema["~standard"]
     : undefined;
 }
@@ -318,14 +314,14 @@ function listed(values) {
 /** The JSON Schema that describes the arguments `schema` takes, as far as it tells: undefined if it does not. */
 export function jsonSchemaOf(schema) {
   if (standardOf(schema) === undefined)
-    return isObject(schema) ? schema : undefined;
+    return isRecord(schema) ? schema : undefined;
   return converted(schema);
 }
 
 const converted = once((schema) => {
   for (const conversion of CONVERSIONS) {
     const found = attempt(() => conversion(schema));
-    if (isObject(found)) return found;
+    if (isRecord(found)) return found;
   }
   return undefined;
 });
@@ -351,7 +347,7 @@ function attempt(call) {
 }
 
 function fromMembers(members, isOptional) {
-  if (!isObject(members)) return undefined;
+  if (!isRecord(members)) return undefined;
   const names = Object.keys(members);
   return {
     type: "object",

@@ -10,8 +10,24 @@ import { storageOf } from "./vfs.js";
 /** Forks of one call, as in the core. */
 const MAX_FORKS = 10_000;
 
-/** Makes a Session of the addon's one, which has the options of `like`. */
-const FORK = Symbol("fork");
+/** The key of what a Session is made of whose interpreter is there already: `{ native, settings, timeout }`. */
+const MADE = Symbol("made");
+
+function sessionOf(native, settings, timeout) {
+  return new Session(undefined, { [MADE]: { native, settings, timeout } });
+}
+
+/** What a session is made of whose interpreter is yet to start. */
+function begun(options) {
+  const { native, storage, limits, ...settings } = sandboxOptions(options);
+  return {
+    native: translated(
+      () => new addon.NativeSession(runtime(), native, storage),
+    ),
+    settings,
+    timeout: limits.executionTimeoutMs,
+  };
+}
 
 /** Keeps its interpreter between execute() calls; calls are queued in order. */
 export class Session {
@@ -22,18 +38,12 @@ export class Session {
   #pending = new Set();
   #closed = false;
 
-  constructor(options, fork) {
-    if (fork?.[FORK] === undefined) {
-      const { native, vfs, limits, ...settings } = sandboxOptions(options);
-      this.#native = translated(
-        () => new addon.NativeSession(runtime(), native, vfs),
-      );
-      this.#vfs = options?.vfs;
-      this.#settings = settings;
-      this.#timeout = limits.executionTimeoutMs;
-    } else {
-      [this.#native, this.#settings, this.#timeout] = fork[FORK];
-    }
+  constructor(options, internal) {
+    const made = internal?.[MADE] ?? begun(options);
+    this.#native = made.native;
+    this.#settings = made.settings;
+    this.#timeout = made.timeout;
+    this.#vfs = made.settings.vfs;
   }
 
   async execute(code, options) {
@@ -48,6 +58,8 @@ export class Session {
     const source = checkCode(code);
     const checked = executionOptions(options, this.#settings.inherited);
     this.#refuseClosed();
+    // The limit is that of now, also if another one is set before this execution has its turn.
+    checked.native.timeoutMs ??= this.#timeout ?? -1;
     const begin = (id, native, run) =>
       this.#native.execute(id, source, native, run);
     const { callbacks } = this.#settings;
@@ -95,7 +107,7 @@ export class Session {
   static async resume(checkpoint, options) {
     const bytes = checkBytes("checkpoint", checkpoint);
     const { session, execution, answers } = resumeOptions(options);
-    const { native, vfs, limits, ...settings } = sandboxOptions(session);
+    const { native, storage, limits, ...settings } = sandboxOptions(session);
     const checked = executionOptions(execution, settings.inherited);
     let made;
     const begin = (id, executing, run) => {
@@ -107,15 +119,15 @@ export class Session {
         id,
         executing,
         run,
-        vfs,
+        storage,
       );
       return null;
     };
     const { promise } = new Execution(begin, settings.callbacks, checked);
     try {
       const result = await promise;
-      const fork = [made, settings, limits.executionTimeoutMs];
-      return { session: new Session(undefined, { [FORK]: fork }), result };
+      const timeout = limits.executionTimeoutMs;
+      return { session: sessionOf(made, settings, timeout), result };
     } catch (error) {
       made?.close();
       throw error;
@@ -125,12 +137,10 @@ export class Session {
   async fork(count) {
     const wanted =
       count === undefined ? 1 : checkCount("count", count, MAX_FORKS);
+    const timeout = this.#timeout;
     const natives = await this.#ask((id) => this.#native.fork(id, wanted));
-    const forks = natives.map(
-      (native) =>
-        new Session(undefined, {
-          [FORK]: [native, this.#settings, this.#timeout],
-        }),
+    const forks = natives.map((native) =>
+      sessionOf(native, this.#settings, timeout),
     );
     return count === undefined ? forks[0] : forks;
   }
@@ -163,7 +173,7 @@ export class Session {
     return typeStubs(this.#settings.callbacks, this.#settings.stubs);
   }
 
-  /** Cancels what runs, drops what is queued, and resolves when all of it has ended. */
+  /** Cancels what runs, refuses what is queued, and resolves when all of it has ended. */
   async close() {
     this.#closed = true;
     this.#native.close();

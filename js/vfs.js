@@ -8,10 +8,14 @@ import {
   checkText,
   refuse,
 } from "./check.js";
-import { SnapshotError } from "./errors.js";
+import { translated } from "./errors.js";
 import { addon } from "./native.js";
 
 const DEFAULT_MAX_BYTES = 67_108_864;
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+/** As the decoder itself has it. */
+const NO_TEXT = "ERR_ENCODING_INVALID_ENCODED_DATA";
 
 const natives = new WeakMap();
 
@@ -42,7 +46,7 @@ export class VfsStorage {
     // Without a limit, and without a word about it: two things that the addon tells apart.
     const limit = maxBytes === null ? 2 ** 63 : maxBytes;
     return storageOf(
-      restored(() => addon.NativeStorage.fromSnapshot(bytes, limit)),
+      translated(() => addon.NativeStorage.fromSnapshot(bytes, limit)),
     );
   }
 
@@ -53,17 +57,14 @@ export class VfsStorage {
   readTextFile(path) {
     const bytes = this.readFile(path);
     try {
-      return new TextDecoder("utf-8", {
-        fatal: true,
-        ignoreBOM: true,
-      }).decode(bytes);
-    } catch {
-      const error = new TypeError(
+      return decoder.decode(bytes);
+    } catch (error) {
+      if (error.code !== NO_TEXT) throw error; // longer than a string can be
+      const refusal = new TypeError(
         `expected a file with UTF-8 text, got other bytes, read '${path}'`,
       );
-      // As Node's own decoder has it.
-      error.code = "ERR_ENCODING_INVALID_ENCODED_DATA";
-      throw error;
+      refusal.code = NO_TEXT;
+      throw refusal;
     }
   }
 
@@ -98,8 +99,8 @@ export class VfsStorage {
   }
 
   rename(from, to) {
-    const dest = checkPath("to", to);
     const source = checkPath("from", from);
+    const dest = checkPath("to", to);
     const rename = (native, path) => native.rename(path, dest);
     call(this, "rename", source, rename, dest);
   }
@@ -110,7 +111,7 @@ export class VfsStorage {
 
   snapshot() {
     const native = nativeOf("this", this);
-    return restored(() => native.snapshot());
+    return translated(() => native.snapshot());
   }
 }
 
@@ -138,13 +139,8 @@ function call(storage, syscall, path, act, dest) {
 }
 
 /** The addon throws `CODE reason`. */
-function parts(error) {
-  const [, code, reason] = /^(E[A-Z_]+) ([^]*)$/.exec(error.message) ?? [];
-  return { code, reason };
-}
-
 function fileError(error, syscall, path, dest) {
-  const { code, reason } = parts(error);
+  const [, code, reason] = /^(E[A-Z]+) ([^]*)$/.exec(error.message) ?? [];
   if (code === undefined) return error;
   const target = dest === undefined ? "" : ` -> '${dest}'`;
   const made = new Error(`${code}: ${reason}, ${syscall} '${path}'${target}`);
@@ -153,13 +149,4 @@ function fileError(error, syscall, path, dest) {
   Object.assign(made, { code, syscall, path });
   if (dest !== undefined) made.dest = dest;
   return made;
-}
-
-function restored(act) {
-  try {
-    return act();
-  } catch (error) {
-    const { code, reason } = parts(error);
-    throw code === undefined ? error : new SnapshotError(reason, { code });
-  }
 }

@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { constructorName } from "./check.js";
+import { constructorName, isDetached } from "./check.js";
 import { invalidArgument } from "./errors.js";
 
 // The wire format of values: docs/wire-format.md. The core checks what is written here once more.
@@ -166,6 +166,7 @@ function writeObject(writer, value, path, depth) {
     return undefined;
   }
   if (types.isUint8Array(value)) {
+    if (isDetached(value)) refuse(path, "detached Uint8Array");
     writer.tag(TAG.b);
     return writer.blob(value);
   }
