@@ -70,6 +70,8 @@ pub(crate) enum Condition {
 /// The end of one call of [`Instance::run`].
 pub(crate) struct Ended {
     pub(crate) condition: Condition,
+    /// The guest was given the request, or went on. `false`: the run had to end before.
+    pub(crate) began: bool,
     /// `Ok`: the guest said that it is done. What it delivered tells the rest.
     pub(crate) result: Result<(), Error>,
     pub(crate) fuel_consumed: Option<u64>,
@@ -177,39 +179,35 @@ impl Instance {
         if self.store.data_mut().interrupt.check() == Verdict::Ask {
             return Ended {
                 condition: Condition::Sound,
+                began: false,
                 result: Err(self.store.data().interrupt.error(false)),
                 fuel_consumed: None,
             };
         }
         let result = self.drive(begin).await;
         let fuel_consumed = fuel.and_then(|budget| Some(budget - self.store.get_fuel().ok()?));
-        match result {
-            Ok(()) => Ended {
-                condition: Condition::Sound,
-                result: Ok(()),
-                fuel_consumed,
-            },
-            Err(error) if error.is::<Suspended>() => Ended {
-                condition: Condition::Suspended,
-                result: Err(Error::Internal(error.to_string())),
-                fuel_consumed,
-            },
-            Err(error) if matches!(error.downcast_ref(), Some(Exit(0))) => Ended {
-                condition: Condition::Lost,
-                result: Ok(()),
-                fuel_consumed,
-            },
+        let (condition, result) = match result {
+            Ok(()) => (Condition::Sound, Ok(())),
+            Err(error) if error.is::<Suspended>() => {
+                let result = Err(Error::Internal(error.to_string()));
+                (Condition::Suspended, result)
+            }
+            Err(error) if matches!(error.downcast_ref(), Some(Exit(0))) => {
+                (Condition::Lost, Ok(()))
+            }
             Err(error) => {
                 let result = Err(self.classify(&error));
                 if !error.is::<Exit>() {
                     self.flush_output().await;
                 }
-                Ended {
-                    condition: Condition::Lost,
-                    result,
-                    fuel_consumed,
-                }
+                (Condition::Lost, result)
             }
+        };
+        Ended {
+            condition,
+            began: true,
+            result,
+            fuel_consumed,
         }
     }
 

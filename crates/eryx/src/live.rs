@@ -146,7 +146,7 @@ impl Live {
         let (fuel, before) = (self.fuel, self.files().0.saved());
         let instance = self.instance().expect("woken before it is to run");
         let ended = instance.run(state, begin, fuel).await;
-        let condition = ended.condition;
+        let (condition, began) = (ended.condition, ended.began);
         let settled = settle(instance, ended);
         let stdin_used = instance.host().files.stdin_used();
         if condition != Condition::Sound {
@@ -157,7 +157,7 @@ impl Live {
             done(settled, !self.has_state);
             return self.has_state;
         }
-        if matches!(begin, Begin::Request(_)) {
+        if began && matches!(begin, Begin::Request(_)) {
             self.start.given();
         }
         self.start.stdin_used |= stdin_used;

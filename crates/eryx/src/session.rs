@@ -395,6 +395,15 @@ impl Inner {
         self.timeout.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Notes that what `cancel` ends is under way: closing the session cancels it, also if that came first.
+    fn runs(&self, cancel: &CancelHandle) {
+        let mut queue = self.queue();
+        if queue.closed {
+            cancel.cancel();
+        }
+        queue.running = Some(cancel.clone());
+    }
+
     /// Does what is queued, unless somebody is at it.
     fn start(self: &Arc<Self>) {
         let inner = Arc::clone(self);
@@ -433,7 +442,6 @@ impl Inner {
             let inner = (!closed).then(|| Arc::clone(&self));
             let Ok(left) = survived(job(inner, guest)).await else {
                 // A function of the host's. What is queued must not wait for it for ever.
-                self.queue().running = None;
                 guest = None;
                 continue;
             };
@@ -444,6 +452,7 @@ impl Inner {
     /// The next job. If there is none, the guest is put back; what is left of it when the session is closed is returned.
     fn next(&self, mut guest: Guest) -> Next {
         let mut queue = self.queue();
+        queue.running = None;
         let closed = queue.closed;
         if let Some(job) = queue.jobs.pop_front() {
             return Next::Job(job, guest, closed);

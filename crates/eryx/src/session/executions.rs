@@ -20,7 +20,6 @@ struct Run<'a> {
     state: RunState,
     begin: Begin<'a>,
     started: Instant,
-    cancel: CancelHandle,
 }
 
 impl Inner {
@@ -48,6 +47,7 @@ impl Inner {
             }
             done(outcome);
         };
+        self.runs(&options.cancel);
         options.timeout = options.timeout.or(Some(*self.timeout()));
         let ready = async {
             let pool = self.pool().await?;
@@ -79,7 +79,6 @@ impl Inner {
             state,
             begin: Begin::Waiting,
             started,
-            cancel: options.cancel,
         };
         self.run(live, pool, run, done).await
     }
@@ -92,7 +91,6 @@ impl Inner {
         run: Run<'_>,
         done: impl FnOnce(Outcome),
     ) -> Guest {
-        self.queue().running = Some(run.cancel);
         let root = live.root();
         let settle = |instance: &mut Instance, mut ended: Ended| {
             if ended.condition == Condition::Suspended {
@@ -102,10 +100,7 @@ impl Inner {
             }
             outcome::of(instance, ended, run.started)
         };
-        let done = |outcome, state_lost| {
-            self.queue().running = None;
-            done(with_state(outcome, state_lost));
-        };
+        let done = |outcome, state_lost| done(with_state(outcome, state_lost));
         let kept = live.run(pool, run.state, run.begin, settle, done).await;
         kept.then_some(live)
     }
@@ -118,6 +113,7 @@ impl Inner {
         done: impl FnOnce(Outcome),
     ) -> Guest {
         let mut started = Instant::now();
+        self.runs(&options.cancel);
         options.timeout = options.timeout.or(Some(*self.timeout()));
         let pool = match self.setup.pool(&options.cancel, &mut started).await {
             Ok(pool) => pool,
@@ -149,7 +145,6 @@ impl Inner {
             state: self.setup.state(&options, None, started),
             begin: Begin::Request(&request),
             started,
-            cancel: options.cancel,
         };
         self.run(live, pool, run, done).await
     }
@@ -158,18 +153,10 @@ impl Inner {
         let pool = self.pool().await?;
         self.wake(live, pool).await?;
         let request = request::encode_clear()?;
-        let cancel = self.cancellable();
-        let within = (*self.timeout(), &cancel);
-        let cleared = live.order(&self.setup, pool, &request, within).await;
-        self.queue().running = None;
-        cleared
-    }
-
-    /// A handle for what runs now: closing the session cancels it.
-    fn cancellable(&self) -> CancelHandle {
         let cancel = CancelHandle::new();
-        self.queue().running = Some(cancel.clone());
-        cancel
+        self.runs(&cancel);
+        let within = (*self.timeout(), &cancel);
+        live.order(&self.setup, pool, &request, within).await
     }
 }
 
