@@ -7,6 +7,7 @@ mod callback_support;
 mod callbacks;
 mod cancel;
 mod concurrency;
+mod corpus;
 mod exit;
 mod fuel;
 #[path = "../../../eryx-vfs/tests/vfs/fuzz.rs"]
