@@ -12,6 +12,9 @@ use crate::pool::Pool;
 use crate::snapshot::{Frame, Kind, Trees};
 use crate::{Arguments, Error, PendingCall, Suspension, Value, wire};
 
+/// Calls that wait for an answer; no run has more in flight.
+const MAX_OPEN_CALLS: usize = 4096;
+
 /// Answers to the calls of a checkpoint, by their numbers.
 #[derive(Clone, Debug, Default)]
 pub struct Answers {
@@ -100,13 +103,17 @@ impl Kept {
         let Value::List(open) = open else {
             return None;
         };
+        if open.len() > MAX_OPEN_CALLS {
+            return None;
+        }
         let open: Vec<Open> = open.into_iter().map(open_call).collect::<Option<_>>()?;
         let last_call = number(&last_call)?;
-        if open
-            .iter()
-            .any(|open| open.call == 0 || open.call > last_call)
-        {
-            return None;
+        let mut before = 0;
+        for open in &open {
+            if open.call <= before || open.call > last_call {
+                return None;
+            }
+            before = open.call;
         }
         Some(Self {
             clock: Duration::from_nanos(number(&clock)?),

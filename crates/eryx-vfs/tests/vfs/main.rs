@@ -5,6 +5,7 @@ mod archive_damage;
 mod directories;
 mod files;
 mod fork;
+mod fuzz;
 mod host;
 mod host_changes;
 mod host_escapes;

@@ -2,7 +2,9 @@
 
 use eryx_vfs::{FileSystem, Kind, MemoryFs, NodeId, TreeError};
 use proptest::prelude::*;
+use proptest::sample::Index;
 
+use crate::fuzz;
 use crate::support::{ROOMY, memory, saved};
 
 const FILE: u8 = 1;
@@ -255,24 +257,80 @@ fn assert_sound(fs: &MemoryFs) {
     fs.create_file(fs.root(), "new").unwrap();
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
+/// One change of bytes.
+#[derive(Clone, Debug)]
+enum Damage {
+    Byte(Index, u8),
+    Number(Index, u64),
+    Remove(Index, usize),
+    /// Some of them once more, elsewhere.
+    Repeat(Index, Index, usize),
+}
 
-    #[test]
-    fn changed_bytes_give_an_error_or_a_sound_tree(
-        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
-    ) {
+impl Damage {
+    fn apply(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Byte(at, byte) => *at.get_mut(bytes) = *byte,
+            Self::Number(at, number) => {
+                let at = at.index(bytes.len());
+                for (old, new) in bytes[at..].iter_mut().zip(number.to_le_bytes()) {
+                    *old = new;
+                }
+            }
+            Self::Remove(at, count) => {
+                let at = at.index(bytes.len());
+                bytes.drain(at..(at + count).min(bytes.len() - 1).max(at));
+            }
+            Self::Repeat(from, to, count) => {
+                let from = from.index(bytes.len());
+                let piece = bytes[from..(from + count).min(bytes.len())].to_vec();
+                let to = to.index(bytes.len());
+                bytes.splice(to..to, piece);
+            }
+        }
+    }
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    let index = any::<Index>;
+    let number = prop_oneof![
+        4 => 0..20_u64,
+        2 => (0..64_u32).prop_map(|power| 1 << power),
+        1 => any::<u64>(),
+        1 => Just(u64::MAX),
+    ];
+    prop_oneof![
+        3 => (index(), any::<u8>()).prop_map(|(at, byte)| Damage::Byte(at, byte)),
+        3 => (index(), number).prop_map(|(at, number)| Damage::Number(at, number)),
+        1 => (index(), 1..60_usize).prop_map(|(at, count)| Damage::Remove(at, count)),
+        1 => (index(), index(), 1..99_usize).prop_map(|(a, b, count)| Damage::Repeat(a, b, count)),
+    ]
+}
+
+#[test]
+fn changed_bytes_give_an_error_or_a_sound_tree() {
+    let damages = prop::collection::vec(damage(), 1..6);
+    fuzz::run("vfs-tree", &damages, |damages| {
         let mut bytes = sample();
-        for (at, byte) in changes {
-            *at.get_mut(&mut bytes) = byte;
+        for damage in &damages {
+            damage.apply(&mut bytes);
         }
         if let Ok(fs) = MemoryFs::load(&mut &bytes[..], ROOMY) {
+            // What was accepted is kept as it is.
+            let again = MemoryFs::load(&mut &saved(&fs)[..], ROOMY).unwrap();
+            prop_assert_eq!(saved(&again), saved(&fs));
             assert_sound(&fs);
+            assert_sound(&again);
         }
-    }
+        Ok(())
+    });
+}
 
-    #[test]
-    fn random_bytes_are_never_more_than_an_error(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+#[test]
+fn random_bytes_are_never_more_than_an_error() {
+    let bytes = prop::collection::vec(any::<u8>(), 0..300);
+    fuzz::run("vfs-noise", &bytes, |bytes| {
         drop(MemoryFs::load(&mut &bytes[..], ROOMY));
-    }
+        Ok(())
+    });
 }

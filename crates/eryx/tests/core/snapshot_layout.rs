@@ -1,28 +1,39 @@
-//! Snapshots taken apart. The layout is in docs/snapshot-format.md; this is the one place of the
+//! Snapshots taken apart and put together again. The layout is in docs/snapshot-format.md; this is the one place of the
 //! tests that knows it.
+
+use std::io::Read as _;
 
 use twox_hash::XxHash3_128;
 
+/// Bytes of a page.
+pub(crate) const PAGE: usize = 4096;
 /// Where the fields of the header are.
 pub(crate) const VERSION_AT: usize = 8;
 pub(crate) const KIND_AT: usize = 12;
 pub(crate) const RUNTIME_AT: usize = 16;
 pub(crate) const MEMORY_AT: usize = 48;
-const HEADER: usize = 88;
-const RUNS_AT: usize = 56;
-const HOST_SIZE_AT: usize = 60;
-const PACKED_AT: usize = 64;
+pub(crate) const HEADER: usize = 88;
+pub(crate) const RUNS_AT: usize = 56;
+pub(crate) const HOST_SIZE_AT: usize = 60;
+pub(crate) const PACKED_SIZE_AT: usize = 64;
 const CHECKSUM: usize = 16;
+/// Items of the list that the host's part is.
+pub(crate) const FILES: usize = 3;
+pub(crate) const LAST_CALL: usize = 4;
+pub(crate) const OPEN_CALLS: usize = 5;
 
 /// A snapshot or checkpoint in parts.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Layout {
-    header: Vec<u8>,
-    host: Vec<u8>,
+    /// As it was; sizes and counts in it are put right by [`Layout::assembled`].
+    pub(crate) header: Vec<u8>,
+    /// One value in the wire format.
+    pub(crate) host: Vec<u8>,
     /// First page and number of pages.
-    runs: Vec<(u32, u32)>,
-    packed: Vec<u8>,
-    /// Of files.
+    pub(crate) runs: Vec<(u32, u32)>,
+    /// The pages of all runs.
+    pub(crate) packed: Vec<u8>,
+    /// The packed trees of files, one behind the other.
     trees: Vec<u8>,
 }
 
@@ -44,19 +55,45 @@ impl Layout {
         let (header, rest) = body.split_at(HEADER);
         let (host, rest) = rest.split_at(u32_at(header, HOST_SIZE_AT) as usize);
         let (runs, rest) = rest.split_at(8 * u32_at(header, RUNS_AT) as usize);
-        let packed = usize::try_from(u64_at(header, PACKED_AT)).expect("it was written here");
+        let packed = usize::try_from(u64_at(header, PACKED_SIZE_AT)).expect("it was written here");
         let (packed, trees) = rest.split_at(packed);
-        let (runs, _) = runs.as_chunks::<8>();
-        Self {
+        let mut layout = Self {
             header: header.to_vec(),
             host: host.to_vec(),
-            runs: runs
-                .iter()
-                .map(|run| (u32_at(run, 0), u32_at(run, 4)))
-                .collect(),
+            runs: Vec::new(),
             packed: packed.to_vec(),
             trees: trees.to_vec(),
-        }
+        };
+        layout.set_run_table(runs);
+        layout
+    }
+
+    /// The runs as they are written.
+    pub(crate) fn run_table(&self) -> Vec<u8> {
+        let numbers = self.runs.iter().flat_map(|&(first, count)| [first, count]);
+        numbers.flat_map(u32::to_le_bytes).collect()
+    }
+
+    pub(crate) fn set_run_table(&mut self, table: &[u8]) {
+        let (runs, _) = table.as_chunks::<8>();
+        let runs = runs.iter().map(|run| (u32_at(run, 0), u32_at(run, 4)));
+        self.runs = runs.collect();
+    }
+
+    /// The bytes, with sizes and checksum that are right.
+    pub(crate) fn assembled(&self) -> Vec<u8> {
+        let mut bytes = self.header.clone();
+        let count = |count: usize| u32::try_from(count).expect("small").to_le_bytes();
+        bytes[RUNS_AT..][..4].copy_from_slice(&count(self.runs.len()));
+        bytes[HOST_SIZE_AT..][..4].copy_from_slice(&count(self.host.len()));
+        let packed_size = (self.packed.len() as u64).to_le_bytes();
+        bytes[PACKED_SIZE_AT..][..8].copy_from_slice(&packed_size);
+        bytes.extend_from_slice(&self.host);
+        bytes.extend(self.run_table());
+        bytes.extend_from_slice(&self.packed);
+        bytes.extend_from_slice(&self.trees);
+        bytes.extend([0; CHECKSUM]);
+        signed(bytes)
     }
 
     /// Only what tells of the memory.
@@ -67,6 +104,19 @@ impl Layout {
             trees: Vec::new(),
             ..self
         }
+    }
+
+    /// The contents of all pages.
+    pub(crate) fn pages(&self) -> Vec<u8> {
+        let mut pages = Vec::new();
+        let mut decoder = zstd::stream::read::Decoder::new(&*self.packed).expect("memory");
+        decoder.read_to_end(&mut pages).expect("it is good");
+        pages
+    }
+
+    /// Puts other contents in the place of all pages.
+    pub(crate) fn set_pages(&mut self, pages: &[u8]) {
+        self.packed = zstd::encode_all(pages, 1).expect("memory");
     }
 
     /// Bytes of linear memory.

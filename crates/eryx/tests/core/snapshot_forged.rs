@@ -1,0 +1,193 @@
+//! Snapshots whose host's part was made by somebody else: more than a guest could have, and what it could not open.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use eryx::{
+    Answers, Call, CallbackHandler, Error, ExecutionOptions, Outcome, SandboxOptions, Session,
+    Storage, Value,
+};
+
+use crate::session_support::{
+    execute, refusal, session, session_of, started, suspended, suspending_session, value,
+};
+use crate::snapshot_layout::{FILES, LAST_CALL, Layout, OPEN_CALLS};
+use crate::support::{list, runtime};
+
+/// Changes the list that the host's part is.
+fn forged(bytes: &[u8], change: impl FnOnce(&mut Vec<Value>)) -> Vec<u8> {
+    let mut layout = Layout::parse(bytes);
+    let Ok(Value::List(mut host)) = Value::from_bytes(&layout.host) else {
+        panic!("the host's part is a list");
+    };
+    change(&mut host);
+    layout.host = Value::List(host).to_bytes().expect("it is not too much");
+    layout.assembled()
+}
+
+/// Counts calls and answers none.
+#[derive(Default)]
+struct Counter(AtomicUsize);
+
+impl CallbackHandler for Counter {
+    fn call(&self, _: Call) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+async fn checkpoint() -> Vec<u8> {
+    let session = suspending_session(runtime());
+    let outcome = session.execute("await stop(1)", ExecutionOptions::default());
+    suspended(outcome.await).checkpoint
+}
+
+/// Goes on with a checkpoint whose pending calls are these. Also how many calls were made.
+async fn resumed_with(last: i64, numbers: impl Iterator<Item = i64>) -> (Outcome, usize) {
+    let arguments = [&b"l\x02\0\0\0"[..], b"l\0\0\0\0", b"m\0\0\0\0"].concat();
+    let call = |number: i64| list([number.into(), "stop".into(), arguments.clone().into()]);
+    let bytes = forged(&checkpoint().await, |host| {
+        host[LAST_CALL] = last.into();
+        host[OPEN_CALLS] = Value::List(numbers.map(call).collect());
+    });
+    let counter = Arc::new(Counter::default());
+    let mut options = SandboxOptions::default();
+    options.callbacks = vec!["stop".into()];
+    options.callback_handler = Some(Arc::clone(&counter) as _);
+    options.limits.execution_timeout = Some(std::time::Duration::from_millis(300));
+    options.limits.max_callback_invocations = None;
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let execution = ExecutionOptions::default();
+    let done = |outcome| drop(sender.send(outcome));
+    let session = Session::resume(
+        runtime(),
+        options,
+        bytes,
+        Answers::default(),
+        execution,
+        done,
+    );
+    drop(session.expect("the options are good"));
+    let outcome = receiver.await.expect("called");
+    (outcome, counter.0.load(Ordering::Relaxed))
+}
+
+#[tokio::test]
+async fn no_more_calls_wait_than_a_run_can_have_in_flight() {
+    let (outcome, calls) = resumed_with(4096, 1..=4096).await;
+    let error = outcome.expect_err("nobody answers").error;
+    assert!(matches!(error, Error::Timeout { .. }), "{error:?}");
+    assert_eq!(calls, 4096);
+    let (outcome, calls) = resumed_with(1 << 40, 1..=4097).await;
+    let refused = refusal(outcome.expect_err("too many").error);
+    assert_eq!((refused.as_str(), calls), ("it is damaged", 0));
+}
+
+#[tokio::test]
+async fn each_call_that_waits_has_a_number_of_its_own_in_order() {
+    for numbers in [&[1, 1][..], &[2, 1], &[0, 1], &[1, 6], &[-1], &[i64::MAX]] {
+        let (outcome, calls) = resumed_with(5, numbers.iter().copied()).await;
+        let refused = refusal(outcome.expect_err("contradictory").error);
+        assert_eq!(
+            (refused.as_str(), calls),
+            ("it is damaged", 0),
+            "{numbers:?}"
+        );
+    }
+}
+
+/// `[descriptor, path, offset, flags, readable, writable, mount, node]`
+fn file(fd: i32, path: &str, offset: i64, writable: bool, mount: i32, node: i64) -> Value {
+    list([
+        fd.into(),
+        path.into(),
+        offset.into(),
+        0.into(),
+        true.into(),
+        writable.into(),
+        mount.into(),
+        node.into(),
+    ])
+}
+
+/// What descriptors 0 to 12 are good for, in a session with these open files.
+async fn opened(session: &Session, files: Vec<Value>) -> Value {
+    let source = started(runtime(), "n = open('/tmp/t', 'w').write('t')").await;
+    let bytes = source.snapshot().await.expect("a snapshot");
+    let bytes = forged(&bytes, |host| host[FILES] = Value::List(files));
+    session.restore(bytes).await.expect("it is good");
+    let code = "
+import os
+def tried(*call):
+    try: return str(call[0](*call[1:]))
+    except OSError as error: return os.strerror(error.errno)
+[[fd, tried(os.read, fd, 9), tried(os.write, fd, b'x')] for fd in range(4, 13) if tried(os.fstat, fd) != 'Bad file descriptor']";
+    value(session, code).await
+}
+
+#[tokio::test]
+async fn the_first_descriptors_are_not_replaced() {
+    let session = session(runtime());
+    let files = (-1..4).map(|fd| file(fd, "/tmp/t", 0, true, 0, 9));
+    let files = files.chain([file(1024, "/tmp/t", 0, true, 0, 9)]);
+    assert_eq!(opened(&session, files.collect()).await, list([]));
+    let result = execute(&session, "import sys\nprint('out')\nsys.stdin.read()").await;
+    assert_eq!(result.output.stdout, b"out\n");
+}
+
+#[tokio::test]
+async fn what_is_not_there_or_may_not_be_written_stays_closed() {
+    let session = session(runtime());
+    let library = "/usr/lib/python3.14/os.py";
+    let files = vec![
+        file(5, library, 0, true, 1, 2),
+        file(6, library, 0, true, 9, 2),
+        file(7, "/nowhere", 0, false, 1, 2),
+        file(8, "/tmp/t", 0, true, 0, 1 << 40),
+        file(9, "/tmp/t", 0, true, 0, -1),
+        file(10, "/tmp/t", -1, true, 9, 2),
+        file(11, library, 0, false, 1, 2),
+    ];
+    let found = opened(&session, files).await;
+    let read = value(
+        &session,
+        "str(open('/usr/lib/python3.14/os.py', 'rb').read(9))",
+    )
+    .await;
+    let closed = "Bad file descriptor";
+    assert_eq!(found, list([list([11.into(), read, closed.into()])]));
+}
+
+#[tokio::test]
+async fn directories_and_places_behind_every_end() {
+    let session = session(runtime());
+    let files = vec![
+        file(5, "/tmp", 0, true, 9, 2),
+        file(6, "/tmp/t", i64::MAX, true, 9, 2),
+    ];
+    let expected = list([
+        list([5.into(), "Is a directory".into(), "Is a directory".into()]),
+        list([6.into(), "b''".into(), "File too large".into()]),
+    ]);
+    assert_eq!(opened(&session, files).await, expected);
+    execute(
+        &session,
+        "import os\nos.lseek(6, 0, 2), os.write(6, b'more')",
+    )
+    .await;
+    assert_eq!(
+        value(&session, "open('/tmp/t').read()").await,
+        "tmore".into()
+    );
+}
+
+#[tokio::test]
+async fn a_storage_of_the_options_is_reached_by_path_only() {
+    let files = Storage::new(1 << 20);
+    files.write_file("secret", b"secret").expect("room");
+    let session = session_of(runtime(), |options| options.files = Some(files.clone()));
+    // Node 2 of mount 2 is the file.
+    let found = opened(&session, vec![file(5, "/tmp/t", 0, true, 2, 2)]).await;
+    let expected = list([5.into(), "b't'".into(), "1".into()]);
+    assert_eq!(found, list([expected]));
+    assert_eq!(files.read_file("secret").expect("there"), b"secret");
+}
