@@ -89,8 +89,7 @@ impl Live {
         if !self.has_state {
             return;
         }
-        if let Some(mut instance) = self.asleep(None) {
-            instance.host().files.release();
+        if let Some(instance) = self.asleep(None) {
             pool.reclaim(*instance, Condition::Sound);
             // What cannot be trimmed stays as it is.
             drop(self.state.trim());
@@ -184,8 +183,7 @@ impl Live {
 
     /// Gives what is left of the guest back.
     pub(crate) fn end(mut self, pool: &Pool) {
-        if let Some(mut instance) = self.asleep(None) {
-            instance.host().files.release();
+        if let Some(instance) = self.asleep(None) {
             pool.reclaim(*instance, Condition::Sound);
         }
     }

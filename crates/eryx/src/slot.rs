@@ -32,7 +32,7 @@ const HOT_PAGES: usize = 1024;
 /// back. That costs more than copying them a few times: every other thread of the process is made to notice.
 const COOLING: usize = 128;
 /// About twice what a run of `pass` writes.
-const WARM_PAGES: usize = 256;
+const WARM_PAGES: usize = 128;
 
 /// One reserved address range and what is mapped at its start.
 #[derive(Debug)]
@@ -67,11 +67,11 @@ unsafe impl Sync for Slot {}
 impl Slot {
     /// Reserves a range and maps `image` at its start, copy-on-write.
     pub(crate) fn new(image: Arc<Image>) -> io::Result<Self> {
-        let mappings = Mappings::take(image.mappings())?;
-        let start = reserve(RESERVATION + GUARD)?;
         if image.size() > RESERVATION {
             return Err(io::ErrorKind::InvalidData.into());
         }
+        let mappings = Mappings::take(image.mappings())?;
+        let start = reserve(RESERVATION + GUARD)?;
         let slot = Self {
             start,
             accessible: AtomicUsize::new(0),

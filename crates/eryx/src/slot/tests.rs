@@ -103,3 +103,61 @@ fn growth_is_bounded_by_the_reservation() {
     assert!(slot.grow(0).is_err());
     assert_eq!(slot.accessible(), PAGE);
 }
+
+/// Writes to these pages as a run does.
+fn run(slot: &Slot, pages: &[usize], value: u8) -> Option<u64> {
+    let write = async {
+        for page in pages {
+            // SAFETY: as for `bytes`.
+            unsafe { slot.start.add(page * PAGE).write_volatile(value) };
+        }
+    };
+    let write = std::pin::pin!(write);
+    let ((), faults) = crate::instance::now(Counted::new(write)).expect("it never waits");
+    slot.ran(faults);
+    faults
+}
+
+#[test]
+fn what_is_known_of_private_pages_is_used_only_while_it_is_true() {
+    for strategy in STRATEGIES {
+        let image = image(64);
+        let slot = Slot::new(Arc::clone(&image)).expect("a slot");
+        let is_clean = || {
+            let now = slot.bytes(0, slot.accessible());
+            now == image.bytes().expect("mapped")
+        };
+        for round in 0..4 {
+            // The same pages, then one more, and none.
+            for pages in [&[1, 2, 40][..], &[1, 2, 40], &[1, 40, 50 + round], &[]] {
+                let _ = run(&slot, pages, 0xEE);
+                slot.restore(strategy).expect("restores");
+                assert!(is_clean(), "{strategy:?}, round {round}");
+            }
+            let _ = run(&slot, &[1, 2], 0xEE);
+            let written = slot.written(strategy).expect("is told");
+            assert!(
+                written
+                    .iter()
+                    .any(|&(from, to)| from <= PAGE && 3 * PAGE <= to)
+            );
+            // Nothing ran since, and somebody else writes.
+            slot.load(9 * PAGE, &[0xEE; PAGE]);
+            slot.restore(strategy).expect("restores");
+            assert!(
+                is_clean(),
+                "{strategy:?}, round {round}, written from outside"
+            );
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_page_becomes_private_with_a_fault_and_not_without() {
+    let image = image(64);
+    let slot = Slot::new(image).expect("a slot");
+    assert!(run(&slot, &[3, 4], 1).is_some_and(|faults| faults >= 2));
+    assert_eq!(run(&slot, &[3, 4], 2), Some(0));
+    assert!(run(&slot, &[3, 4, 60], 3).is_some_and(|faults| faults >= 1));
+}
