@@ -104,8 +104,8 @@ export declare class RuntimeLibrary {
 /**
  * Thrown by a callback to stop the execution at its `await` and hand the caller a checkpoint.
  *
- * The code must await it at the top level, or in tasks of it; below `asyncio.run()` in synchronous code Python sees a
- * CallbackError. Other calls in flight are aborted, and wait as this one does.
+ * The code must await it at the top level, in what top-level code runs by `asyncio.run()`, or in tasks of these; below a function
+ * that calls `asyncio.run()` Python sees a CallbackError. Other calls in flight are aborted, and wait as this one does.
  */
 export declare class SuspendExecution extends Error {
   constructor(reason?: string);

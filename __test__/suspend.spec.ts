@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import {
   type CallbackContext,
+  RuntimeLibrary,
   Sandbox,
   type SandboxOptions,
   Session,
@@ -229,13 +230,25 @@ describe("where", () => {
     expect(await resumed(error, { results })).toEqual(expected);
   });
 
-  it("below asyncio.run it is a CallbackError", async () => {
-    const code =
-      "import asyncio\nasync def f():\n    try: await stop()\n    except CallbackError as e: return [e.name, str(e)]\nasyncio.run(f())";
-    const { value } = await new Sandbox({ callbacks: { stop } }).execute(code);
+  it.each([
+    ["a function", "def run(): return asyncio.run(f())\nrun()"],
+    ["a method", "class A:\n    run = staticmethod(asyncio.run)\nA.run(f())"],
+    ["a class body", "class A: x = asyncio.run(f())\nA.x"],
+    ["a generator expression", "next(asyncio.run(f()) for _ in [1])"],
+    ["exec", "exec('x = asyncio.run(f())')\nx"],
+    [
+      "asyncio.run itself",
+      "async def main(): return asyncio.run(f())\nasyncio.run(main())",
+    ],
+  ])("below a loop run in %s it is a CallbackError", async (_, code) => {
+    const { value } = await new Sandbox({ callbacks: { stop } }).execute(
+      `import asyncio\nasync def f():\n    try: await stop()\n    except CallbackError as e: return [e.name, str(e)]\n${code}`,
+    );
     expect(value).toEqual([
       "SuspendExecution",
-      "SuspendExecution: a run can be suspended where top-level code awaits, not below asyncio.run()",
+      expect.stringMatching(
+        /^SuspendExecution: a run can be suspended where top-level code awaits/,
+      ),
     ]);
   });
 
@@ -247,6 +260,173 @@ describe("where", () => {
     const code =
       "import asyncio, time\nt = asyncio.create_task(stop())\nawait asyncio.sleep(0)\ntime.sleep(0.2)\nt.cancel()\nawait other()";
     expect((await new Sandbox({ callbacks }).execute(code)).value).toBe(5);
+  });
+});
+
+describe("a loop that top-level code runs", () => {
+  const MAIN = `
+import asyncio, sys
+async def main(n=1):
+    print("ask", n)
+    answer = await stop(n)
+    print("got", answer)
+    return answer
+async def both():
+    async with asyncio.TaskGroup() as g:
+        tasks = [g.create_task(main(n)) for n in (1, 2)]
+    return [task.result() for task in tasks]
+`;
+
+  /** Resumes until it ends; the n-th call is answered with n * 10. */
+  async function ended(error: SuspendedError, options: SandboxOptions = {}) {
+    for (;;) {
+      const results = Object.fromEntries(
+        error.pending.map(({ id }) => [id, id * 10]),
+      );
+      const resuming = Session.resume(error.checkpoint, {
+        callbacks: { stop },
+        results,
+        ...options,
+      });
+      try {
+        const { session, result } = await resuming;
+        await session.close();
+        return result;
+      } catch (again) {
+        if (!(again instanceof SuspendedError)) throw again;
+        error = again;
+      }
+    }
+  }
+
+  it.each<[string, string, unknown]>([
+    ["by asyncio.run", "asyncio.run(main())", 10],
+    [
+      "below if __name__",
+      'if __name__ == "__main__":\n    x = asyncio.run(main())\nx',
+      10,
+    ],
+    [
+      "to exit",
+      "try: sys.exit(asyncio.run(main()))\nexcept SystemExit as e: x = e.code\nx",
+      10,
+    ],
+    [
+      "with gather",
+      "async def f(): return await asyncio.gather(main(1), main(2), asyncio.sleep(0, 3))\nasyncio.run(f())",
+      [10, 20, 3],
+    ],
+    ["with a TaskGroup", "asyncio.run(both())", [10, 20]],
+    [
+      "with a timeout",
+      "async def f():\n    async with asyncio.timeout(20): return await main()\nasyncio.run(f())",
+      10,
+    ],
+    [
+      "again and again",
+      "x = [asyncio.run(main(n)) for n in range(3)]\nfor n in range(2): x.append(asyncio.run(main(n)))\nx",
+      [10, 20, 30, 40, 50],
+    ],
+    [
+      "in except and finally",
+      "x = []\ntry: 1 / 0\nexcept ZeroDivisionError: x += [asyncio.run(main()), repr(sys.exception())]\nfinally: x.append(asyncio.run(main()))\nx",
+      [10, "ZeroDivisionError('division by zero')", 20],
+    ],
+    [
+      "where a left task cleans up",
+      "async def left():\n    try: await asyncio.sleep(60)\n    finally: x.append(await stop())\nasync def f():\n    asyncio.create_task(left())\n    await asyncio.sleep(0)\nx = []\nasyncio.run(f())\nx",
+      [10],
+    ],
+    [
+      "by a Runner",
+      "with asyncio.Runner() as runner: x = [runner.run(main(n)) for n in range(2)]\nx",
+      [10, 20],
+    ],
+    [
+      "by hand",
+      "loop = asyncio.new_event_loop()\nx = loop.run_until_complete(main())\nloop.close()\nx",
+      10,
+    ],
+    [
+      "in code that awaits as well",
+      "task = asyncio.create_task(asyncio.sleep(0.01, 'task'))\nx = [await main(), asyncio.run(main()), await task, await main(), asyncio.run(both())]\nx",
+      [10, 20, "task", 30, [40, 50]],
+    ],
+    [
+      "in a source of several parts",
+      `${"x = 1\n".repeat(12_000)}x = asyncio.run(main())\n${"y = 1\n".repeat(12_000)}[x, y, asyncio.run(main())]`,
+      [10, 1, 20],
+    ],
+  ])("%s", async (_, code, expected) => {
+    const error = await suspended(MAIN + code);
+    expect((await ended(error)).value).toEqual(expected);
+  });
+
+  it("in a library, and below one that awaits", async () => {
+    const python = `${MAIN}made = asyncio.run(main("library"))`;
+    for (const source of [python, `${python}\nmade += await stop()`]) {
+      const libraries = [new RuntimeLibrary({ python: source })];
+      const sandbox = new Sandbox({ callbacks: { stop }, libraries });
+      const run = sandbox.execute("[made, asyncio.run(main())]");
+      const error = await rejection<SuspendedError>(run);
+      const { value } = await ended(error, { libraries });
+      expect(value).toEqual(source === python ? [10, 20] : [30, 30]);
+    }
+  });
+
+  it("goes on in another process, with results, errors and calls", async () => {
+    const { elsewhere } = await import("./snapshot-support.js");
+    const code = `${MAIN}
+async def f():
+    return await asyncio.gather(main("a"), main("b"), main("c"), return_exceptions=True)
+if __name__ == "__main__":
+    result = [str(answer) for answer in asyncio.run(f())]
+    try: asyncio.get_running_loop()
+    except RuntimeError as e: print(e)`;
+    const error = await suspended(code);
+    expect(error.stdout).toBe("ask a\nask b\nask c");
+    const [a, b] = error.pending.map(({ id }) => id);
+    const source = `
+      const options = { results: { ${a}: 1 }, errors: { ${b}: "no" }, callbacks: { stop: async (n) => n + "!" } };
+      const { session, result } = await Session.resume(bytes, options);
+      const later = await session.execute("asyncio.run(main('d'))");
+      console.log(JSON.stringify([result.stdout, result.result, later.value]));`;
+    expect(JSON.parse(await elsewhere(error.checkpoint, source))).toEqual([
+      "got 1\ngot c!\nno running event loop",
+      ["1", "no", "c!"],
+      "d!",
+    ]);
+  });
+
+  it("suspends a session, which is in the state before", async () => {
+    await using session = new Session({ callbacks: { stop } });
+    await session.execute(`${MAIN}x = 1`);
+    for (let round = 1; round <= 2; round++) {
+      const run = session.execute("x += asyncio.run(main())\nx");
+      const error = await rejection<SuspendedError>(run);
+      expect((await session.execute("x")).value).toBe(1);
+      expect((await ended(error)).value).toBe(1 + 10 * error.pending[0].id);
+    }
+  });
+
+  it("is ended where it waits by the deadline of the resumed run", async () => {
+    const code = `${MAIN}
+async def f():
+    try:
+        await stop()
+        await asyncio.sleep(60)
+    finally: print("inner")
+try: asyncio.run(f())
+finally: print("outer")`;
+    const { checkpoint, pending } = await suspended(code);
+    const resuming = Session.resume(checkpoint, {
+      results: { [pending[0].id]: 1 },
+      timeoutMs: 200,
+    });
+    expect(await rejection(resuming)).toMatchObject({
+      code: "ERYX_TIMEOUT",
+      stdout: "inner\nouter",
+    });
   });
 });
 

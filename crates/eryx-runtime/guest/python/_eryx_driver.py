@@ -27,6 +27,8 @@ import _eryx
 import _eryx_callbacks
 import _eryx_loop
 import _eryx_report
+import _eryx_runner
+import _eryx_toplevel
 import _eryx_trace
 
 # What a delivered value is: Delivery in crates/eryx/src/abi.rs.
@@ -95,6 +97,7 @@ class _Run:
         # How many of the parts are libraries: the user's code comes after them. -1: it is not its first time.
         self.libraries = -1
         self.interrupted = False
+        # What waits or may wait: a Task or a Script.
         self.task = None
 
 
@@ -140,13 +143,10 @@ def start(request):
             _run.libraries = len(_owed)
             parts = [*_owed, *parts]
             _owed.clear()
-        if len(parts) == 1 or not any(part.co_flags & _CO_COROUTINE for part in parts):
-            for index, part in enumerate(parts):
-                if index == _run.libraries:
-                    _remember(inputs)
-                pending = eval(part, _names)
-        else:
-            pending = _run_parts(parts, inputs)
+        # Code that awaits more than calls which run a loop: it is in a task from its beginning.
+        awaiting = [part for part in parts if part.co_flags & _CO_COROUTINE and _eryx_toplevel.OUTCOME not in part.co_names]
+        todo = enumerate(parts)
+        pending = _await_parts(todo, inputs) if awaiting and len(parts) > 1 else _run_parts(todo, inputs)
     except BaseException as raised:
         error = raised
     # Functions that the user set to watch calls are not for ours. No call of ours may come before this.
@@ -157,7 +157,10 @@ def start(request):
         pass
     if pending is None:
         return _finish(error)
-    _run.task = _eryx_loop.begin(pending)
+    if awaiting:
+        _run.task = _eryx_loop.begin(pending)
+    else:
+        _run.task = _eryx_runner.Script(pending, lambda: _run_parts(todo, inputs))
     return _advance()
 
 
@@ -169,18 +172,24 @@ def resume():
 def interrupt():
     """Ends the run: its tasks are cancelled and may clean up. Also after an interrupt hit the driver itself."""
     _run.interrupted = True
-    if _run.task is None or _run.task.done():
+    task = _run.task
+    if task is None or task.done():
         return _finish(None)
-    _eryx_loop.cancel_all()
+    if type(task) is _eryx_runner.Script:
+        task.cancel()
+    else:
+        _eryx_loop.cancel_all()
     return _advance()
 
 
 def _advance():
-    next_timer = _eryx_loop.advance(_run.task)
+    task = _run.task
+    module = _eryx_runner if type(task) is _eryx_runner.Script else _eryx_loop
+    next_timer = module.advance(task)
     if next_timer is not None:
         flush()
         return next_timer
-    return _finish(_eryx_loop.outcome(_run.task))
+    return _finish(module.outcome(task))
 
 
 def _compile(code, filename):
@@ -197,7 +206,7 @@ def _compile(code, filename):
             break
         tried = cut.start() + 1
         try:
-            part = compile(_with_lines(code, start, tried), filename, "exec", flags, True)
+            part = _compile_part(_with_lines(code, start, tried), filename, flags)
         except SyntaxError:
             continue  # cut in the middle of something: the next place may do
         if not parts:
@@ -259,7 +268,7 @@ def _compile_libraries(libraries):
     """Delivers code objects, marshalled, which later runs get with their sources. Nothing of it is run here."""
     outcome = {}
     try:
-        made = [marshal.dumps(compile(source, filename, "exec", _FLAGS, True)) for filename, source in libraries]
+        made = [marshal.dumps(_compile_part(source, filename, _FLAGS)) for filename, source in libraries]
         _eryx.deliver(KIND_RESULT, made, "libraries")
     except BaseException as error:
         _sources.update(libraries)
@@ -303,10 +312,16 @@ def _with_lines(code, start, end):
     return b"\n" * code.count(b"\n", 0, start) + code[start:end] if start or end < len(code) else code
 
 
+def _compile_part(code, filename, flags):
+    if not _eryx_toplevel.may_run(code, _names):
+        return compile(code, filename, "exec", flags, True)
+    return _compile_tree(compile(code, filename, "exec", flags | ast.PyCF_ONLY_AST, True), code, filename, flags)
+
+
 def _compile_last(code, filename, flags):
     """Compiles code whose last expression's value is kept."""
     if _STATEMENT.match(code, code.rfind(b"\n", 0, -1) + 1) and b"coding" not in code[:400]:
-        return compile(code, filename, "exec", flags, True)
+        return _compile_part(code, filename, flags)
     tree = compile(code, filename, "exec", flags | ast.PyCF_ONLY_AST, True)
     body = tree.body
     if body and type(body[-1]) is ast.Expr:
@@ -314,16 +329,30 @@ def _compile_last(code, filename, flags):
         _run.last_line = last.lineno
         target = ast.copy_location(ast.Name(_VALUE, ast.Store()), last)
         body[-1] = ast.copy_location(ast.Assign([target], last.value), last)
+    if _eryx_toplevel.may_run(code, _names):
+        return _compile_tree(tree, code, filename, flags)
     return compile(tree, filename, "exec", flags, True)
 
 
-async def _run_parts(parts, inputs):
-    for index, part in enumerate(parts):
+def _compile_tree(tree, code, filename, flags):
+    """Compiles code that may run a loop at the top level: it awaits that."""
+    _eryx_toplevel.rewrite(tree, code, _names)
+    return compile(tree, filename, "exec", flags, True)
+
+
+def _run_parts(todo, inputs):
+    """Runs code objects up to the first that awaits: its coroutine, or None at the end."""
+    for index, part in todo:
         if index == _run.libraries:
             _remember(inputs)
         pending = eval(part, _names)
-        if part.co_flags & _CO_COROUTINE:
-            await pending
+        if pending is not None:
+            return pending
+
+
+async def _await_parts(todo, inputs):
+    while (pending := _run_parts(todo, inputs)) is not None:
+        await pending
 
 
 def _update_cache(filename, module_globals=None):

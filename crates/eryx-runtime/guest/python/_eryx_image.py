@@ -26,7 +26,7 @@ _SPARE_BYTES = 2 << 20
 
 
 # In the order in which they need each other.
-_OURS = ["_eryx_report", "_eryx_callbacks", "_eryx_trace", "_eryx_loop", "_eryx_driver"]
+_OURS = ["_eryx_report", "_eryx_callbacks", "_eryx_trace", "_eryx_loop", "_eryx_toplevel", "_eryx_runner", "_eryx_driver"]
 
 
 def prepare():
@@ -89,10 +89,12 @@ def _warm_up():
     import _eryx_driver
     import _eryx_loop
     import _eryx_report
+    import _eryx_runner
 
     _eryx_callbacks.install(builtins)
     _eryx_report.install()
     _eryx_loop.install()
+    _eryx_runner.install(builtins)
     _eryx_driver.install()
     zoneinfo.ZoneInfo("UTC")
     json.loads(json.dumps({"a": [1, 2.5, None, True, "x"]}))
@@ -116,6 +118,7 @@ _REHEARSED = [
     "import asyncio\nawait asyncio.sleep(0)",
     "for _ in range(3): await f(1, x='x')",
     "import asyncio\nawait asyncio.gather(f(1), g(1), a.b(x=1))",
+    "import asyncio\nasync def main(): await asyncio.sleep(0)\nasyncio.run(main())",
     "raise ValueError('x')",
 ]
 _TIMES = 8

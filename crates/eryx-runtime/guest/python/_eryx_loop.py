@@ -1,8 +1,8 @@
 """asyncio on a loop that the host drives.
 
 The loop is asyncio's own, with another select step. As long as a callback is ready it runs; when only waits are left,
-the guest returns to the host with an empty stack and says when its next timer is due. `asyncio.run` in synchronous code
-gets a loop of its own whose select step waits inside a host call.
+the guest returns to the host with an empty stack and says when its next timer is due. `asyncio.run` in a synchronous function
+gets a loop whose select step waits inside a host call; at the top level it is _eryx_runner's.
 """
 
 import asyncio
@@ -13,24 +13,26 @@ import _eryx
 import _eryx_callbacks
 
 _NO_TIMER = (1 << 63) - 1
-_DEADLOCK = "deadlock: every task waits, and nothing is left that could wake one"
+DEADLOCK = "deadlock: every task waits, and nothing is left that could wake one"
 
 # The loop of the user's top-level code, made when that first awaits. The locks and queues of a session stay with it.
 _loop = None
 # The top-level task, if it was cancelled because nothing could ever wake it.
 _deadlocked = set()
+# While a task of that loop runs a loop of its own: the future that the task waits for, and when its next timer is due.
+resting = None
 
 
 class _Selector:
     """The select step. What arrives are the answers of callbacks; a blocking loop waits for them in the host."""
 
     def __init__(self, blocking):
-        self._blocking = blocking
+        self.blocking = blocking
 
     def select(self, timeout):
-        if self._blocking and timeout != 0:
+        if self.blocking and timeout != 0:
             if timeout is None and not _eryx_callbacks.waits():
-                raise RuntimeError(_DEADLOCK)
+                raise RuntimeError(DEADLOCK)
             _eryx.wait(_NO_TIMER if timeout is None else int(timeout * 1e9) + 1)
         if _eryx_callbacks.waits():
             _eryx_callbacks.take_answers()
@@ -141,7 +143,8 @@ async def _cancel_leftovers():
 
 def begin(script):
     """A task for top-level code that awaits."""
-    global _loop
+    global _loop, resting
+    resting = None
     if _loop is None or _loop.is_closed():
         _loop = Loop(blocking=False)
     _loop._asyncgens_shutdown_called = False
@@ -161,6 +164,7 @@ def advance(task):
     # The interrupt may have come in the middle of what begins and ends the last call.
     loop._thread_id = None
     events._set_running_loop(None)
+    _end_rest()
     loop._run_forever_setup()
     try:
         while True:
@@ -168,20 +172,35 @@ def advance(task):
                 loop._run_once()
             except (SystemExit, KeyboardInterrupt):
                 pass  # the task has it as its exception too, and is done
-            if not loop._ready or task.done():
+            if not loop._ready or task.done() or resting is not None:
                 break
     finally:
         loop._run_forever_cleanup()
     if task.done():
         return None
+    timer = next_timer(loop) if resting is None else resting[1]
+    if timer is None:
+        _deadlocked.add(task)
+        task.cancel()
+        return 0
+    return timer
+
+
+def _end_rest():
+    """Lets a task go on that runs a loop of its own."""
+    global resting
+    if resting is not None:
+        waiter, resting = resting[0], None
+        if not waiter.done():
+            waiter.set_result(None)
+
+
+def next_timer(loop):
+    """Nanoseconds until the next timer of a loop that only waits, or None if nothing can ever wake it."""
     _drop_cancelled_timers(loop)
     if loop._scheduled:
         return max(0, int((loop._scheduled[0]._when - loop.time()) * 1e9))
-    if _eryx_callbacks.waits():
-        return _NO_TIMER
-    _deadlocked.add(task)
-    task.cancel()
-    return 0
+    return _NO_TIMER if _eryx_callbacks.waits() else None
 
 
 def _drop_cancelled_timers(loop):
@@ -197,11 +216,11 @@ def outcome(task):
     if task in _deadlocked:
         _deadlocked.clear()
         if isinstance(error, asyncio.CancelledError):
-            return RuntimeError(_DEADLOCK)
+            return RuntimeError(DEADLOCK)
     return error
 
 
-def _run(main, *, debug=None, loop_factory=None):
+def run(main, *, debug=None, loop_factory=None):
     """asyncio.run, also inside code that a loop runs already: that loop rests meanwhile."""
     outer = events._get_running_loop()
     if outer is None:
@@ -225,6 +244,5 @@ def install():
     """Makes asyncio use loops of ours. Image time only."""
     events._set_event_loop_policy(Policy())
     for module in (asyncio, runners):
-        module.run = _run
-    _run.__name__ = _run.__qualname__ = "run"
-    _run.__doc__ = _stock_run.__doc__
+        module.run = run
+    run.__doc__ = _stock_run.__doc__
