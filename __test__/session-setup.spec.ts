@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { Session } from "../index.js";
-import { nodePrints } from "./helpers.js";
+import { RuntimeLibrary, Session } from "../index.js";
+import { nodePrints, rejection } from "./helpers.js";
 
 describe("an execution that ends before it began", () => {
   it("leaves what the first one brings to the next", async () => {
@@ -30,6 +30,35 @@ await session.close();
 console.log((await run).code);
 `);
       expect(printed.trim()).toMatch(/^ERYX_(CANCELLED|CLOSED)$/);
+    }
+  });
+});
+
+describe("a library that is cut off in the first execution", () => {
+  it("runs again, all of it, with the next", async () => {
+    const library = new RuntimeLibrary({
+      python: "import time\nstarted = time.time()\ntime.sleep(0.2)\nended = 1",
+    });
+    await using session = new Session({ libraries: [library] });
+    const error = await rejection(session.execute("1", { timeoutMs: 50 }));
+    expect(error.code).toBe("ERYX_TIMEOUT");
+    expect((await session.execute("ended")).value).toBe(1);
+    const { value } = await session.execute("started");
+    expect((await session.execute("started")).value).toBe(value);
+  });
+});
+
+describe("an execution that ends while it is set up", () => {
+  it("leaves what the first one brings to the next", async () => {
+    const names = Array.from({ length: 2000 }, (_, n) => `f${n}`);
+    const callbacks = Object.fromEntries(
+      names.map((name) => [name, () => name]),
+    );
+    for (let round = 0; round < 10; round++) {
+      await using session = new Session({ callbacks });
+      const timeoutMs = 1 + round / 4;
+      await session.execute("1", { timeoutMs }).catch(() => undefined);
+      expect((await session.execute("await f1999()")).value).toBe("f1999");
     }
   });
 });

@@ -310,6 +310,8 @@ impl Instance {
         }
         match error.downcast_ref::<Trap>() {
             Some(Trap::OutOfFuel) => Error::ResourceLimit(Limit::Fuel),
+            // The guest gave up when it was asked to end.
+            Some(_) if host.interrupt.stopped() => host.interrupt.error(true),
             Some(trap) => Error::Python(crashed(*trap)),
             None => Error::Internal(format!("{error:#}")),
         }

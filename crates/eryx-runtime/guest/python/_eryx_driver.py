@@ -88,7 +88,7 @@ _stderr = sys.stderr
 class _Run:
     """What is known of the run in progress."""
 
-    __slots__ = ("filename", "interrupted", "last_line", "libraries", "result_name", "task")
+    __slots__ = ("filename", "interrupted", "last_line", "libraries", "owed", "ready", "result_name", "task")
 
     def __init__(self, result_name, filename):
         self.result_name = result_name
@@ -96,6 +96,10 @@ class _Run:
         self.last_line = 0
         # How many of the parts are libraries: the user's code comes after them. -1: it is not its first time.
         self.libraries = -1
+        # These libraries, as long as they are not all done.
+        self.owed = ()
+        # What it needs before its code is there.
+        self.ready = True
         self.interrupted = False
         # What waits or may wait: a Task or a Script.
         self.task = None
@@ -109,30 +113,11 @@ def start(request):
     global _run
     if request[0] is None:
         return _ORDERS[request[1]](request[2])
-    (code, filename, result_name, inputs, env, seed, streamed, callbacks, traced, fresh, stdin_used, libraries) = request
-    _run = _Run(_eryx_callbacks.identifier(result_name), filename)
-    if seed is not None:
-        _reseed(seed)
-    if streamed != _stdout.line_buffering:
-        _stdout.reconfigure(line_buffering=streamed)
-    sys.argv[0] = filename
-    _names["__file__"] = filename
-    if env:
-        os.environ.update(env)
-    if inputs:
-        _names.update((_eryx_callbacks.identifier(name), value) for name, value in inputs.items())
-    if fresh:
-        _given.clear()
-    if stdin_used:
-        _new_stdin()
-    if callbacks and fresh:
-        _eryx_callbacks.register(callbacks, _names)
-        _remember(inputs)
-    elif callbacks:  # the interpreter was restored
-        _rebind(callbacks)
-    _eryx_callbacks.before_call = flush if streamed or traced else None
-    if libraries:
-        _owed[:] = _load(libraries)
+    code, filename, result_name, inputs, *rest = request
+    _run = _Run(result_name, filename)
+    _run.ready = False
+    traced = _set_up(inputs, *rest)
+    _run.ready = True
     error = pending = None
     try:
         parts = _compile(code, filename)
@@ -141,6 +126,7 @@ def start(request):
             _eryx_trace.begin(parts + earlier, filename)
         if _owed:
             _run.libraries = len(_owed)
+            _run.owed = tuple(_owed)
             parts = [*_owed, *parts]
             _owed.clear()
         # Code that awaits more than calls which run a loop: it is in a task from its beginning.
@@ -164,6 +150,33 @@ def start(request):
     return _advance()
 
 
+def _set_up(inputs, env, seed, streamed, callbacks, traced, fresh, stdin_used, libraries):
+    """What a run needs before its code. Returns whether it is traced."""
+    _run.result_name = _eryx_callbacks.identifier(_run.result_name)
+    if seed is not None:
+        _reseed(seed)
+    if streamed != _stdout.line_buffering:
+        _stdout.reconfigure(line_buffering=streamed)
+    sys.argv[0] = _names["__file__"] = _run.filename
+    if env:
+        os.environ.update(env)
+    if inputs:
+        _names.update((_eryx_callbacks.identifier(name), value) for name, value in inputs.items())
+    if fresh:
+        _given.clear()
+    if stdin_used:
+        _new_stdin()
+    if callbacks and fresh:
+        _eryx_callbacks.register(callbacks, _names)
+        _remember(inputs)
+    elif callbacks:  # the interpreter was restored
+        _rebind(callbacks)
+    _eryx_callbacks.before_call = flush if streamed or traced else None
+    if libraries:
+        _owed[:] = _load(libraries)
+    return traced
+
+
 def resume():
     """Goes on after a wait."""
     return _advance()
@@ -171,6 +184,8 @@ def resume():
 
 def interrupt():
     """Ends the run: its tasks are cancelled and may clean up. Also after an interrupt hit the driver itself."""
+    if not _run.ready:
+        raise SystemError("half set up")  # ends the guest: its state is put back
     _run.interrupted = True
     task = _run.task
     if task is None or task.done():
@@ -345,6 +360,7 @@ def _run_parts(todo, inputs):
     for index, part in todo:
         if index == _run.libraries:
             _remember(inputs)
+            _run.owed = ()
         pending = eval(part, _names)
         if pending is not None:
             return pending
@@ -401,6 +417,8 @@ def _finish(error):
     """Reports the end of the run."""
     _reserve.clear()
     outcome = {}
+    if _run.owed and (_run.interrupted or type(error) is _eryx.SandboxInterrupt):
+        _owed[:] = _run.owed
     if error is not None and not _run.interrupted:
         _report_error(error, outcome)
     if atexit._ncallbacks() != _exit_functions:
