@@ -71,7 +71,7 @@ pub(crate) enum Condition {
 pub(crate) struct Ended {
     pub(crate) condition: Condition,
     /// The guest was given the request, or went on. `false`: the run had to end before.
-    pub(crate) began: bool,
+    pub(crate) reached: bool,
     /// `Ok`: the guest said that it is done. What it delivered tells the rest.
     pub(crate) result: Result<(), Error>,
     pub(crate) fuel_consumed: Option<u64>,
@@ -179,7 +179,7 @@ impl Instance {
         if self.store.data_mut().interrupt.check() == Verdict::Ask {
             return Ended {
                 condition: Condition::Sound,
-                began: false,
+                reached: false,
                 result: Err(self.store.data().interrupt.error(false)),
                 fuel_consumed: None,
             };
@@ -205,7 +205,7 @@ impl Instance {
         };
         Ended {
             condition,
-            began: true,
+            reached: true,
             result,
             fuel_consumed,
         }

@@ -11,7 +11,7 @@ use crate::host::RunState;
 use crate::host::files::{Files, ROOT_MOUNT, STORAGE_MOUNT};
 use crate::instance::{Begin, Condition, Ended, Instance};
 use crate::pool::Pool;
-use crate::request::Start;
+use crate::request::{Past, Start};
 use crate::setup::Setup;
 use crate::snapshot::{Frame, Kind, Snapshot};
 use crate::state::State;
@@ -145,7 +145,7 @@ impl Live {
         let (fuel, before) = (self.fuel, self.files().0.saved());
         let instance = self.instance().expect("woken before it is to run");
         let ended = instance.run(state, begin, fuel).await;
-        let (condition, began) = (ended.condition, ended.began);
+        let (condition, reached) = (ended.condition, ended.reached);
         let settled = settle(instance, ended);
         let stdin_used = instance.host().files.stdin_used();
         if condition != Condition::Sound {
@@ -156,7 +156,7 @@ impl Live {
             done(settled, !self.has_state);
             return self.has_state;
         }
-        if began && matches!(begin, Begin::Request(_)) {
+        if reached && matches!(begin, Begin::Request(_)) {
             self.start.given();
         }
         self.start.stdin_used |= stdin_used;
@@ -250,7 +250,7 @@ impl Live {
         executions: u64,
         own: Option<&Storage>,
     ) -> Result<Vec<u8>, Error> {
-        let fresh = self.start.fresh;
+        let fresh = self.start.past == Past::Fresh;
         let (files, started) = self.files();
         let kept = Kept::of(files, started, None, (executions, fresh));
         let frame = Frame {
@@ -401,9 +401,12 @@ impl Restored {
             fuel: setup.config.limits.max_fuel,
             root: self.root,
             start: Start {
-                fresh: self.kept.fresh,
+                past: if self.kept.fresh {
+                    Past::Fresh
+                } else {
+                    Past::Foreign
+                },
                 reseed: true,
-                rebind: !self.kept.fresh,
                 stdin_used: true,
             },
         }

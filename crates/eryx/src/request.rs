@@ -10,15 +10,23 @@ const SEED_BYTES: usize = 32;
 /// Items of the list.
 const FIELDS: u32 = 12;
 
+/// Where what the interpreter knows comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Past {
+    /// Nothing ran in it yet: it is given environment, callbacks and libraries.
+    Fresh,
+    /// It was restored: its callbacks are those of others.
+    Foreign,
+    /// From runs of this guest.
+    Own,
+}
+
 /// What the interpreter has been through.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Start {
-    /// Nothing ran in it yet: it is given environment, callbacks and libraries.
-    pub(crate) fresh: bool,
+    pub(crate) past: Past,
     /// Its random numbers must differ from those of others with the same past.
     pub(crate) reseed: bool,
-    /// It was restored: its callbacks are those of others.
-    pub(crate) rebind: bool,
     /// Its `sys.stdin` may hold what an earlier run was given.
     pub(crate) stdin_used: bool,
 }
@@ -26,15 +34,14 @@ pub(crate) struct Start {
 impl Start {
     /// As every guest of a sandbox.
     pub(crate) const FRESH: Self = Self {
-        fresh: true,
+        past: Past::Fresh,
         reseed: true,
-        rebind: false,
         stdin_used: false,
     };
 
     /// A request was carried out.
     pub(crate) fn given(&mut self) {
-        (self.fresh, self.reseed, self.rebind) = (false, false, false);
+        (self.past, self.reseed) = (Past::Own, false);
     }
 }
 
@@ -45,7 +52,8 @@ pub(crate) fn encode(
     config: &SandboxConfig,
     start: Start,
 ) -> Result<Vec<u8>, Error> {
-    let once = |bytes| if start.fresh { bytes } else { &[][..] };
+    let fresh = start.past == Past::Fresh;
+    let once = |bytes| if fresh { bytes } else { &[][..] };
     let mut request = Request::new();
     request.add(&Value::Bytes(code.into_bytes()))?;
     let filename = options.filename.take();
@@ -58,14 +66,14 @@ pub(crate) fn encode(
     let sink = options.sink.as_deref();
     let wants = |stream| sink.is_some_and(|sink| sink.wants(stream));
     request.add(&(wants(Stream::Stdout) || wants(Stream::Stderr)).into())?;
-    if start.rebind {
+    if start.past == Past::Foreign {
         request.add_table(&config.callbacks)?;
     } else {
         request.add_encoded(once(&config.callbacks.encoded));
     }
     let traced = options.trace || sink.is_some_and(OutputSink::wants_trace);
     request.add(&traced.into())?;
-    request.add(&start.fresh.into())?;
+    request.add(&fresh.into())?;
     request.add(&start.stdin_used.into())?;
     Ok(request.0)
 }
@@ -77,7 +85,7 @@ pub(crate) fn complete(
     start: Start,
 ) -> Result<Vec<u8>, Error> {
     let mut request = Request(request);
-    request.add_encoded(if start.fresh {
+    request.add_encoded(if start.past == Past::Fresh {
         config.libraries.encoded()
     } else {
         &[]

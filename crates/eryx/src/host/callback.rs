@@ -21,8 +21,7 @@ pub(super) const MAX_IN_FLIGHT: usize = 4096;
 pub(super) const MAX_IN_FLIGHT_BYTES: usize = wire::MAX_BYTES;
 
 /// What Python is told where a run cannot be suspended.
-const NOT_HERE: &str =
-    "a run can be suspended where top-level code awaits, not below asyncio.run()";
+const NOT_HERE: &str = "a run can be suspended where top-level code awaits or runs a loop, not in a loop that a function runs";
 
 /// The calls of one run.
 #[derive(Default)]
