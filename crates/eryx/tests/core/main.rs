@@ -28,6 +28,7 @@ mod runtime_files;
 mod session;
 mod session_failures;
 mod session_fork;
+mod session_model;
 mod session_refusals;
 mod session_resume;
 mod session_snapshot;

@@ -30,13 +30,17 @@ pub(crate) async fn with_each_strategy(test: impl AsyncFn(&'static Runtime)) {
 /// The same without those that compare memory with the image to find it: what they fall back to after a cut-off run may hold
 /// pages of an older state.
 pub(crate) async fn with_each_telling_strategy(test: impl AsyncFn(&'static Runtime)) {
-    use RestoreStrategy::{Pagemap, PagemapScan};
-    for (strategy, runtime) in runtimes() {
-        if matches!(strategy, Pagemap | PagemapScan) {
-            eprintln!("{strategy:?}");
-            test(runtime).await;
-        }
+    for runtime in telling_runtimes() {
+        test(runtime).await;
     }
+}
+
+/// Their runtimes.
+pub(crate) fn telling_runtimes() -> Vec<&'static Runtime> {
+    use RestoreStrategy::{Pagemap, PagemapScan};
+    let all = runtimes().iter();
+    let telling = all.filter(|(strategy, _)| matches!(strategy, Pagemap | PagemapScan));
+    telling.map(|(_, runtime)| runtime).collect()
 }
 
 /// The runtime, once for each strategy that this machine offers.
