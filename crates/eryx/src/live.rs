@@ -31,6 +31,8 @@ pub(crate) struct Live {
     fuel: Option<u64>,
     /// The tree at `/`, which belongs to this guest alone.
     root: Arc<MemoryFs>,
+    /// The session's storage is mounted. `false`: it goes on with a run of a sandbox, whose working directory is in `root`.
+    has_storage: bool,
     /// What the next request must bring with it.
     pub(crate) start: Start,
 }
@@ -62,6 +64,7 @@ impl Live {
             has_state: true,
             fuel: setup.config.limits.max_fuel,
             root,
+            has_storage: storage.is_some(),
             start: Start::FRESH,
         }
     }
@@ -207,7 +210,7 @@ impl Live {
         let fork = |index: usize| {
             let root = Arc::new(self.root.fork());
             let mut trees = vec![(ROOT_MOUNT, Arc::clone(&root))];
-            let storage = storages.get(index);
+            let storage = storages.get(index).filter(|_| self.has_storage);
             trees.extend(storage.map(|storage| (STORAGE_MOUNT, storage.file_system())));
             let (files, started) = self.files();
             Self {
@@ -219,6 +222,7 @@ impl Live {
                 has_state: true,
                 fuel: self.fuel,
                 root,
+                has_storage: self.has_storage,
                 start,
             }
         };
@@ -242,6 +246,11 @@ impl Live {
         Arc::clone(&self.root)
     }
 
+    /// What is saved with this guest of a storage that is its session's own.
+    pub(crate) fn saves<'s>(&self, own: Option<&'s Storage>) -> Option<&'s Storage> {
+        own.filter(|_| self.has_storage)
+    }
+
     /// The state as bytes. `own`: the storage, if nobody shares it.
     pub(crate) fn snapshot(
         &mut self,
@@ -259,7 +268,7 @@ impl Live {
             base: pool.image(),
         };
         let root = self.root();
-        let trees = [Some(&*root), own.map(Storage::tree)];
+        let trees = [Some(&*root), self.saves(own).map(Storage::tree)];
         let taken = match self.instance() {
             Some(instance) => {
                 let slot = &**instance.slot();
@@ -334,6 +343,7 @@ pub(crate) struct Restored {
     state: State,
     root: Arc<MemoryFs>,
     namespace: Namespace,
+    has_storage: bool,
     /// The mounts whose trees came with it.
     came: Vec<u32>,
     /// What its storage is to hold.
@@ -376,6 +386,7 @@ impl Restored {
             state,
             root,
             namespace,
+            has_storage: mounted.is_some(),
             came,
             files,
             kept: snapshot.kept,
@@ -391,6 +402,9 @@ impl Restored {
         let mut files = Files::new(self.namespace, Arc::default());
         files.reopen(&self.kept.files, &self.came);
         self.root.free_unused();
+        if self.came.contains(&STORAGE_MOUNT) {
+            storage.tree().free_unused();
+        }
         Live {
             guest: Guest::Asleep(Asleep {
                 files,
@@ -400,6 +414,7 @@ impl Restored {
             has_state: true,
             fuel: setup.config.limits.max_fuel,
             root: self.root,
+            has_storage: self.has_storage,
             start: Start {
                 past: if self.kept.fresh {
                     Past::Fresh

@@ -92,10 +92,11 @@ impl Inner {
         done: impl FnOnce(Outcome),
     ) -> Guest {
         let root = live.root();
+        let own = live.saves(self.own_storage());
         let settle = |instance: &mut Instance, mut ended: Ended| {
             if ended.condition == Condition::Suspended {
                 let executions = self.executions.load(Ordering::Relaxed);
-                let trees = [Some(&*root), self.own_storage().map(Storage::tree)];
+                let trees = [Some(&*root), own.map(Storage::tree)];
                 ended.result = Err(self.setup.suspend(instance, pool, executions, trees));
             }
             outcome::of(instance, ended, run.started)

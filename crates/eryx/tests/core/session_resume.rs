@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use eryx::{
     Answers, CancelHandle, Error, ExecutionOptions, ExecutionResult, Outcome, Runtime, Sandbox,
-    SandboxOptions, Session, Storage, Suspension, Value,
+    SandboxOptions, Session, Storage, Suspension, Value, Volume,
 };
 
 use crate::callback_support::{Recorder, options_with, succeeded};
@@ -15,7 +15,7 @@ use crate::session_support::{
     suspending_session, value, with_each_strategy,
 };
 use crate::snapshot_layout::{KIND_AT, RUNTIME_AT, VERSION_AT, signed};
-use crate::support::{list, runtime, within};
+use crate::support::{list, new_directory, runtime, within};
 
 fn sandbox(runtime: &Runtime) -> Sandbox {
     Sandbox::new(runtime, options_with(suspending())).expect("the options are good")
@@ -292,6 +292,82 @@ async fn files_that_a_sandbox_had_are_there() {
             resume_with(runtime, options(), &stop.checkpoint, answers, execution).await;
         // Three characters were read ahead.
         assert_eq!(succeeded(outcome).value, Some(list(["ine".into(), "MINE".into()])));
+    })
+    .await;
+}
+
+/// A session that went on with a run of a sandbox of the same options, which had a file in its working directory.
+async fn from_a_sandbox(runtime: &Runtime, options: impl Fn() -> SandboxOptions) -> Session {
+    let sandbox = Sandbox::new(runtime, options()).expect("the options are good");
+    let code = "n = open('f', 'w').write('mine')\nx = await stop()";
+    let stop = suspended(sandbox.execute(code, ExecutionOptions::default()).await);
+    let answers = results([(stop.pending[0].id, 1.into())]);
+    let execution = ExecutionOptions::default();
+    let resumed = resume_with(runtime, options(), &stop.checkpoint, answers, execution);
+    let (session, outcome) = resumed.await;
+    succeeded(outcome);
+    session
+}
+
+#[tokio::test]
+async fn files_that_a_sandbox_had_are_there_in_copies_too() {
+    with_each_strategy(async |runtime| {
+        let session = from_a_sandbox(runtime, || options_with(suspending())).await;
+        let look = "open('/data/f').read()";
+        assert_eq!(value(&session, look).await, "mine".into());
+        let fork = session.fork(1).await.expect("a fork").pop().expect("one");
+        assert_eq!(value(&fork, look).await, "mine".into());
+        let code = format!("await stop()\n{look}");
+        let stop = suspended(session.execute(code, ExecutionOptions::default()).await);
+        assert_eq!(
+            answered(runtime, &stop, 1.into()).await,
+            Some("mine".into())
+        );
+        let other = suspending_session(runtime);
+        let bytes = session.snapshot().await.expect("a snapshot");
+        other.restore(bytes).await.expect("ours");
+        assert_eq!(value(&other, look).await, "mine".into());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn volumes_are_there_in_copies_too() {
+    with_each_strategy(async |runtime| {
+        let directory = new_directory("session-resume-volume");
+        std::fs::write(directory.join("a"), b"of the host").expect("ours");
+        let options = || {
+            let mut options = options_with(suspending());
+            options.volumes = vec![Volume::new(&directory, "/mnt/volume")];
+            options
+        };
+        let session = from_a_sandbox(runtime, options).await;
+        let look = "open('/mnt/volume/a').read()";
+        assert_eq!(value(&session, look).await, "of the host".into());
+        let fork = session.fork(1).await.expect("a fork").pop().expect("one");
+        assert_eq!(
+            value(&fork, &format!("1\n{look}")).await,
+            "of the host".into()
+        );
+        std::fs::remove_dir_all(directory).expect("ours");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_removed_before_takes_no_room() {
+    with_each_strategy(async |runtime| {
+        for path in ["/data/f", "/tmp/f"] {
+            let first = format!(
+                "import os\nf = open('{path}', 'w+')\nn = f.write('x' * 50_000), f.flush()"
+            );
+            let code = format!("f.close()\nos.unlink('{path}')\nx = await stop()");
+            let stop = stopped_in_session(runtime, &first, &code).await;
+            let answers = results([(stop.pending[0].id, 1.into())]);
+            let (session, _) = resumed(runtime, &stop, answers).await;
+            execute(&session, "1").await;
+            assert_eq!(session.storage().used_bytes(), 0);
+        }
     })
     .await;
 }
