@@ -328,7 +328,7 @@ def _with_lines(code, start, end):
 
 
 def _compile_part(code, filename, flags):
-    if not _eryx_toplevel.may_run(code, _names):
+    if b"run" not in code or not _eryx_toplevel.may_run(code, _names):
         return compile(code, filename, "exec", flags, True)
     return _compile_tree(compile(code, filename, "exec", flags | ast.PyCF_ONLY_AST, True), code, filename, flags)
 
@@ -344,7 +344,7 @@ def _compile_last(code, filename, flags):
         _run.last_line = last.lineno
         target = ast.copy_location(ast.Name(_VALUE, ast.Store()), last)
         body[-1] = ast.copy_location(ast.Assign([target], last.value), last)
-    if _eryx_toplevel.may_run(code, _names):
+    if b"run" in code and _eryx_toplevel.may_run(code, _names):
         return _compile_tree(tree, code, filename, flags)
     return compile(tree, filename, "exec", flags, True)
 

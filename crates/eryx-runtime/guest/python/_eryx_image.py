@@ -112,13 +112,13 @@ def _warm_up():
 
 # What runs usually do with the driver.
 _REHEARSED = [
+    "import asyncio\nasync def main(): await asyncio.sleep(0)\nasyncio.run(main())",
     "pass",
     "x = 1\nx",
     "print('x')\nresult = {'a': [1, 'x']}",
     "import asyncio\nawait asyncio.sleep(0)",
     "for _ in range(3): await f(1, x='x')",
     "import asyncio\nawait asyncio.gather(f(1), g(1), a.b(x=1))",
-    "import asyncio\nasync def main(): await asyncio.sleep(0)\nasyncio.run(main())",
     "raise ValueError('x')",
 ]
 _TIMES = 8

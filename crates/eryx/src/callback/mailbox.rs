@@ -80,10 +80,7 @@ impl Mailbox {
     }
 
     pub(crate) fn take(&self) -> Option<Letter> {
-        let mut letters = self.letters();
-        let letter = letters.queue.pop_front()?;
-        letters.bytes -= letter.body.len();
-        Some(letter)
+        self.letters().pop()
     }
 
     /// Drops the answer to `call`, now or when it comes. `true`: it had not come.
@@ -101,10 +98,11 @@ impl Mailbox {
 
     /// Takes the first answer if all that are there are of this kind.
     pub(crate) fn take_only(&self, kind: LetterKind) -> Option<Letter> {
-        let letters = self.letters();
-        let only = letters.queue.iter().all(|letter| letter.kind == kind);
-        drop(letters);
-        if only { self.take() } else { None }
+        let mut letters = self.letters();
+        if letters.queue.iter().any(|letter| letter.kind != kind) {
+            return None;
+        }
+        letters.pop()
     }
 
     /// Whether nothing is there for the guest.
@@ -124,6 +122,14 @@ impl Mailbox {
     /// Drops what is there and what still comes. Returns the calls that were not answered.
     pub(crate) fn close(&self) -> HashSet<u64> {
         std::mem::take(&mut *self.letters()).expected
+    }
+}
+
+impl Letters {
+    fn pop(&mut self) -> Option<Letter> {
+        let letter = self.queue.pop_front()?;
+        self.bytes -= letter.body.len();
+        Some(letter)
     }
 }
 
