@@ -9,7 +9,7 @@ use crate::session_support::{
     suspended, suspending_session, value, with_each_strategy,
 };
 use crate::snapshot_layout::Layout;
-use crate::support::{list, text, within};
+use crate::support::{in_own_process_of, list, runtime, text, within};
 
 const SHORT: Duration = Duration::from_millis(100);
 
@@ -329,4 +329,41 @@ async fn pages_that_are_as_in_the_image_again() {
         execute(&session, "import json\njson.dumps(x)").await;
     })
     .await;
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_state_that_could_not_be_kept_is_reported_as_lost() {
+    let test = "session_failures::own_process_lost_state";
+    in_own_process_of("sh", &["-c", "ulimit -n 64 && exec \"$0\" \"$@\""], test);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+#[ignore = "needs a process of its own"]
+async fn own_process_lost_state() {
+    let session = started(runtime(), "x = 1").await;
+    execute(&session, LARGE).await;
+    // A large state is kept in a file.
+    let mut taken = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        taken.push(file);
+    }
+    execute(&session, "big = list(range(500_001))").await;
+    let error = session.fork(1).await.expect_err("no file for it");
+    assert!(matches!(error, Error::Initialization(_)), "{error:?}");
+    assert_eq!(
+        value(&session, "[x, len(big)]").await,
+        list([1.into(), 500_001.into()])
+    );
+    assert!(failure(&session, TRAP).await.state_lost);
+    assert_eq!(value(&session, "'x' in globals()").await, false.into());
+    // What was lost is over: from here on the state can be kept again.
+    drop(taken);
+    execute(&session, &format!("x = 2\n{LARGE}")).await;
+    assert!(!failure(&session, TRAP).await.state_lost);
+    assert_eq!(
+        value(&session, "[x, len(big)]").await,
+        list([2.into(), 500_000.into()])
+    );
 }

@@ -148,7 +148,14 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 
 /// Runs one ignored test of this binary in a process of its own, for what is counted per process.
 pub(crate) fn in_own_process(test: &str) {
-    let output = Command::new(std::env::current_exe().expect("the test binary has a path"))
+    in_own_process_of("env", &[], test);
+}
+
+/// The same below another program, which is given the binary and its arguments.
+pub(crate) fn in_own_process_of(program: &str, arguments: &[&str], test: &str) {
+    let output = Command::new(program)
+        .args(arguments)
+        .arg(std::env::current_exe().expect("the test binary has a path"))
         .args(["--exact", test, "--ignored", "--test-threads=1"])
         .output()
         .expect("the test binary starts");
