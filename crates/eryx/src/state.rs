@@ -133,8 +133,11 @@ impl State {
         if std::mem::take(&mut self.layered) {
             self.limit = MAX_COPIES.max(2 * count);
         }
-        if count > self.limit {
-            return self.layer(slot, &written);
+        // Without a file for a layer there still may be memory for copies.
+        if count > self.limit
+            && let Ok(usable) = self.layer(slot, &written)
+        {
+            return Ok(usable);
         }
         self.size = slot.accessible();
         if *self.ranges == *written {

@@ -193,6 +193,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_taken_only_if_nothing_else_is_there() {
+        let mailbox = expecting(&[1, 2]);
+        let suspend = Letter {
+            kind: LetterKind::Suspend,
+            ..letter(1, 3)
+        };
+        mailbox.put(suspend);
+        mailbox.put(letter(2, 1));
+        assert!(mailbox.take_only(LetterKind::Suspend).is_none());
+        assert!(!mailbox.withdraw(2));
+        let taken = mailbox.take_only(LetterKind::Suspend);
+        assert_eq!(taken.map(|letter| letter.call), Some(1));
+        assert_eq!(mailbox.letters().bytes, 0);
+    }
+
+    #[test]
     fn a_withdrawn_answer_takes_no_room() {
         let mailbox = expecting(&[1, 2]);
         assert!(mailbox.withdraw(1));
