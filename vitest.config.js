@@ -7,7 +7,9 @@ export default defineConfig({
     include: ["__test__/**/*.spec.ts"],
     pool: "forks",
     maxWorkers: 2,
-    testTimeout: 30_000,
+    // For tests that hang: what is slow on a busy machine is no failure.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     typecheck: {
       enabled: true,
       include: ["__test__/types.spec.ts"],

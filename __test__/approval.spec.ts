@@ -160,7 +160,7 @@ describe("a process that dies", () => {
     const busy = spawn(
       process.execPath,
       ["--input-type=module", "--eval", source],
-      { cwd: root, timeout: 55_000 },
+      { cwd: root, timeout: 170_000 },
     );
     try {
       await once(busy.stdout, "data");

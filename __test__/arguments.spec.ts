@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { ExecutionOptions, SandboxOptions } from "../index.js";
 import { ResourceLimits, Sandbox } from "../index.js";
-import { hollow, refused, run } from "./helpers.js";
+import { hollow, promptly, refused, run } from "./helpers.js";
 
 const create = (options: unknown) => () =>
   new Sandbox(options as SandboxOptions);
@@ -78,11 +78,9 @@ describe("code", () => {
 
   it("refuses 100 MB at once", async () => {
     const code = "#".repeat(100_000_000);
-    const start = performance.now();
-    expect(await refused(() => run(code))).toBe(
+    expect(await promptly(500, () => refused(() => run(code)))).toBe(
       "code: expected at most 16777216 bytes, got 100000000 characters",
     );
-    expect(performance.now() - start).toBeLessThan(500);
   });
 
   it("refuses more than 16 MiB of UTF-8", async () => {

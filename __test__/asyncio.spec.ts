@@ -106,13 +106,17 @@ describe("asyncio.run", () => {
 describe("tasks", () => {
   it("of gather run side by side", async () => {
     const code = `
-import asyncio, time
+import asyncio
+running = most = 0
 async def f(n):
+    global running, most
+    running += 1
+    most = max(most, running)
     await asyncio.sleep(0.1)
+    running -= 1
     return n
-start = time.monotonic()
-print(await asyncio.gather(*(f(n) for n in range(50))) == list(range(50)), time.monotonic() - start < 1)`;
-    expect(await printed(code)).toBe("True True");
+print(await asyncio.gather(*(f(n) for n in range(50))) == list(range(50)), most)`;
+    expect(await printed(code)).toBe("True 50");
   });
 
   it("of gather raise the first error, or return them", async () => {
@@ -149,10 +153,8 @@ except* ValueError as e:
 
   it("left over at the end do not run on, and do not hold the run up", async () => {
     const code =
-      "import asyncio\nasync def f():\n    await asyncio.sleep(60)\n    print('late')\nt = asyncio.create_task(f())\nawait asyncio.sleep(0)\nprint('end')";
-    const start = performance.now();
+      "import asyncio\nasync def f():\n    await asyncio.sleep(1e6)\n    print('late')\nt = asyncio.create_task(f())\nawait asyncio.sleep(0)\nprint('end')";
     expect(await printed(code)).toBe("end");
-    expect(performance.now() - start).toBeLessThan(5000);
   });
 
   it("can be cancelled", async () => {

@@ -140,6 +140,13 @@ print((await asyncio.gather(produce(), consume()))[1])`;
   });
 });
 
+/** A function `f` whose calls have `value` as their answer once `answer` was called. */
+function answered(value: unknown) {
+  let answer = () => {};
+  const given = new Promise<void>((resolve) => (answer = resolve));
+  return { f: () => given.then(() => value), answer: () => answer() };
+}
+
 describe("a wait that is given up", () => {
   it.each([
     ["wait_for", "await asyncio.wait_for(f(), 0.03)"],
@@ -156,18 +163,20 @@ describe("a wait that is given up", () => {
   });
 
   it("by wait with a timeout leaves the call open", async () => {
-    const code = `task = asyncio.create_task(f(5, 60))
+    const code = `task = asyncio.create_task(f())
 done, pending = await asyncio.wait([task], timeout=0.01)
+await answer()
 print(len(done), len(pending), await task)`;
-    expect(await printed({ f: later }, code)).toBe("0 1 5");
+    expect(await printed(answered(5), code)).toBe("0 1 5");
   });
 
   it("by shield leaves the call open", async () => {
-    const code = `task = asyncio.create_task(f(5, 60))
+    const code = `task = asyncio.create_task(f())
 try: await asyncio.wait_for(asyncio.shield(task), 0.01)
 except TimeoutError: print('timeout')
+await answer()
 print(await task)`;
-    expect(await printed({ f: later }, code)).toBe("timeout\n5");
+    expect(await printed(answered(5), code)).toBe("timeout\n5");
   });
 
   it("by a failing sibling of a TaskGroup is cancelled", async () => {
@@ -192,16 +201,14 @@ except* CallbackError as group: print([str(e) for e in group.exceptions])`;
   });
 
   it("by race of two calls cancels the slower one", async () => {
-    const code = `tasks = [asyncio.create_task(f('slow', 5000)), asyncio.create_task(f('fast', 1))]
+    const code = `tasks = [asyncio.create_task(g()), asyncio.create_task(f('fast', 1))]
 done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
 print([task.result() for task in done])
 for task in pending: task.cancel()
 print(await asyncio.gather(*pending, return_exceptions=True))`;
-    const start = performance.now();
-    expect(await printed({ f: later }, code)).toBe(
+    expect(await printed({ f: later, g: never }, code)).toBe(
       "['fast']\n[CancelledError('')]",
     );
-    expect(performance.now() - start).toBeLessThan(4000);
   });
 
   it("may clean up with another call", async () => {
@@ -341,11 +348,9 @@ print({type(e).__name__ for e in await asyncio.gather(*gone, return_exceptions=T
 
 describe("a run with open calls", () => {
   it("ends when its code does", async () => {
-    const start = performance.now();
     const code =
       "task = asyncio.create_task(f())\nawait asyncio.sleep(0)\nprint('end')";
     expect(await printed({ f: never }, code)).toBe("end");
-    expect(performance.now() - start).toBeLessThan(5000);
   });
 
   it("ends when its code fails", async () => {

@@ -1,20 +1,17 @@
 import { describe, expect, it } from "vitest";
 import { Sandbox, TimeoutError } from "../index.js";
-import { printed, rejection, run } from "./helpers.js";
+import { PROMPT, printed, promptly, rejection, run } from "./helpers.js";
 
-/** A run ends within 150 ms of its deadline; the rest is for a machine that does other things as well. */
-const SLACK = 150 + 400;
-
-async function timesOut(code: string, timeoutMs = 200): Promise<TimeoutError> {
-  const start = performance.now();
-  const error = await rejection<TimeoutError>(run(code, { timeoutMs }));
-  const took = performance.now() - start;
-  expect(error, error.message).toBeInstanceOf(TimeoutError);
-  expect(error.code).toBe("ERYX_TIMEOUT");
-  expect(error.message).toBe(`execution timed out after ${timeoutMs} ms`);
-  expect(took).toBeGreaterThanOrEqual(timeoutMs - 5);
-  expect(took).toBeLessThan(timeoutMs + SLACK);
-  return error;
+function timesOut(code: string, timeoutMs = 200): Promise<TimeoutError> {
+  return promptly(timeoutMs + PROMPT, async () => {
+    const start = performance.now();
+    const error = await rejection<TimeoutError>(run(code, { timeoutMs }));
+    expect(performance.now() - start).toBeGreaterThanOrEqual(timeoutMs - 5);
+    expect(error, error.message).toBeInstanceOf(TimeoutError);
+    expect(error.code).toBe("ERYX_TIMEOUT");
+    expect(error.message).toBe(`execution timed out after ${timeoutMs} ms`);
+    return error;
+  });
 }
 
 describe("ends at its deadline:", () => {
@@ -254,25 +251,28 @@ describe("the deadline", () => {
   });
 
   it("holds for each of 50 loops at once", async () => {
-    const start = performance.now();
-    const ends = await Promise.all(
-      Array.from({ length: 50 }, async () => {
-        const error = await rejection(
-          run("while True: pass", { timeoutMs: 200 }),
-        );
-        expect(error.code).toBe("ERYX_TIMEOUT");
-        return performance.now() - start;
-      }),
-    );
-    expect(Math.min(...ends)).toBeGreaterThanOrEqual(195);
-    expect(Math.max(...ends)).toBeLessThan(200 + SLACK);
+    await promptly(200 + 2 * PROMPT, async () => {
+      const start = performance.now();
+      const ends = await Promise.all(
+        Array.from({ length: 50 }, async () => {
+          const error = await rejection(
+            run("while True: pass", { timeoutMs: 200 }),
+          );
+          expect(error.code).toBe("ERYX_TIMEOUT");
+          return performance.now() - start;
+        }),
+      );
+      expect(Math.min(...ends)).toBeGreaterThanOrEqual(195);
+    });
   });
 
   it("does not hold up the event loop", async () => {
     let ticks = 0;
-    const timer = setInterval(() => ticks++, 10);
-    await rejection(run("while True: pass", { timeoutMs: 300 }));
+    const controller = new AbortController();
+    const timer = setInterval(() => ++ticks === 10 && controller.abort(), 10);
+    const { signal } = controller;
+    const error = await rejection(run("while True: pass", { signal }));
     clearInterval(timer);
-    expect(ticks).toBeGreaterThan(10);
+    expect(error.code).toBe("ERYX_CANCELLED");
   });
 });

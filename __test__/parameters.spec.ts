@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { parametersOf } from "../js/parameters.js";
+import { promptly } from "./helpers.js";
 
 const PATH = "options.callbacks.f";
 
@@ -440,7 +441,7 @@ describe("schemas without end", () => {
     expect(short(schema)).toBe("...");
   });
 
-  it("ends soon where branches multiply", () => {
+  it("ends soon where branches multiply", async () => {
     const $defs = Object.fromEntries(
       Array.from({ length: 20 }, (_, level) => [
         `d${level}`,
@@ -450,21 +451,21 @@ describe("schemas without end", () => {
         },
       ]),
     );
-    const start = performance.now();
-    const text = annotation({ $ref: "#/$defs/d0" }, { $defs });
-    expect(performance.now() - start).toBeLessThan(500);
+    const text = await promptly(500, () =>
+      annotation({ $ref: "#/$defs/d0" }, { $defs }),
+    );
     expect(text.length).toBeLessThan(5000);
   });
 
-  it("ends soon with 100,000 branches and properties", () => {
-    const start = performance.now();
+  it("ends soon with 100,000 branches and properties", async () => {
     const many = Array(100_000).fill({ type: "string" });
-    expect(annotation({ anyOf: many })).toBe("Any");
     const properties = Object.fromEntries(
       many.map((schema, index) => [`p${index}`, schema]),
     );
-    expect(signature({ properties }).parameters).toHaveLength(100_000);
-    expect(performance.now() - start).toBeLessThan(2000);
+    await promptly(2000, () => {
+      expect(annotation({ anyOf: many })).toBe("Any");
+      expect(signature({ properties }).parameters).toHaveLength(100_000);
+    });
   });
 
   it("takes an object that contains itself", () => {

@@ -22,9 +22,7 @@ describe("the process", () => {
     const source = `${IMPORT}
       const { stdout } = await new Sandbox().execute("print(1)");
       console.log(stdout);`;
-    const start = performance.now();
     expect(await nodePrints(source)).toBe("1");
-    expect(performance.now() - start).toBeLessThan(5000);
   });
 
   it("is not kept alive by an import or a sandbox", async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Sandbox, versions } from "../index.js";
-import { printed, raised, rejection, run } from "./helpers.js";
+import { printed, promptly, raised, rejection, run } from "./helpers.js";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -283,9 +283,7 @@ describe("what the sandbox does not have", () => {
       "urllib.error.URLError: <urlopen error [Errno -4] network access is off in this sandbox>",
     ],
   ])("%s: a clear exception at once", async (code, message) => {
-    const start = performance.now();
-    expect((await raised(code)).message).toBe(message);
-    expect(performance.now() - start).toBeLessThan(2000);
+    expect((await promptly(2000, () => raised(code))).message).toBe(message);
   });
 
   it("a socket's connect says that the network is off", async () => {

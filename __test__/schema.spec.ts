@@ -7,6 +7,7 @@ import * as z from "zod";
 import * as mini from "zod/mini";
 import * as z3 from "zod/v3";
 import { jsonSchemaOf, validatorFor } from "../js/schema.js";
+import { promptly } from "./helpers.js";
 
 const PATH = "options.callbacks.f.schema";
 const DRAFT_2020 = "https://json-schema.org/draft/2020-12/schema";
@@ -417,11 +418,10 @@ describe("values that JSON does not have", () => {
     expect(issue(deep, { x: [{ x: bytes }] })).toBe("x[0].x: must be object");
   });
 
-  it("does not walk through large bytes", () => {
+  it("does not walk through large bytes", async () => {
     const schema = x({ additionalProperties: { type: "number" } });
-    const start = performance.now();
-    expect(issue(schema, { x: new Uint8Array(2 ** 25) })).toBe("ok");
-    expect(performance.now() - start).toBeLessThan(500);
+    const bytes = new Uint8Array(2 ** 25);
+    expect(await promptly(500, () => issue(schema, { x: bytes }))).toBe("ok");
   });
 
   it.each([NaN, Infinity, -Infinity])("takes %s for no number", (value) => {

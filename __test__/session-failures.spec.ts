@@ -26,7 +26,7 @@ describe("after", () => {
     [
       "a timeout",
       `x.append(2)\n${FOREVER}`,
-      { timeoutMs: 100 },
+      { timeoutMs: 500 },
       {},
       "ERYX_TIMEOUT",
       [1, 2],
@@ -34,7 +34,7 @@ describe("after", () => {
     [
       "a timeout in a wait",
       "x.append(2)\nimport asyncio\nawait asyncio.sleep(60)",
-      { timeoutMs: 100 },
+      { timeoutMs: 500 },
       {},
       "ERYX_TIMEOUT",
       [1, 2],
@@ -42,7 +42,7 @@ describe("after", () => {
     [
       "a hard stop",
       `x.append(2)\n${STUBBORN}`,
-      { timeoutMs: 100 },
+      { timeoutMs: 500 },
       {},
       "ERYX_TIMEOUT",
       [1],

@@ -6,12 +6,6 @@ import { refused, rejection } from "./helpers.js";
 const FOREVER = "while True: pass";
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Rejects when something took far too long. */
-const late = async () => {
-  await pause(3000);
-  throw new Error("still waiting");
-};
-
 describe("the queue", () => {
   it("runs what is asked at once in order", async () => {
     await using session = new Session();
@@ -55,9 +49,9 @@ describe("the queue", () => {
   it("goes on after failures, and waits do not count for a limit", async () => {
     await using session = new Session();
     const all = [
-      session.execute("import time\nx = 1\ntime.sleep(0.3)"),
+      session.execute("import time\nx = 1\ntime.sleep(3)"),
       session.execute("1/0"),
-      session.execute("x += 1\nx", { timeoutMs: 200 }),
+      session.execute("x += 1\nx", { timeoutMs: 2000 }),
     ];
     const [, failed, last] = await Promise.allSettled(all);
     expect(failed).toMatchObject({ reason: { code: "ERYX_EXECUTION" } });
@@ -201,11 +195,11 @@ describe("clearState and reset", () => {
     const hold = `import _eryx_driver\ndef hold(_):\n    ${FOREVER}\n_eryx_driver._ORDERS['clear'] = hold`;
     await session.execute(hold);
     session.executionTimeoutMs = 100;
-    await Promise.race([Promise.allSettled([session.clearState()]), late()]);
+    await Promise.allSettled([session.clearState()]);
     session.executionTimeoutMs = null;
     void session.clearState().catch(() => {});
     await pause(20);
-    await Promise.race([session.close(), late()]);
+    await session.close();
   });
 
   it("reset gives a new interpreter and keeps the options", async () => {

@@ -414,20 +414,14 @@ describe("with the right checksum", () => {
     const source = new Session();
     await source.execute(hold);
     const bytes = await source.snapshotState();
-    const late = new Promise((_, reject) =>
-      setTimeout(reject, 3000, new Error("still waiting")),
-    );
-    await Promise.race([
-      Promise.allSettled([new Session(quick).restoreState(bytes)]),
-      late,
-    ]);
+    await Promise.allSettled([new Session(quick).restoreState(bytes)]);
     const victim = new Session({
       resourceLimits: { executionTimeoutMs: null },
     });
     const restoring = Promise.allSettled([victim.restoreState(bytes)]);
     await new Promise((resolve) => setTimeout(resolve, 50));
-    await Promise.race([victim.close(), late]);
-    await Promise.race([restoring, late]);
+    await victim.close();
+    await restoring;
     await othersWork();
   });
 

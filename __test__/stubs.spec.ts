@@ -492,7 +492,7 @@ async def main() -> None:
         print(listed["name"], text)
 `;
 
-describe("pyright", { timeout: 60_000 }, () => {
+describe("pyright", () => {
   it("accepts stubs of all shapes, strictly", async () => {
     const stubs = typeStubs(SHAPES, ["class Helper:\n    x: int\n"]);
     expect(await pyright(stubs, GOOD)).toEqual({

@@ -13,6 +13,7 @@ step() {
   "$@"
 }
 
+step "what the tests need" bash scripts/prepare.sh
 installed=node_modules/.package-lock.json
 if [ ! -f "$installed" ] || [ package-lock.json -nt "$installed" ]; then
   step "development dependencies" npm ci --no-fund --no-audit
@@ -27,3 +28,6 @@ step "lint" npm run --silent lint
 step "vitest" npx vitest run
 current="end"
 printf '\ntest: all steps passed\n'
+if ! command -v redis-server >/dev/null; then
+  echo "test: without the tests of examples/redis-workers: redis-server is missing (on Debian: apt-get install redis-server)"
+fi

@@ -1,8 +1,10 @@
 //! Hard and symbolic links.
 
+use std::time::Duration;
+
 use eryx_vfs::{Error, FileSystem, Kind, MAX_LINKS, MAX_PATH};
 
-use crate::support::{contents, memory, names, namespace};
+use crate::support::{contents, memory, names, namespace, quickly};
 
 #[test]
 fn hard_links_are_the_same_file() {
@@ -114,9 +116,9 @@ fn long_link_targets_cost_linear_time() {
     let (ns, root) = namespace();
     let link = format!("{}l", "./".repeat(MAX_PATH / 2 - 1));
     ns.create_symlink(&link, root, "l").unwrap();
-    let start = std::time::Instant::now();
-    assert_eq!(ns.resolve(root, "l/l/l/l", true), Err(Error::TooManyLinks));
-    assert!(start.elapsed().as_millis() < 1000);
+    quickly(Duration::from_secs(1), || {
+        assert_eq!(ns.resolve(root, "l/l/l/l", true), Err(Error::TooManyLinks));
+    });
 }
 
 #[test]

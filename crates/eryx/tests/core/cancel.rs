@@ -1,10 +1,11 @@
 //! Cancelling: before, during and after a run, by handle, by dropping the future, by closing the sandbox.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eryx::{CancelHandle, Error, ExecutionOptions};
 
-use crate::support::{SLACK, sandbox, text, within};
+use crate::support::{AtOutput, PROMPT, SLACK, alone, promptly, sandbox, text, within};
 
 fn cancelled_by(handle: &CancelHandle) -> ExecutionOptions {
     let mut options = within(Duration::from_secs(30));
@@ -12,12 +13,11 @@ fn cancelled_by(handle: &CancelHandle) -> ExecutionOptions {
     options
 }
 
-fn cancel_later(handle: &CancelHandle) {
-    let handle = handle.clone();
-    tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        handle.cancel();
-    });
+/// Options of a run that is cancelled when it prints.
+fn cancelled_at_output(handle: &CancelHandle) -> ExecutionOptions {
+    let mut options = cancelled_by(handle);
+    options.sink = Some(Arc::new(AtOutput(handle.clone())));
+    options
 }
 
 #[tokio::test]
@@ -29,21 +29,15 @@ async fn during_a_run() {
         ("asyncio.run(asyncio.sleep(60))", true),
         ("sum(range(10**12))", true),
     ] {
-        let handle = CancelHandle::new();
-        cancel_later(&handle);
         let code = format!(
-            "import asyncio, time\nprint('started')\ntry:\n    {code}\nfinally:\n    print('cleaned up')"
+            "import asyncio, time\ntry:\n    print('started', flush=True)\n    {code}\nfinally:\n    print('cleaned up')"
         );
-        let started = Instant::now();
-        let failure = sandbox()
-            .execute(&code, cancelled_by(&handle))
-            .await
-            .expect_err("it was cancelled");
-        assert!(
-            started.elapsed() < Duration::from_millis(300) + SLACK,
-            "{code}"
-        );
-        assert!(handle.is_cancelled());
+        let sandbox = sandbox();
+        let outcome = promptly(PROMPT, async || {
+            let handle = CancelHandle::new();
+            sandbox.execute(&code, cancelled_at_output(&handle)).await
+        });
+        let failure = outcome.await.expect_err("it was cancelled");
         let Error::Cancelled { hard } = failure.error else {
             panic!("{code}: {:?}", failure.error);
         };
@@ -60,14 +54,14 @@ async fn during_a_run() {
 #[tokio::test]
 async fn code_that_ignores_it_is_cut_off() {
     let handle = CancelHandle::new();
-    cancel_later(&handle);
     let code = "
+print('started', flush=True)
 while True:
     try:
         while True: pass
     except BaseException: pass";
     let failure = sandbox()
-        .execute(code, cancelled_by(&handle))
+        .execute(code, cancelled_at_output(&handle))
         .await
         .expect_err("it was cancelled");
     assert_eq!(failure.error, Error::Cancelled { hard: true });
@@ -113,15 +107,13 @@ async fn after_a_run() {
 async fn one_handle_for_several_runs() {
     let handle = CancelHandle::new();
     let sandbox = sandbox();
-    cancel_later(&handle);
-    let sleep = "import time\ntime.sleep(60)";
-    let started = Instant::now();
+    let sleep = "import time\ntime.sleep(1e6)";
+    let last = "import time\nprint('started', flush=True)\ntime.sleep(1e6)";
     let outcomes = tokio::join!(
         sandbox.execute(sleep, cancelled_by(&handle)),
         sandbox.execute(sleep, cancelled_by(&handle)),
-        sandbox.execute(sleep, cancelled_by(&handle)),
+        sandbox.execute(last, cancelled_at_output(&handle)),
     );
-    assert!(started.elapsed() < Duration::from_secs(10));
     for outcome in [outcomes.0, outcomes.1, outcomes.2] {
         let error = outcome.expect_err("it was cancelled").error;
         assert_eq!(error, Error::Cancelled { hard: false });
@@ -156,13 +148,7 @@ async fn dropping_the_future_cancels() {
     assert!(matches!(error, Error::Cancelled { .. }), "{error:?}");
 }
 
-#[cfg(target_os = "linux")]
-#[test]
-fn dropped_runs_stop_computing() {
-    crate::support::in_own_process("cancel::own_process_dropped_runs");
-}
-
-/// Seconds of processor time that this process has used.
+/// Processor time that this process has used, in hundredths of a second.
 #[cfg(target_os = "linux")]
 fn processor_ticks() -> u64 {
     let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
@@ -177,19 +163,26 @@ fn processor_ticks() -> u64 {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-#[ignore = "needs a process of its own"]
-async fn own_process_dropped_runs() {
+async fn dropped_runs_stop_computing() {
+    if !alone("cancel::dropped_runs_stop_computing") {
+        return;
+    }
     let sandbox = sandbox();
     for _ in 0..4 {
         let run = sandbox.execute("while True: pass", ExecutionOptions::default());
         let ended = tokio::time::timeout(Duration::from_millis(200), run).await;
         assert!(ended.is_err());
     }
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let before = processor_ticks();
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    // A hundred of them are a second.
-    assert!(processor_ticks() - before < 20);
+    for _ in 0..60 {
+        let (before, started) = (processor_ticks(), Instant::now());
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let used = Duration::from_millis((processor_ticks() - before) * 10);
+        // Runs that still compute get more than that even beside many other processes.
+        if used * 20 < started.elapsed() {
+            return;
+        }
+    }
+    panic!("something computes");
 }
 
 #[tokio::test]
@@ -207,13 +200,11 @@ async fn closing_cancels_and_refuses() {
     })
     .collect();
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let started = Instant::now();
     sandbox.close();
     for run in runs {
         let error = run.await.expect("no panic").expect_err("closed").error;
         assert!(matches!(error, Error::Cancelled { .. }), "{error:?}");
     }
-    assert!(started.elapsed() < SLACK);
     for _ in 0..2 {
         let error = sandbox
             .clone()

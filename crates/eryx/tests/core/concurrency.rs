@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use eryx::{CancelHandle, ExecutionOptions, Value};
 
-use crate::support::{in_own_process, sandbox, within};
+use crate::support::{PROMPT, alone, promptly, sandbox, until, within};
 
 #[tokio::test]
 async fn fifty_runs_of_one_sandbox_give_fifty_right_answers() {
@@ -79,37 +79,31 @@ async fn waiting_holds_no_thread() {
         "import select\nselect.select([], [], [], 0.3)",
     ] {
         let sandbox = sandbox();
-        let started = Instant::now();
-        let runs: Vec<_> = (0..100)
-            .map(|_| {
-                let sandbox = sandbox.clone();
-                tokio::spawn(async move {
-                    let outcome = sandbox.execute(code, ExecutionOptions::default()).await;
-                    outcome.expect("runs").duration
-                })
-            })
-            .collect();
-        for run in runs {
-            let took = run.await.expect("no panic");
-            assert!(took >= Duration::from_millis(300), "{code}: {took:?}");
-        }
         // One after the other they would take 30 seconds.
-        assert!(
-            started.elapsed() < Duration::from_secs(4),
-            "{code}: {:?}",
-            started.elapsed()
-        );
+        promptly(Duration::from_secs(4), async || {
+            let runs: Vec<_> = (0..100)
+                .map(|_| {
+                    let sandbox = sandbox.clone();
+                    tokio::spawn(async move {
+                        let outcome = sandbox.execute(code, ExecutionOptions::default()).await;
+                        outcome.expect("runs").duration
+                    })
+                })
+                .collect();
+            for run in runs {
+                let took = run.await.expect("no panic");
+                assert!(took >= Duration::from_millis(300), "{code}: {took:?}");
+            }
+        })
+        .await;
     }
 }
 
-#[test]
-fn runs_that_compute_do_not_starve_others() {
-    in_own_process("concurrency::own_process_hogs");
-}
-
 #[tokio::test]
-#[ignore = "needs a process of its own"]
-async fn own_process_hogs() {
+async fn runs_that_compute_do_not_starve_others() {
+    if !alone("concurrency::runs_that_compute_do_not_starve_others") {
+        return;
+    }
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let sandbox = sandbox();
     let cancel = CancelHandle::new();
@@ -126,44 +120,34 @@ async fn own_process_hogs() {
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
     for _ in 0..10 {
-        let started = Instant::now();
-        let result = sandbox.execute("1 + 1", ExecutionOptions::default()).await;
+        let short = async || sandbox.execute("1 + 1", ExecutionOptions::default()).await;
+        let result = promptly(Duration::from_secs(1), short).await;
         assert_eq!(result.expect("runs").value, Some(2.into()));
-        assert!(
-            started.elapsed() < Duration::from_secs(1),
-            "waited {:?}",
-            started.elapsed()
-        );
     }
     assert_eq!(ended.load(Ordering::SeqCst), 0);
     cancel.cancel();
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(ended.load(Ordering::SeqCst), cores * 2);
+    until(|| ended.load(Ordering::SeqCst) == cores * 2).await;
 }
 
 #[tokio::test]
 async fn deadlines_hold_while_others_compute() {
     let sandbox = sandbox();
-    let started = Instant::now();
-    let runs: Vec<_> = (0..16)
-        .map(|_| {
-            let sandbox = sandbox.clone();
-            tokio::spawn(async move {
-                sandbox
-                    .execute("while True: pass", within(Duration::from_millis(500)))
-                    .await
+    let limit = Duration::from_millis(500);
+    promptly(limit + 2 * PROMPT, async || {
+        let runs: Vec<_> = (0..16)
+            .map(|_| {
+                let sandbox = sandbox.clone();
+                tokio::spawn(
+                    async move { sandbox.execute("while True: pass", within(limit)).await },
+                )
             })
-        })
-        .collect();
-    for run in runs {
-        let error = run.await.expect("no panic").expect_err("too long").error;
-        assert!(matches!(error, eryx::Error::Timeout { .. }), "{error:?}");
-    }
-    assert!(
-        started.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        started.elapsed()
-    );
+            .collect();
+        for run in runs {
+            let error = run.await.expect("no panic").expect_err("too long").error;
+            assert!(matches!(error, eryx::Error::Timeout { .. }), "{error:?}");
+        }
+    })
+    .await;
 }
 
 #[test]
@@ -191,16 +175,12 @@ fn works_from_any_executor() {
 }
 
 #[cfg(target_os = "linux")]
-#[test]
-fn nothing_piles_up() {
-    in_own_process("concurrency::own_process_flat");
-}
-
-#[cfg(target_os = "linux")]
 #[tokio::test]
-#[ignore = "needs a process of its own"]
-async fn own_process_flat() {
+async fn nothing_piles_up() {
     use crate::support::process_kibibytes;
+    if !alone("concurrency::nothing_piles_up") {
+        return;
+    }
     let descriptors = || std::fs::read_dir("/proc/self/fd").expect("Linux").count();
     let sandbox = sandbox();
     let codes = [
@@ -225,14 +205,7 @@ async fn own_process_flat() {
     }
     // Guests whose memory is being given back hold it for a moment; on a crowded machine for a long one.
     let most = held.0 + (16 << 10);
-    for _ in 0..100 {
-        if process_kibibytes("VmRSS") < most {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    let now = process_kibibytes("VmRSS");
-    assert!(now < most, "{} KiB, then {now} KiB", held.0);
+    until(|| process_kibibytes("VmRSS") < most).await;
     assert_eq!(
         (descriptors(), process_kibibytes("Threads")),
         (held.1, held.2)

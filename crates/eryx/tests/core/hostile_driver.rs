@@ -8,7 +8,7 @@ use eryx::{Error, Outcome, PythonError, Value};
 
 use crate::support::{list, printed, python_error, raised, sandbox, succeed, text, within};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_mins(1);
 
 /// Runs hostile code, which must end by itself, and then good code.
 async fn endured(code: &str) -> Outcome {

@@ -4,7 +4,7 @@ use eryx::ExecutionOptions;
 
 use crate::callback_support::succeeded;
 use crate::hostile_callbacks::{SOON, endured_by, unlimited};
-use crate::support::{in_own_process, within};
+use crate::support::{alone, within};
 
 fn traced() -> ExecutionOptions {
     let mut options = within(SOON);
@@ -97,16 +97,12 @@ async fn taking_the_tracer_apart() {
 }
 
 #[cfg(target_os = "linux")]
-#[test]
-fn events_take_no_more_of_the_host_than_the_caps() {
-    in_own_process("hostile_events::own_process_event_bombs");
-}
-
-#[cfg(target_os = "linux")]
 #[tokio::test]
-#[ignore = "needs a process of its own"]
-async fn own_process_event_bombs() {
+async fn events_take_no_more_of_the_host_than_the_caps() {
     use crate::support::process_kibibytes;
+    if !alone("hostile_events::events_take_no_more_of_the_host_than_the_caps") {
+        return;
+    }
     let sandbox = unlimited();
     succeeded(sandbox.execute("await echo(1)", traced()).await);
     for events in [

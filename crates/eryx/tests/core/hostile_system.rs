@@ -378,12 +378,10 @@ async fn what_a_sandbox_does_not_have() {
         ("import pty", ""),
         ("import resource", ""),
     ] {
-        let started = Instant::now();
         let outcome = sandbox()
-            .execute(code, within(Duration::from_secs(10)))
+            .execute(code, within(Duration::from_secs(30)))
             .await;
         let error = crate::support::python_error(outcome);
-        assert!(started.elapsed() < Duration::from_secs(5), "{code}");
         assert!(!error.interpreter_lost, "{code}: {error:?}");
         assert!(
             error.message.len() > error.python_type.len() + 5,

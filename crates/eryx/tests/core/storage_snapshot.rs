@@ -1,7 +1,6 @@
 //! Storages as bytes.
 
 use std::io::Write;
-use std::time::Instant;
 
 use eryx::{DEFAULT_RESTORED_BYTES, Storage, StorageError};
 use sha2::{Digest, Sha256};
@@ -197,7 +196,6 @@ fn changes_with_a_good_checksum_do_no_harm() {
 
 #[test]
 fn bombs_are_refused_before_they_go_off() {
-    let started = Instant::now();
     let zeros = vec![0; 64 << 20];
     let bomb = forged(1 << 20, 64 << 20, &zeros);
     assert!(bomb.len() < 10_000);
@@ -226,5 +224,4 @@ fn bombs_are_refused_before_they_go_off() {
         refused(&forged(1 << 20, size - 1, &tree)),
         "snapshot: it is truncated or damaged"
     );
-    assert!(started.elapsed().as_secs() < 5);
 }
