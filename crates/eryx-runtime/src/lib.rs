@@ -4,7 +4,7 @@
 //! [`names`] decides which C functions the module exports, `compile` builds our C code with the C library, [`glue`]
 //! ties it to libpython, [`rewrite`] renames imports so that they meet, `merge` makes one module of the three, [`deepen`] makes
 //! C recursion end in time,
-//! [`check`] looks at its imports and [`strip`] takes its initial memory out. [`link()`] runs these. Then the module
+//! [`check`] looks at its imports and at what it changes and [`strip`] takes its initial memory out. [`link()`] runs these. Then the module
 //! is compiled, it compiles the standard library (`library`), and its memory is frozen with everything imported
 //! (`freeze`). [`build`] runs all of it.
 

@@ -13,7 +13,8 @@ use crate::stamp::{self, Key};
 use crate::{Layout, Progress, check, compile, glue, merge, rewrite, strip};
 
 /// The sources of the stages: a change in one of them is a change of the result.
-const STAGES: [(&str, &str); 11] = [
+const STAGES: [(&str, &str); 12] = [
+    ("check.rs", include_str!("check.rs")),
     ("compile.rs", include_str!("compile.rs")),
     ("constant.rs", include_str!("constant.rs")),
     ("deepen.rs", include_str!("deepen.rs")),
@@ -144,6 +145,7 @@ fn split(linked: &Linked) -> Result<()> {
     let python = fs::read(&linked.wasm)?;
     check::linked(&Module::parse(&python)?)?;
     let stripped = strip::strip(&python)?;
+    check::state(&python, &stripped.globals)?;
     write(&linked.stripped, &stripped.wasm)?;
     write(&linked.image, &stripped.image)?;
     let globals = serde_json::to_vec_pretty(&stripped.globals)?;
