@@ -16,7 +16,7 @@ use crate::instance::now;
 use crate::interrupt::Interrupt;
 use crate::manifest::{ImageManifest, InterruptWord};
 use crate::output::Output;
-use crate::slot::{Slot, with_slot};
+use crate::slot::{Occupied, Slot};
 use crate::{CancelHandle, ExecutionOutput};
 
 /// Errors of the builder are for its user's eyes only, as text.
@@ -38,6 +38,8 @@ pub struct Boot {
     store: Store<Host>,
     instance: Instance,
     memory: Memory,
+    /// Holds on to what is mapped.
+    _slot: Occupied,
     globals: Vec<String>,
 }
 
@@ -65,15 +67,13 @@ impl Boot {
         let mut linker = Linker::new(&code.engine);
         host::link(&mut linker)?;
         let values = globals.iter().map(|(_, value)| *value).collect();
-        let slot = Arc::new(Slot::new(Arc::new(Image::from_memory(memory, values)?))?);
+        let slot = Slot::new(Arc::new(Image::from_memory(memory, values)?))?;
         let mut store = Store::new(&code.engine, Host::new(unlimited(files), Arc::default()));
         store.set_epoch_deadline(u64::MAX / 2);
-        let instance = with_slot(slot, || {
-            now(linker.instantiate_async(&mut store, &code.module))
-        })??;
-        let memory = instance
-            .get_memory(&mut store, "memory")
-            .ok_or("the module exports no memory")?;
+        let (instance, slot) = slot.occupy(&mut store, |store| {
+            now(linker.instantiate_async(store, &code.module))?
+        })?;
+        let memory = slot.memory();
         store.data_mut().memory = Some(memory);
         for (name, value) in globals {
             let global = instance
@@ -85,6 +85,7 @@ impl Boot {
             store,
             instance,
             memory,
+            _slot: slot,
             globals: globals.iter().map(|(name, _)| name.clone()).collect(),
         };
         boot.call::<(), ()>("_initialize", ())?;

@@ -180,10 +180,10 @@ pub(crate) fn suspend(
         runtime,
         base: pool.image(),
     };
-    let slot = &**instance.slot();
+    let mut slot = instance.resting();
     let taken = slot
         .changed(pool.strategy())
-        .and_then(|changed| frame.take(slot, &changed, &kept, trees));
+        .and_then(|changed| frame.take(&slot, &changed, &kept, trees));
     match taken {
         Ok(checkpoint) => Error::Suspended(Box::new(Suspension {
             reason,

@@ -1,13 +1,18 @@
 //! Memory images: a linear memory and the mutable globals at one moment, ready to be mapped copy-on-write.
 
+mod backing;
+mod mapping;
+
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
+
+use backing::{Backing, Shown};
+pub(crate) use mapping::{MappedFile, keep_small, map_zeros, reserve};
+use mapping::{View, map_parts};
 
 /// Bytes of a host page. Images are made of whole wasm pages (64 KiB), which are multiples of it on every target.
 pub(crate) const PAGE: usize = 4096;
@@ -21,7 +26,7 @@ const MAX_PARTS: usize = 48;
 
 /// The frozen state of a guest. Cheap to share; a slot maps it without copying.
 ///
-/// An image is made of parts of files, the later ones above the earlier; what no part covers is zero.
+/// An image is made of parts of files above the first, which nothing else of them covers; what no part covers is zero.
 #[derive(Debug)]
 pub(crate) struct Image {
     parts: Vec<Part>,
@@ -33,9 +38,31 @@ pub(crate) struct Image {
 /// Pages of a file and where they lie in memory.
 #[derive(Clone, Debug)]
 struct Part {
-    file: Arc<File>,
-    offset: u64,
+    shown: Shown,
     at: Range<usize>,
+}
+
+impl Part {
+    /// What `covered` leaves of it: page ranges, ascending, apart from each other.
+    fn without(&self, covered: &[(usize, usize)]) -> Vec<Self> {
+        let (mut at, end) = (self.at.start, self.at.end);
+        let mut left = Vec::new();
+        let mut keep = |from: usize, to: usize| {
+            if from < to {
+                let skip = (from - self.at.start) as u64;
+                left.push(Self {
+                    shown: self.shown.piece(skip, (to - from) as u64),
+                    at: from..to,
+                });
+            }
+        };
+        for &(from, to) in covered {
+            keep(at, from.min(end));
+            at = at.max(to);
+        }
+        keep(at, end);
+        left
+    }
 }
 
 impl Image {
@@ -51,23 +78,23 @@ impl Image {
         if file.metadata()?.len() != content.len() as u64 {
             return Err(io::Error::new(io::ErrorKind::InvalidData, WRONG_SIZE));
         }
-        Self::from_file(file, content, size, globals)
+        Self::from_file(&Backing::of(file), content, size, globals)
     }
 
     /// An image of `memory`, held in an anonymous file. Pages of zeros take no room.
     pub(crate) fn from_memory(memory: &[u8], globals: Vec<i32>) -> io::Result<Self> {
-        let file = anonymous_file()?;
+        let file = Backing::anonymous()?;
         file.set_len(memory.len() as u64)?;
         for (index, page) in memory.chunks(PAGE).enumerate() {
             if page.iter().any(|&byte| byte != 0) {
-                file.write_all_at(page, (index * PAGE) as u64)?;
+                file.write_at(page, (index * PAGE) as u64)?;
             }
         }
-        Self::from_file(file, 0..memory.len(), memory.len(), globals)
+        Self::from_file(&file, 0..memory.len(), memory.len(), globals)
     }
 
     fn from_file(
-        file: File,
+        file: &Arc<Backing>,
         content: Range<usize>,
         size: usize,
         globals: Vec<i32>,
@@ -79,8 +106,7 @@ impl Image {
             return Err(io::Error::new(io::ErrorKind::InvalidData, WRONG_SIZE));
         }
         let part = Part {
-            file: Arc::new(file),
-            offset: 0,
+            shown: Shown::new(file, 0..content.len() as u64),
             at: content,
         };
         let image = Self {
@@ -96,7 +122,8 @@ impl Image {
     /// This image with the given page ranges of `memory` above it. `memory` is a whole linear memory, not smaller than this
     /// image. The globals stay: they are those of a guest at rest.
     pub(crate) fn layered(&self, memory: &[u8], changed: &[(usize, usize)]) -> io::Result<Self> {
-        let flat = self.parts.len() + changed.len() > MAX_PARTS;
+        let below = self.below(changed);
+        let flat = below.len() + changed.len() > MAX_PARTS;
         let ranges = if flat {
             coalesced(self.above_first(changed))
         } else {
@@ -106,24 +133,62 @@ impl Image {
         for &(from, to) in &layer.ranges {
             layer.write(from, &memory[from..to])?;
         }
-        let below = if flat { &self.parts[..1] } else { &self.parts };
+        let below = if flat {
+            self.parts[..1].to_vec()
+        } else {
+            below
+        };
         self.above(below, &layer, memory.len())
     }
 
     /// This image with a layer above it.
     pub(crate) fn with(&self, layer: &Layer, size: usize) -> io::Result<Self> {
-        self.above(&self.parts, layer, size)
+        self.above(self.below(&layer.ranges), layer, size)
     }
 
-    fn above(&self, below: &[Part], layer: &Layer, size: usize) -> io::Result<Self> {
+    fn above(&self, mut parts: Vec<Part>, layer: &Layer, size: usize) -> io::Result<Self> {
         // A page that lies behind the end of its file cannot be read.
         layer.file.set_len(layer.size())?;
-        Ok(Self {
-            parts: below.iter().cloned().chain(layer.parts()).collect(),
+        parts.extend(layer.parts());
+        Ok(self.of(parts, size))
+    }
+
+    fn of(&self, parts: Vec<Part>, size: usize) -> Self {
+        Self {
+            parts,
             size,
             view: OnceLock::new(),
             globals: self.globals.clone(),
-        })
+        }
+    }
+
+    /// The first part, and what is seen of the others when `covered` lies above them.
+    fn below(&self, covered: &[(usize, usize)]) -> Vec<Part> {
+        let (first, others) = self.parts.split_at(1);
+        let left = others.iter().flat_map(|part| part.without(covered));
+        first.iter().cloned().chain(left).collect()
+    }
+
+    /// This image without its layers in `covered`, where it is as below them again. `None`: that would be too many parts.
+    pub(crate) fn without(&self, covered: &[(usize, usize)]) -> Option<Self> {
+        let parts = self.below(covered);
+        (parts.len() <= MAX_PARTS).then(|| self.of(parts, self.size))
+    }
+
+    /// Bytes that are seen of its layers.
+    pub(crate) fn layers(&self) -> usize {
+        self.parts[1..].iter().map(|part| part.at.len()).sum()
+    }
+
+    /// How many of them are in `ranges`.
+    pub(crate) fn layers_in(&self, ranges: &[(usize, usize)]) -> usize {
+        let shared = |part: &Part| -> usize {
+            let common = |&(from, to): &(usize, usize)| {
+                to.min(part.at.end).saturating_sub(from.max(part.at.start))
+            };
+            ranges.iter().map(common).sum()
+        };
+        self.parts[1..].iter().map(shared).sum()
     }
 
     /// The ranges of all parts but the first, and `more`, joined where they are near each other.
@@ -147,11 +212,14 @@ impl Image {
     /// Maps the image copy-on-write at `at`, over whatever is mapped there.
     ///
     /// # Safety
-    /// `size()` bytes at `at` belong to the caller, and nothing refers to them.
+    /// `size()` bytes at `at` belong to the caller, and nothing refers to them. The image lives as long as the mapping is used.
     pub(crate) unsafe fn map(&self, at: NonNull<u8>) -> io::Result<()> {
         let writable = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: the caller gives away the whole range; private, so writes stay in this mapping.
-        unsafe { map_parts(&self.parts, at, self.size, writable, libc::MAP_PRIVATE) }
+        unsafe {
+            map_parts(&self.parts, at, self.size, writable, libc::MAP_PRIVATE)?;
+            keep_small(at, self.size)
+        }
     }
 
     /// Values of the mutable globals, in the order of the module's exports of them.
@@ -165,6 +233,18 @@ impl Image {
         }
         let view = View::new(&self.parts, self.size)?;
         Ok(self.view.get_or_init(|| view))
+    }
+
+    /// Bytes of memory that the files of its layers take.
+    #[cfg(test)]
+    pub(crate) fn file_memory(&self) -> u64 {
+        let mut files: Vec<_> = self.parts[1..]
+            .iter()
+            .map(|part| Arc::clone(part.shown.file()))
+            .collect();
+        files.sort_unstable_by_key(Arc::as_ptr);
+        files.dedup_by_key(|file| Arc::as_ptr(file));
+        files.iter().map(|file| file.memory()).sum()
     }
 
     /// The whole memory, mapped as long as the value lives, if it is not anyway.
@@ -198,14 +278,14 @@ impl Readable<'_> {
 
 /// Ranges of a memory in the making, in a file of their own. What is not written is zero.
 pub(crate) struct Layer {
-    file: Arc<File>,
+    file: Arc<Backing>,
     ranges: Vec<(usize, usize)>,
 }
 
 impl Layer {
     /// The ranges are whole pages, ascending, apart from each other.
     pub(crate) fn new(ranges: Vec<(usize, usize)>) -> io::Result<Self> {
-        let file = Arc::new(anonymous_file()?);
+        let file = Backing::anonymous()?;
         Ok(Self { file, ranges })
     }
 
@@ -229,19 +309,19 @@ impl Layer {
     pub(crate) fn write(&self, at: usize, bytes: &[u8]) -> io::Result<()> {
         let offset = self.offset(&(at..at + bytes.len()));
         let offset = offset.ok_or(io::ErrorKind::InvalidInput)?;
-        self.file.write_all_at(bytes, offset)
+        self.file.write_at(bytes, offset)
     }
 
     fn parts(&self) -> impl Iterator<Item = Part> {
         let mut offset = 0;
         self.ranges.iter().map(move |&(from, to)| {
-            let part = Part {
-                file: Arc::clone(&self.file),
-                offset,
+            let end = offset + (to - from) as u64;
+            let shown = Shown::new(&self.file, offset..end);
+            offset = end;
+            Part {
+                shown,
                 at: from..to,
-            };
-            offset += (to - from) as u64;
-            part
+            }
         })
     }
 
@@ -275,154 +355,4 @@ pub(crate) fn joined(mut ranges: Vec<(usize, usize)>, gap: usize) -> Vec<(usize,
         }
     }
     found
-}
-
-#[cfg(target_os = "linux")]
-fn anonymous_file() -> io::Result<File> {
-    use std::os::fd::FromRawFd;
-    // SAFETY: the name is a C string, and the call has no other requirement.
-    let fd = unsafe { libc::memfd_create(c"eryx-image".as_ptr(), libc::MFD_CLOEXEC) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: `fd` was just made, and nobody else knows it.
-    Ok(unsafe { File::from_raw_fd(fd) })
-}
-
-#[cfg(not(target_os = "linux"))]
-fn anonymous_file() -> io::Result<File> {
-    let path = std::env::temp_dir().join(format!(
-        "eryx-image-{}-{:p}",
-        std::process::id(),
-        &raw const PAGE
-    ));
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .open(&path)?;
-    std::fs::remove_file(&path)?;
-    Ok(file)
-}
-
-/// What `mmap` returned, checked.
-pub(crate) fn mapped(start: *mut libc::c_void) -> io::Result<NonNull<u8>> {
-    match NonNull::new(start.cast::<u8>()) {
-        Some(start) if start.as_ptr().cast() != libc::MAP_FAILED => Ok(start),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
-/// Maps fresh zeros over `size` bytes at `at`.
-///
-/// # Safety
-/// The range belongs to the caller, and nothing refers to it.
-pub(crate) unsafe fn map_zeros(
-    at: NonNull<u8>,
-    size: usize,
-    protection: libc::c_int,
-) -> io::Result<()> {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
-    // SAFETY: as this function's own contract.
-    mapped(unsafe { libc::mmap(at.as_ptr().cast(), size, protection, flags, -1, 0) }).map(drop)
-}
-
-/// Maps parts, with zeros around them, over `size` bytes at `at`.
-///
-/// # Safety
-/// The range belongs to the caller, and nothing refers to it.
-unsafe fn map_parts(
-    parts: &[Part],
-    at: NonNull<u8>,
-    size: usize,
-    protection: libc::c_int,
-    kind: libc::c_int,
-) -> io::Result<()> {
-    // SAFETY: as this function's own contract.
-    unsafe { map_zeros(at, size, protection)? };
-    for part in parts {
-        debug_assert!(part.at.end <= size, "checked where parts are made");
-        let flags = kind | libc::MAP_FIXED | libc::MAP_NORESERVE;
-        let offset = libc::off_t::try_from(part.offset).map_err(io::Error::other)?;
-        // SAFETY: as this function's own contract: a part lies inside the range.
-        mapped(unsafe {
-            libc::mmap(
-                at.add(part.at.start).as_ptr().cast(),
-                part.at.len(),
-                protection,
-                flags,
-                part.file.as_raw_fd(),
-                offset,
-            )
-        })?;
-    }
-    Ok(())
-}
-
-/// Reserves `size` bytes of address space that nothing can be read from or written to.
-pub(crate) fn reserve(size: usize) -> io::Result<NonNull<u8>> {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-    // SAFETY: a new mapping at an address that the kernel chooses touches no existing memory.
-    mapped(unsafe { libc::mmap(std::ptr::null_mut(), size, libc::PROT_NONE, flags, -1, 0) })
-}
-
-/// A read-only mapping of parts, with zeros around them.
-#[derive(Debug)]
-pub(crate) struct View {
-    start: NonNull<u8>,
-    size: usize,
-}
-
-// SAFETY: the mapping is read-only for its whole life, so threads may share it and pass it on.
-unsafe impl Send for View {}
-// SAFETY: as for Send.
-unsafe impl Sync for View {}
-
-impl View {
-    fn new(parts: &[Part], size: usize) -> io::Result<Self> {
-        let view = Self {
-            start: reserve(size)?,
-            size,
-        };
-        // SAFETY: the range was just reserved, for this value alone.
-        unsafe { map_parts(parts, view.start, size, libc::PROT_READ, libc::MAP_SHARED)? };
-        Ok(view)
-    }
-
-    fn bytes(&self) -> &[u8] {
-        // SAFETY: `size` readable bytes are mapped until `self` is dropped, and nothing writes to them: the mapping is
-        // read-only, and the file behind it is anonymous or belongs to the package, which does not change.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.size) }
-    }
-}
-
-impl Drop for View {
-    fn drop(&mut self) {
-        // SAFETY: exactly the mapping that `new` made; no slice of it outlives `self`.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), self.size) };
-    }
-}
-
-/// A whole file, mapped read-only.
-#[derive(Debug)]
-pub(crate) struct MappedFile(View);
-
-impl MappedFile {
-    /// The file must not change while the mapping lives.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let size = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
-        let part = Part {
-            file: Arc::new(file),
-            offset: 0,
-            at: 0..size,
-        };
-        Ok(Self(View::new(&[part], size)?))
-    }
-}
-
-impl AsRef<[u8]> for MappedFile {
-    fn as_ref(&self) -> &[u8] {
-        self.0.bytes()
-    }
 }

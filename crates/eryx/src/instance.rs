@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use wasmtime::{Global, InstancePre, Memory, Store, Trap, TypedFunc, Val};
+use wasmtime::{Global, InstancePre, Store, Trap, TypedFunc, Val};
 
 use crate::abi::Status;
 use crate::clock::clock;
@@ -14,9 +14,10 @@ use crate::error::PythonError;
 use crate::guest_memory::GuestMemory;
 use crate::host::system::Exit;
 use crate::host::{CutOff, Host, RunState, on_epoch};
+use crate::image::Image;
 use crate::interrupt::{Interrupt, Verdict};
 use crate::manifest::ImageManifest;
-use crate::slot::{Counted, RestoreStrategy, Slot, with_slot};
+use crate::slot::{Counted, Occupied, Resting, RestoreStrategy, Slot};
 use crate::{Error, Limit, workers};
 
 /// Instructions for [`Instance::flush_output`].
@@ -25,8 +26,7 @@ const FLUSH_FUEL: u64 = 50_000_000;
 /// A guest in its slot, at rest between calls.
 pub(crate) struct Instance {
     store: Store<Host>,
-    slot: Arc<Slot>,
-    memory: Memory,
+    slot: Occupied,
     globals: Vec<Global>,
     start: TypedFunc<(u32, u32), i64>,
     resume: TypedFunc<(), i64>,
@@ -81,7 +81,7 @@ impl Instance {
     /// Makes an instance whose memory is `slot`. The run's state is a placeholder until [`Instance::begin`].
     pub(crate) fn new(
         module: &InstancePre<Host>,
-        slot: Arc<Slot>,
+        slot: Slot,
         host: Host,
         manifest: &ImageManifest,
         metered: bool,
@@ -94,13 +94,9 @@ impl Instance {
         if metered {
             store.set_fuel(u64::MAX)?;
         }
-        let instance = with_slot(Arc::clone(&slot), || {
-            now(module.instantiate_async(&mut store))
-        })??;
-        let memory = instance
-            .get_memory(&mut store, "memory")
-            .ok_or_else(|| missing("memory"))?;
-        store.data_mut().memory = Some(memory);
+        let (instance, slot) =
+            slot.occupy(&mut store, |store| now(module.instantiate_async(store))?)?;
+        store.data_mut().memory = Some(slot.memory());
         let globals = manifest
             .globals
             .iter()
@@ -119,7 +115,6 @@ impl Instance {
             request_buffer: manifest.request_buffer,
             store,
             slot,
-            memory,
             globals,
             metered,
         };
@@ -128,7 +123,7 @@ impl Instance {
     }
 
     fn set_globals(&mut self) -> wasmtime::Result<()> {
-        let image = self.slot.image();
+        let image = Arc::clone(self.slot.image());
         for (global, value) in self.globals.iter().zip(image.globals()) {
             global.set(&mut self.store, Val::I32(*value))?;
         }
@@ -140,8 +135,13 @@ impl Instance {
         self.store.data_mut()
     }
 
-    pub(crate) fn slot(&self) -> &Arc<Slot> {
-        &self.slot
+    /// Its slot, while nothing runs in it.
+    pub(crate) fn resting(&mut self) -> Resting<'_> {
+        self.slot.resting(&mut self.store)
+    }
+
+    pub(crate) fn image(&self) -> &Arc<Image> {
+        self.slot.image()
     }
 
     pub(crate) fn memory_bytes(&self) -> u64 {
@@ -155,10 +155,11 @@ impl Instance {
         begin: Begin<'_>,
         fuel: Option<u64>,
     ) -> Ended {
-        let slot = Arc::clone(&self.slot);
-        let run = pin!(self.run_uncounted(state, begin, fuel));
-        let (ended, faults) = Counted::new(run).await;
-        slot.ran(faults);
+        let (ended, faults) = {
+            let run = pin!(self.run_uncounted(state, begin, fuel));
+            Counted::new(run).await
+        };
+        self.slot.ran(faults);
         ended
     }
 
@@ -286,7 +287,7 @@ impl Instance {
                 return Err(NoMemory.into());
             }
         }
-        GuestMemory::new(self.memory.data_mut(&mut self.store))
+        GuestMemory::new(self.slot.memory().data_mut(&mut self.store))
             .write(at, data)
             .map_err(|_| {
                 wasmtime::Error::msg(
@@ -323,18 +324,17 @@ impl Instance {
         condition: Condition,
         strategy: RestoreStrategy,
     ) -> std::io::Result<Recycled> {
-        let slot = Arc::clone(&self.slot);
-        let grown = slot.accessible() > slot.image().size();
+        let grown = self.slot.accessible() > self.slot.image().size();
         if condition != Condition::Sound || grown {
             // wasmtime knows the grown size, and a trap may have left anything behind: both need a new instance.
-            drop(self);
+            let mut slot = self.slot.vacate(self.store)?;
             match condition {
-                Condition::Lost | Condition::Suspended => slot.remap()?,
-                Condition::Sound => drop(slot.restore(strategy)?),
+                Condition::Lost | Condition::Suspended => slot.resting().remap()?,
+                Condition::Sound => drop(slot.resting().restore(strategy)?),
             }
             return Ok(Recycled::Slot(slot));
         }
-        slot.restore(strategy)?;
+        self.resting().restore(strategy)?;
         self.set_globals().map_err(std::io::Error::other)?;
         Ok(Recycled::Instance(Box::new(self)))
     }
@@ -343,7 +343,7 @@ impl Instance {
 /// What is left of an instance for the next run.
 pub(crate) enum Recycled {
     Instance(Box<Instance>),
-    Slot(Arc<Slot>),
+    Slot(Slot),
 }
 
 fn exited(code: i32) -> PythonError {

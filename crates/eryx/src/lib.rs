@@ -41,6 +41,7 @@ mod mounts;
 mod outcome;
 mod output;
 mod pool;
+mod process;
 mod request;
 mod runtime;
 mod sandbox;

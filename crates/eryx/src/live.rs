@@ -173,7 +173,7 @@ impl Live {
         let Guest::Awake(instance) = &mut self.guest else {
             return;
         };
-        match self.state.commit(instance.slot(), pool.strategy()) {
+        match self.state.commit(&mut instance.resting(), pool.strategy()) {
             Ok(usable) => {
                 self.has_state = true;
                 if !usable && let Some(instance) = self.asleep(None) {
@@ -271,9 +271,9 @@ impl Live {
         let trees = [Some(&*root), self.saves(own).map(Storage::tree)];
         let taken = match self.instance() {
             Some(instance) => {
-                let slot = &**instance.slot();
+                let mut slot = instance.resting();
                 slot.changed(pool.strategy())
-                    .and_then(|changed| frame.take(slot, &changed, &kept, trees))
+                    .and_then(|changed| frame.take(&slot, &changed, &kept, trees))
             }
             None => self
                 .state

@@ -67,7 +67,7 @@ impl Pool {
                 return Ok(instance);
             }
             let error = match Slot::new(Arc::clone(&self.image)) {
-                Ok(slot) => return self.instantiate(Arc::new(slot)),
+                Ok(slot) => return self.instantiate(slot),
                 Err(error) => error,
             };
             // Read before the second look: whoever is not counted any more is among the idle ones.
@@ -87,7 +87,7 @@ impl Pool {
     }
 
     /// A guest in `slot`, as it is.
-    pub(crate) fn instantiate(&self, slot: Arc<Slot>) -> Result<Instance, Error> {
+    pub(crate) fn instantiate(&self, slot: Slot) -> Result<Instance, Error> {
         let host = Host::new(nothing(), self.manifest.interrupt.as_slice().into());
         Instance::new(&self.module, slot, host, &self.manifest, self.metered).map_err(|error| {
             Error::Initialization(format!("the Python runtime cannot be started: {error:#}"))
@@ -106,18 +106,18 @@ impl Pool {
     pub(crate) async fn take_in(&self, state: &State) -> Result<Instance, Error> {
         let no_room = |error| no_room(&error);
         if Arc::ptr_eq(state.image(), &self.image) && state.size() == self.image.size() {
-            let instance = self.take().await?;
-            state.put(instance.slot()).map_err(no_room)?;
+            let mut instance = self.take().await?;
+            state.put(&mut instance.resting()).map_err(no_room)?;
             return Ok(instance);
         }
-        let slot = Slot::new(Arc::clone(state.image())).map_err(no_room)?;
-        state.put(&slot).map_err(no_room)?;
-        self.instantiate(Arc::new(slot))
+        let mut slot = Slot::new(Arc::clone(state.image())).map_err(no_room)?;
+        state.put(&mut slot.resting()).map_err(no_room)?;
+        self.instantiate(slot)
     }
 
     /// Takes back a guest that was not given back after each run, if its slot is still on the image.
     pub(crate) fn reclaim(&self, instance: Instance, condition: Condition) {
-        if Arc::ptr_eq(&instance.slot().image(), &self.image) {
+        if Arc::ptr_eq(instance.image(), &self.image) {
             self.will_return();
             self.give_back(instance, condition);
         }

@@ -10,7 +10,7 @@ use crate::engine::{Code, Metering};
 use crate::image::Image;
 use crate::manifest::{ImageManifest, Manifest, file};
 use crate::pool::Pool;
-use crate::{Error, RestoreStrategy, engine};
+use crate::{Error, RestoreStrategy, engine, process};
 
 /// A loaded runtime. Clones share it; all sandboxes of a process should.
 #[derive(Clone)]
@@ -52,6 +52,7 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::load`].
     pub fn load_with(directory: &Path, strategy: RestoreStrategy) -> Result<Self, Error> {
+        process::check()?;
         let manifest = Manifest::load(directory)?;
         let code = Code::load(&directory.join(file::MODULE), Metering::Off)?;
         let image_manifest = Arc::new(manifest.image.clone());

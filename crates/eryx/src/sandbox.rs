@@ -9,7 +9,7 @@ use crate::request::Start;
 use crate::setup::Setup;
 use crate::{
     CancelHandle, Error, ExecutionError, ExecutionOptions, ExecutionResult, Runtime,
-    SandboxOptions, outcome, request, workers,
+    SandboxOptions, outcome, process, request, workers,
 };
 
 /// How an execution ends.
@@ -71,6 +71,7 @@ impl Sandbox {
         done: impl FnOnce(Outcome) + Send + 'static,
     ) -> Result<(), Error> {
         let code = code.into();
+        process::check()?;
         options.check(&code, &self.0.setup.config)?;
         let request = request::encode(code, &mut options, &self.0.setup.config, Start::FRESH)?;
         let id = self.0.register(options.cancel.clone())?;

@@ -20,7 +20,8 @@ use crate::sandbox::{CancelOnDrop, Outcome};
 use crate::setup::Setup;
 use crate::snapshot::Kind;
 use crate::{
-    Answers, CancelHandle, Error, ExecutionOptions, Runtime, SandboxOptions, Storage, workers,
+    Answers, CancelHandle, Error, ExecutionOptions, Runtime, SandboxOptions, Storage, process,
+    workers,
 };
 
 /// Forks that one call makes at most.
@@ -355,6 +356,7 @@ impl Session {
     }
 
     fn push(&self, job: Job) -> Result<(), Error> {
+        process::check()?;
         let mut queue = self.0.queue();
         if queue.closed {
             return Err(Error::Closed);

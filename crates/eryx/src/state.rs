@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::RestoreStrategy;
 use crate::image::{Image, Layer, PAGE, Readable, joined};
-use crate::slot::Slot;
+use crate::slot::Resting;
 
 /// With more pages of copies than this, those that lie together become a layer of the image.
 const MAX_COPIES: usize = 256;
@@ -25,6 +25,12 @@ const LEFT: usize = MAX_COPIES / 2;
 const STEP: usize = 32 * PAGE;
 /// Unchanged pages that a range of a layer may have in a row.
 const MAX_GAP: usize = 64;
+/// Layers and copies together take at most one and a half times the memory of which they are the state, and so many pages; the
+/// memory for copies may have as many that are unused.
+const SPARE: usize = 256;
+
+/// What lies behind the end of an image.
+const ZEROS: [u8; PAGE] = [0; PAGE];
 
 /// Ranges of addresses: whole pages, ascending, apart from each other.
 type Ranges = [(usize, usize)];
@@ -68,7 +74,7 @@ impl State {
         mut fill: impl FnMut(&mut [u8]) -> io::Result<()>,
     ) -> io::Result<Self> {
         let long = if pages_in(ranges) > MAX_FILLED {
-            long(ranges)
+            long(ranges, MAX_GAP)
         } else {
             Vec::new()
         };
@@ -89,11 +95,10 @@ impl State {
         let mut buffer = vec![0; STEP];
         let mut last = 0;
         for &(from, to) in ranges {
-            // What lies between two ranges of one layer is as below it.
-            if layer.has(&(last..to))
-                && let Some(between) = below.get(last..from)
-            {
-                layer.write(last, between)?;
+            // What lies between two ranges of one layer is as below it: as the image, and zero behind its end.
+            let end = from.min(below.len());
+            if layer.has(&(last..to)) && last < end {
+                layer.write(last, &below[last..end])?;
             }
             for at in (from..to).step_by(STEP) {
                 let part = &mut buffer[..STEP.min(to - at)];
@@ -127,7 +132,11 @@ impl State {
 
     /// Takes the state that the guest in `slot` is in now: the slot has been on this state's image, with nothing but runs
     /// since. Costs as much as the pages that differ. `false`: the slot is of no more use, though the state was taken.
-    pub(crate) fn commit(&mut self, slot: &Slot, strategy: RestoreStrategy) -> io::Result<bool> {
+    pub(crate) fn commit(
+        &mut self,
+        slot: &mut Resting<'_>,
+        strategy: RestoreStrategy,
+    ) -> io::Result<bool> {
         let written = slot.written(strategy)?;
         let count = pages_in(&written);
         if std::mem::take(&mut self.layered) {
@@ -135,6 +144,13 @@ impl State {
         }
         // Without a file for a layer there still may be memory for copies.
         if count > self.limit
+            && let Ok(usable) = self.layer(slot, &written)
+        {
+            return Ok(usable);
+        }
+        self.uncover(slot, &written);
+        let kept = self.image.layers() + count * PAGE;
+        if kept > slot.accessible() / 2 * 3 + SPARE * PAGE
             && let Ok(usable) = self.layer(slot, &written)
         {
             return Ok(usable);
@@ -148,23 +164,40 @@ impl State {
         Ok(true)
     }
 
+    /// Lets go of layers that lie below long ones of `written`, if that is much: the copies hide them, and the slot has private
+    /// pages there.
+    fn uncover(&mut self, slot: &mut Resting<'_>, written: &Ranges) {
+        let covered = longest(written.to_vec());
+        if self.image.layers_in(&covered) < SPARE * PAGE {
+            return;
+        }
+        if let Some(image) = self.image.without(&covered) {
+            self.image = Arc::new(image);
+            slot.adopt(Arc::clone(&self.image));
+        }
+    }
+
     /// Copies `ranges` of what is in `slot`.
-    fn replace(&mut self, slot: &Slot, ranges: &Ranges) {
+    fn replace(&mut self, slot: &Resting<'_>, ranges: &Ranges) {
         self.ranges = ranges.to_vec();
-        // The same memory again, if nobody else holds it: fresh pages cost more than what is copied into them.
-        if Arc::get_mut(&mut self.copies).is_none() {
+        let size = pages_in(ranges) * PAGE;
+        // The same memory again, if nobody else holds it: fresh pages cost more than what is copied into them. Not if much of
+        // it would stay unused.
+        let again = Arc::get_mut(&mut self.copies)
+            .is_some_and(|copies| copies.capacity() <= size + SPARE * PAGE);
+        if !again {
             self.copies = Arc::default();
         }
         let copies = Arc::make_mut(&mut self.copies);
         copies.clear();
-        copies.reserve_exact(pages_in(ranges) * PAGE);
+        copies.reserve_exact(size);
         for &(from, to) in ranges {
             copies.extend_from_slice(slot.bytes(from, to));
         }
     }
 
     /// Copies what has changed, when the ranges are the same as before: to compare is cheaper than to write.
-    fn refresh(&mut self, slot: &Slot) {
+    fn refresh(&mut self, slot: &Resting<'_>) {
         let mut copies = Arc::make_mut(&mut self.copies).as_mut_slice();
         for &(from, to) in &self.ranges {
             let now = slot.bytes(from, to);
@@ -179,20 +212,24 @@ impl State {
     }
 
     /// Puts the long ones of `written` into a new image, and the slot on it.
-    fn layer(&mut self, slot: &Slot, written: &Ranges) -> io::Result<bool> {
-        let long = long(written);
+    fn layer(&mut self, slot: &mut Resting<'_>, written: &Ranges) -> io::Result<bool> {
         let memory = slot.bytes(0, slot.accessible());
+        let mut long = long(written, MAX_GAP);
+        // The others may lie above older layers.
+        if pages_in(&without(written, &long)) * PAGE > memory.len() / 2 {
+            long = self::long(written, usize::MAX / PAGE);
+        }
         let image = Arc::new(self.image.layered(memory, &long)?);
         let left = without(written, &long);
-        self.image = Arc::clone(&image);
         self.size = memory.len();
+        self.image = Arc::clone(&image);
         self.layered = true;
         self.replace(slot, &left);
         Ok(slot.rebase(image).and_then(|()| self.put(slot)).is_ok())
     }
 
     /// Puts what the copies hold into `slot`, which is on this state's image and was not used since.
-    pub(crate) fn put(&self, slot: &Slot) -> io::Result<()> {
+    pub(crate) fn put(&self, slot: &mut Resting<'_>) -> io::Result<()> {
         if self.size > slot.accessible() {
             slot.grow(self.size)?;
         }
@@ -224,7 +261,7 @@ impl State {
         let mut kept = 0;
         let mut ranges = Vec::new();
         for (at, copy) in pages.zip((0..).step_by(PAGE)) {
-            if below.get(at..at + PAGE) != copies.get(copy..copy + PAGE) {
+            if below.get(at..at + PAGE).unwrap_or(&ZEROS) != &copies[copy..copy + PAGE] {
                 ranges.push((at, at + PAGE));
                 copies.copy_within(copy..copy + PAGE, kept);
                 kept += PAGE;
@@ -259,7 +296,7 @@ pub(crate) trait Memory {
     fn page(&self, at: usize) -> &[u8];
 }
 
-impl Memory for Slot {
+impl Memory for Resting<'_> {
     fn size(&self) -> usize {
         self.accessible()
     }
@@ -282,7 +319,6 @@ impl Memory for AsMemory<'_> {
     }
 
     fn page(&self, at: usize) -> &[u8] {
-        const ZEROS: [u8; PAGE] = [0; PAGE];
         let next = self.parts.partition_point(|((_, to), _)| *to <= at);
         match self.parts.get(next) {
             Some(((from, _), copy)) if *from <= at => &copy[at - from..at - from + PAGE],
@@ -296,19 +332,24 @@ fn pages_in(ranges: &Ranges) -> usize {
 }
 
 /// The ranges that are to become mappings, with what lies between them where it is little: as few as cover most of `ranges`.
-fn long(ranges: &Ranges) -> Vec<(usize, usize)> {
+fn long(ranges: &Ranges, max_gap: usize) -> Vec<(usize, usize)> {
     let mut gap = 2;
     loop {
-        let mut found = joined(ranges.to_vec(), gap * PAGE);
-        found.retain(|(from, to)| to - from >= LONG * PAGE);
-        found.sort_unstable_by_key(|(from, to)| std::cmp::Reverse(to - from));
-        found.truncate(MAX_LONG);
-        found.sort_unstable();
-        if gap >= MAX_GAP || pages_in(&without(ranges, &found)) <= LEFT {
+        let found = longest(joined(ranges.to_vec(), gap * PAGE));
+        if gap >= max_gap || pages_in(&without(ranges, &found)) <= LEFT {
             return found;
         }
         gap *= 2;
     }
+}
+
+/// Those that are worth a mapping, the longest if they are many.
+fn longest(mut ranges: Vec<(usize, usize)>) -> Vec<(usize, usize)> {
+    ranges.retain(|(from, to)| to - from >= LONG * PAGE);
+    ranges.sort_unstable_by_key(|(from, to)| std::cmp::Reverse(to - from));
+    ranges.truncate(MAX_LONG);
+    ranges.sort_unstable();
+    ranges
 }
 
 /// Those of `ranges` that no range of `taken` covers. One either covers a range or is apart from it.
@@ -327,102 +368,4 @@ fn without(ranges: &Ranges, taken: &Ranges) -> Vec<(usize, usize)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ranges(pages: &[(usize, usize)]) -> Vec<(usize, usize)> {
-        pages
-            .iter()
-            .map(|(from, to)| (from * PAGE, to * PAGE))
-            .collect()
-    }
-
-    fn image(pages: usize) -> Arc<Image> {
-        let memory: Vec<u8> = (0..pages)
-            .flat_map(|page| [u8::try_from(page % 251).expect("small"); PAGE])
-            .collect();
-        Arc::new(Image::from_memory(&memory, Vec::new()).expect("an image"))
-    }
-
-    fn all(state: &State) -> Vec<u8> {
-        let memory = state.memory().expect("a view");
-        (0..memory.size())
-            .step_by(PAGE)
-            .flat_map(|at| memory.page(at).to_vec())
-            .collect()
-    }
-
-    /// Every page in `written` gets the value 255.
-    fn filled(image: &Arc<Image>, size: usize, written: &Ranges) -> State {
-        let fill = |part: &mut [u8]| {
-            part.fill(255);
-            Ok(())
-        };
-        State::filled(image, size, written, fill).expect("a state")
-    }
-
-    fn expected(image: &Arc<Image>, size: usize, written: &Ranges) -> Vec<u8> {
-        let mut memory = image.bytes().expect("a view").to_vec();
-        memory.resize(size, 0);
-        for &(from, to) in written {
-            memory[from..to].fill(255);
-        }
-        memory
-    }
-
-    #[test]
-    fn a_state_holds_what_it_was_filled_with() {
-        let image = image(2000);
-        let scattered: Vec<_> = (0..2000).step_by(3).map(|page| (page, page + 1)).collect();
-        for (written, pages) in [
-            (vec![], 2000),
-            (vec![(0, 1), (1999, 2000)], 2000),
-            (vec![(10, 700), (702, 703), (1000, 1001)], 2000),
-            (vec![(10, 700), (1990, 2300)], 2400),
-            (vec![(10, 1700), (1702, 1703), (1990, 4300)], 4400),
-            (scattered, 2000),
-        ] {
-            let written = ranges(&written);
-            let state = filled(&image, pages * PAGE, &written);
-            assert!(all(&state) == expected(&image, pages * PAGE, &written));
-        }
-    }
-
-    #[test]
-    fn a_slot_gets_it_back_and_it_takes_over_what_the_slot_holds() {
-        let image = image(2000);
-        for count in [10, 400, 700] {
-            let mut state = State::of(&image);
-            let slot = Slot::new(Arc::clone(&image)).expect("a slot");
-            for round in 0..4 {
-                for page in (0..count).map(|index| index * 2 + round % 2) {
-                    slot.load(page * PAGE, &[250; 3]);
-                }
-                assert!(
-                    state
-                        .commit(&slot, RestoreStrategy::detect())
-                        .expect("commits")
-                );
-                let now = slot.bytes(0, slot.accessible()).to_vec();
-                assert!(all(&state) == now, "{count} pages, round {round}");
-                let other = Slot::new(Arc::clone(state.image())).expect("a slot");
-                state.put(&other).expect("fits");
-                assert!(other.bytes(0, other.accessible()) == now);
-                let mut trimmed = state.clone();
-                trimmed.trim().expect("trims");
-                assert!(all(&trimmed) == now);
-            }
-        }
-    }
-
-    #[test]
-    fn long_ranges_are_few_and_cover_most() {
-        let every_other: Vec<_> = (0..4000).step_by(2).map(|page| (page, page + 1)).collect();
-        assert_eq!(long(&ranges(&every_other)), ranges(&[(0, 3999)]));
-        assert_eq!(long(&ranges(&[(1, 2), (9, 300)])), ranges(&[(9, 300)]));
-        let far: Vec<_> = (0..100)
-            .map(|index| (index * 1000, index * 1000 + 10))
-            .collect();
-        assert_eq!(long(&ranges(&far)).len(), MAX_LONG);
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@ use std::io;
 use std::ptr::NonNull;
 
 use super::Ranges;
+use crate::image::PAGE;
 
 /// How a slot finds the way back to its image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,14 +56,14 @@ impl RestoreStrategy {
         #[cfg(target_os = "linux")]
         {
             #[repr(align(4096))]
-            struct Page([u8; super::PAGE]);
+            struct Page([u8; PAGE]);
             // Any mapping will do: the question is whether the kernel answers.
-            let probe = Page([0; super::PAGE]);
+            let probe = Page([0; PAGE]);
             let page = NonNull::from(&probe.0).cast();
-            if linux::scan(page, super::PAGE).is_ok() {
+            if linux::scan(page, PAGE).is_ok() {
                 return Self::PagemapScan;
             }
-            if linux::read(page, super::PAGE).is_ok() {
+            if linux::read(page, PAGE).is_ok() {
                 return Self::Pagemap;
             }
             Self::Remap
@@ -116,7 +117,9 @@ mod linux {
     const PAGE_IS_PRESENT: u64 = 1 << 3;
     const PAGE_IS_SWAPPED: u64 = 1 << 4;
 
+    /// Opened once: it shows the tables of the process that opened it, also in one that was forked from that.
     fn pagemap() -> io::Result<&'static File> {
+        crate::process::check_io()?;
         static PAGEMAP: OnceLock<File> = OnceLock::new();
         if let Some(file) = PAGEMAP.get() {
             return Ok(file);

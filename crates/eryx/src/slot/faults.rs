@@ -1,4 +1,9 @@
-//! Page faults of the current thread. A page of a private mapping becomes a copy of its own only through one.
+//! Page faults of the current thread. A page of a slot becomes a private copy only through one.
+//!
+//! Linux counts each fault for the thread that meets it, also when a call of that thread meets it (`mm_account_fault`).
+//! What else makes pages private, huge pages, is kept away from slots (`image::keep_small`). Protection for userfaultfd, soft-dirty
+//! bits, swapping, merging of equal pages and copies by `fork` take write access away: they make faults, and hide none.
+//! Whether this holds here is tried out once.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -45,9 +50,13 @@ fn of_this_thread() -> Option<u64> {
 #[cfg(target_os = "linux")]
 mod linux {
     use std::mem::MaybeUninit;
+    use std::ptr::NonNull;
     use std::sync::OnceLock;
 
-    use crate::image::{PAGE, reserve};
+    use crate::image::{PAGE, keep_small, reserve};
+
+    /// What a huge page has on most machines.
+    const HUGE: usize = 2 << 20;
 
     pub(super) fn faults() -> Option<u64> {
         let mut usage = MaybeUninit::<libc::rusage>::uninit();
@@ -61,27 +70,41 @@ mod linux {
         u64::try_from(usage.ru_minflt + usage.ru_majflt).ok()
     }
 
-    /// Whether this kernel counts them: others that offer Linux's calls may always say zero.
+    /// Whether a page of a slot becomes private through a fault that is counted, and in no other way. Other kernels that
+    /// offer Linux's calls may always say zero.
     pub(super) fn are_counted() -> bool {
         static COUNTED: OnceLock<bool> = OnceLock::new();
         *COUNTED.get_or_init(|| probe().unwrap_or(false))
     }
 
-    /// Makes one fault and looks whether it was counted.
+    /// Writes to a page, asks for a huge one in its place, and looks whether writes to its neighbours are still faults.
     fn probe() -> Option<bool> {
-        let page = reserve(PAGE).ok()?;
-        // SAFETY: the page was just mapped, for this function alone, which unmaps it and keeps nothing that points to it.
+        let range = reserve(2 * HUGE).ok()?;
+        let offset = range.addr().get().next_multiple_of(HUGE) - range.addr().get();
+        // SAFETY: the range was just mapped, for this function alone, which unmaps it and keeps nothing that points to it.
         unsafe {
-            let start = page.as_ptr();
+            let start = range.add(offset);
             let writable = libc::PROT_READ | libc::PROT_WRITE;
-            let usable = libc::mprotect(start.cast(), PAGE, writable) == 0;
-            let before = faults();
-            if usable {
+            let usable = keep_small(range, 2 * HUGE).is_ok()
+                && libc::mprotect(start.as_ptr().cast(), HUGE, writable) == 0;
+            let counted = usable && {
                 start.write_volatile(1);
-            }
-            let counted = usable && faults()? > before?;
-            libc::munmap(start.cast(), PAGE);
+                libc::madvise(start.as_ptr().cast(), HUGE, libc::MADV_COLLAPSE);
+                is_counted(start.add(PAGE)) && is_counted(start.add(HUGE / 2))
+            };
+            libc::munmap(range.as_ptr().cast(), 2 * HUGE);
             Some(counted)
         }
+    }
+
+    /// Whether a write to a page is a fault that is counted.
+    ///
+    /// # Safety
+    /// The page is mapped writable, and nobody else uses it.
+    unsafe fn is_counted(page: NonNull<u8>) -> bool {
+        let before = faults();
+        // SAFETY: as this function's own contract.
+        unsafe { page.write_volatile(1) };
+        before < faults()
     }
 }

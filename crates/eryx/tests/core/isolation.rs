@@ -1,6 +1,6 @@
 //! A run sees nothing of the run before it in the same slot, whatever that did and however it ended.
 //!
-//! For every way of cleaning a slot. The memory is compared byte by byte with the image; what lives outside of it
+//! For every way of cleaning a slot, and while huge pages are asked for. The memory is compared byte by byte with the image; what lives outside of it
 //! (files, environment, clocks) is looked at from Python.
 
 #[cfg(target_os = "linux")]
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use eryx::{Error, ExecutionOptions, Outcome, RestoreStrategy, Runtime, Sandbox, SandboxOptions};
 
+use crate::huge_pages;
 use crate::support::{copied_runtime, strategies, text, within};
 
 /// Everything a program can look at, one line each: equal texts mean that nothing differs.
@@ -55,7 +56,10 @@ impl Lane {
     }
 
     fn run_with(&mut self, code: &str, options: ExecutionOptions) -> Outcome {
-        let outcome = self.executor.block_on(self.sandbox.execute(code, options));
+        let run = self.sandbox.execute(code, options);
+        let outcome = huge_pages::asked_for_meanwhile(|| self.executor.block_on(run));
+        self.wait_until_clean();
+        huge_pages::ask_for_them();
         self.wait_until_clean();
         outcome
     }

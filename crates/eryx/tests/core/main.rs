@@ -9,6 +9,7 @@ mod cancel;
 mod concurrency;
 mod corpus;
 mod exit;
+mod forked;
 mod fuel;
 #[path = "../../../eryx-vfs/tests/vfs/fuzz.rs"]
 mod fuzz;
@@ -19,6 +20,7 @@ mod hostile_callbacks;
 mod hostile_driver;
 mod hostile_events;
 mod hostile_system;
+mod huge_pages;
 mod isolation;
 mod libraries;
 mod limits;

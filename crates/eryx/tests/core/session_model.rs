@@ -12,6 +12,7 @@ use proptest::test_runner::TestCaseResult;
 use crate::callback_support::options_with;
 use crate::fuzz;
 use crate::fuzz_support::executor;
+use crate::huge_pages;
 use crate::session_support::{execute, runtimes, suspended, suspending, suspending_session, value};
 use crate::support::list;
 
@@ -22,8 +23,10 @@ const MOST: usize = 4;
 #[derive(Clone, Debug)]
 enum Deed {
     Append(i32),
-    /// KiB that it holds on to, in place of those before.
-    Hold(usize),
+    /// So many KiB of a number that it holds on to, in place of those before.
+    Hold(usize, u8),
+    /// A number in every so many bytes of what it holds.
+    Spread(u8, usize),
     Write(&'static str, String),
     Remove(&'static str),
     Open(&'static str),
@@ -56,14 +59,14 @@ enum Step {
 #[derive(Clone, Debug, Default)]
 struct Memory {
     seen: Vec<i32>,
-    held: usize,
+    held: Vec<u8>,
     files: BTreeMap<&'static str, String>,
     /// The open file, and the place in it.
     open: Option<(&'static str, usize)>,
 }
 
 const BEGIN: &str = "import os\nseen = []\nheld = None\nf = None";
-const LOOK: &str = "[seen, len(held or ''), f and f.tell(), {name: open('/data/' + name).read() for name in sorted(os.listdir('/data'))}]";
+const LOOK: &str = "[seen, [(held or b'').count(n) for n in range(4)], f and f.tell(), {name: open('/data/' + name).read() for name in sorted(os.listdir('/data'))}]";
 
 impl Memory {
     fn seen(&self) -> Value {
@@ -73,9 +76,13 @@ impl Memory {
             .map(|(_, place)| i64::try_from(place).expect("small"));
         let files = self.files.iter();
         let files = files.map(|(&name, text)| (name.to_owned(), text.as_str().into()));
+        let held = (0..4).map(|number| {
+            let same = self.held.iter().filter(|&&byte| byte == number).count();
+            i64::try_from(same).expect("small").into()
+        });
         list([
             Value::List(seen),
-            i64::try_from(self.held << 10).expect("small").into(),
+            Value::List(held.collect()),
             place.into(),
             Value::Map(files.collect()),
         ])
@@ -88,9 +95,22 @@ impl Memory {
                 self.seen.push(number);
                 writeln!(code, "seen.append({number})")
             }
-            Deed::Hold(size) => {
-                self.held = size;
-                writeln!(code, "held = bytearray(b'x') * ({size} << 10)")
+            Deed::Hold(size, number) => {
+                self.held = vec![number; size << 10];
+                writeln!(code, "held = bytearray([{number}]) * ({size} << 10)")
+            }
+            Deed::Spread(number, step) => {
+                if self.held.is_empty() {
+                    return;
+                }
+                self.held
+                    .iter_mut()
+                    .step_by(step)
+                    .for_each(|byte| *byte = number);
+                writeln!(
+                    code,
+                    "held[::{step}] = bytes([{number}]) * len(range(0, len(held), {step}))"
+                )
             }
             Deed::Write(name, ref text) => {
                 self.files.insert(name, text.clone());
@@ -284,7 +304,8 @@ fn deed() -> impl Strategy<Value = Deed> {
     let name = || prop::sample::select(vec!["a", "b"]);
     prop_oneof![
         4 => any::<i32>().prop_map(Deed::Append),
-        2 => prop_oneof![0..40_usize, 0..3000_usize].prop_map(Deed::Hold),
+        2 => (prop_oneof![0..40_usize, 0..9000_usize], 0..4_u8).prop_map(|(size, number)| Deed::Hold(size, number)),
+        2 => (0..4_u8, 1..90_000_usize).prop_map(|(number, step)| Deed::Spread(number, step)),
         3 => (name(), "[a-z]{0,9}").prop_map(|(name, text)| Deed::Write(name, text)),
         1 => name().prop_map(Deed::Remove),
         3 => name().prop_map(Deed::Open),
@@ -310,12 +331,16 @@ fn step() -> impl Strategy<Value = Step> {
 fn random_lives_are_remembered() {
     let executor = executor();
     let runtimes = runtimes();
-    let strategy = (any::<Index>(), vec((any::<Index>(), step()), 1..20));
-    fuzz::run("session-model", &strategy, |(runtime, steps)| {
+    let steps = vec((any::<Index>(), step()), 1..20);
+    let strategy = (any::<Index>(), any::<bool>(), steps);
+    fuzz::run("session-model", &strategy, |(runtime, collapses, steps)| {
         executor.block_on(async {
             let mut life = Life::new(&runtime.get(runtimes).1).await;
             for (which, step) in &steps {
                 life.step(*which, step).await;
+                if collapses {
+                    huge_pages::ask_for_them();
+                }
                 // The one that it was done in, or another.
                 let which = which.index(life.sessions.len());
                 life.check(which..=which).await?;
