@@ -148,7 +148,9 @@ impl State {
         {
             return Ok(usable);
         }
-        self.uncover(slot, &written);
+        if count >= SPARE {
+            self.uncover(slot, &written);
+        }
         let kept = self.image.layers() + count * PAGE;
         if kept > slot.accessible() / 2 * 3 + SPARE * PAGE
             && let Ok(usable) = self.layer(slot, &written)

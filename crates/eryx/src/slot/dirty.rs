@@ -119,8 +119,8 @@ mod linux {
 
     /// Opened once: it shows the tables of the process that opened it, also in one that was forked from that.
     fn pagemap() -> io::Result<&'static File> {
-        crate::process::check_io()?;
         static PAGEMAP: OnceLock<File> = OnceLock::new();
+        crate::process::check_io()?;
         if let Some(file) = PAGEMAP.get() {
             return Ok(file);
         }

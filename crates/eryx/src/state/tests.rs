@@ -162,7 +162,9 @@ impl Guest {
             .collect();
         self.slot
             .run(|memory| pages.iter().for_each(|&at| memory[at] = number));
-        pages.iter().for_each(|&at| self.now[at] = number);
+        for &at in &pages {
+            self.now[at] = number;
+        }
     }
 
     fn commit(&mut self) {
