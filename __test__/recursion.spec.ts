@@ -117,6 +117,39 @@ describe("RecursionError from", () => {
     await recursionError(code);
   });
 
+  it.each([
+    [
+      2500,
+      "a function with lru_cache",
+      "@functools.lru_cache(None)\ndef f(n): return f(n - 1) if n else 0",
+    ],
+    [
+      4000,
+      "sum of a generator",
+      "def f(n): return sum(f(n - 1) for _ in (1,)) if n else 0",
+    ],
+    [4000, "map", "def f(n): return list(map(f, [n - 1])) if n else 0"],
+    [
+      3000,
+      "max with key",
+      "def f(n): return max([n], key=lambda _: f(n - 1)) if n else 0",
+    ],
+    [
+      3000,
+      "__call__",
+      "class F:\n    def __call__(self, n): return self(n - 1) if n else 0\nf = F()",
+    ],
+    [
+      3000,
+      "functools.reduce",
+      "def f(n): return functools.reduce(lambda *_: f(n - 1), [1, 2]) if n else 0",
+    ],
+    [100_000, "a plain function", "def f(n): return f(n - 1) if n else 0"],
+  ])("not before %d levels of %s", async (levels, _, code) => {
+    const limit = "import functools, sys\nsys.setrecursionlimit(10**6)\n";
+    await run(`${limit}${code}\nf(${levels})`);
+  });
+
   it("can be caught, again and again", async () => {
     const code = `
 def f(): f()

@@ -140,6 +140,7 @@ static PyMethodDef methods[] = {
     {"set_driver", set_driver, METH_VARARGS, NULL},
     {"interrupt", interrupt, METH_VARARGS, NULL},
     {"immortalize", eryx_immortalize, METH_VARARGS, NULL},
+    {"mend_union", eryx_mend_union, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
 static PyModuleDef definition = {.base = {1, NULL}, .name = "_eryx", .size = -1, .methods = methods};

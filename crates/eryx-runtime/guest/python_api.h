@@ -36,7 +36,7 @@ typedef struct PyModuleDef {
 typedef struct PyInitConfig PyInitConfig;
 
 enum { METH_VARARGS = 0x0001, METH_NOARGS = 0x0004, METH_O = 0x0008 };
-enum { Py_CONSTANT_NONE, Py_CONSTANT_FALSE, Py_CONSTANT_TRUE };
+enum { Py_CONSTANT_NONE, Py_CONSTANT_FALSE, Py_CONSTANT_TRUE, Py_CONSTANT_NOT_IMPLEMENTED = 4 };
 enum { PYTHON_API_VERSION = 1013 };
 /* References are not counted from the first value on; objects start far above it, so that strays do not reach it. */
 #define PY_IMMORTAL_MINIMUM_REFCOUNT (1u << 30)
@@ -64,7 +64,7 @@ PyObject *PyModule_Create2(PyModuleDef *, int api_version);
 int PyModule_AddObjectRef(PyObject *module, const char *name, PyObject *value);
 int PyModule_AddIntConstant(PyObject *module, const char *name, long value);
 
-enum { Py_tp_traverse = 71 };
+enum { Py_nb_or = 31, Py_tp_traverse = 71 };
 typedef int (*visitproc)(PyObject *, void *);
 typedef int (*traverseproc)(PyObject *, visitproc, void *);
 void *PyType_GetSlot(PyTypeObject *, int slot);
@@ -77,6 +77,7 @@ PyObject *PyObject_Type(PyObject *);
 PyObject *PyObject_GetAttrString(PyObject *, const char *);
 PyObject *PyObject_CallOneArg(PyObject *callable, PyObject *argument);
 PyObject *PyObject_CallNoArgs(PyObject *callable);
+PyObject *PyObject_GetItem(PyObject *, PyObject *key);
 PyObject *PyObject_GetIter(PyObject *);
 PyObject *PyIter_Next(PyObject *);
 unsigned long PyType_GetFlags(PyTypeObject *);

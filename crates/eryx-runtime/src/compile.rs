@@ -14,10 +14,10 @@ use crate::object::{self, Symbols};
 use crate::{command, stamp};
 
 /// Bytes of the shadow stack at the bottom of linear memory: `ERYX_STACK_SIZE` in C.
-pub const STACK_SIZE: u32 = 2 << 20;
+pub const STACK_SIZE: u32 = 3 << 20;
 /// What `CPython` is told of it: `ERYX_STACK_TOLD` in C. Less than there is, so that `RecursionError` comes before the
 /// native stack of the host runs out.
-pub const STACK_TOLD: u32 = 1 << 20;
+pub const STACK_TOLD: u32 = 2 << 20;
 
 const TARGET: [&str; 4] = ["-target", "wasm32-wasi", "-mexec-model=reactor", "-O3"];
 /// The headers refuse `<signal.h>`, `<sys/times.h>` and `getpid` without these; zig's libc has all three built in.

@@ -34,6 +34,12 @@ impl Layout {
         self.root.join("crates/eryx-runtime/inputs.lock.toml")
     }
 
+    /// Patches of the standard library.
+    #[must_use]
+    pub fn patches(&self) -> PathBuf {
+        self.guest().join("patches")
+    }
+
     /// The guest's C sources and headers.
     #[must_use]
     pub fn guest(&self) -> PathBuf {

@@ -5,7 +5,7 @@
 //! ties it to libpython, [`rewrite`] renames imports so that they meet, `merge` makes one module of the three, [`deepen`] makes
 //! C recursion end in time,
 //! [`check`] looks at its imports and at what it changes and [`strip`] takes its initial memory out. [`link()`] runs these. Then the module
-//! is compiled, it compiles the standard library (`library`), and its memory is frozen with everything imported
+//! is compiled, it compiles the standard library (`library`, with what [`patch`] changes in it), and its memory is frozen with everything imported
 //! (`freeze`). [`build`] runs all of it.
 
 pub mod check;
@@ -25,6 +25,7 @@ mod merge;
 pub mod module;
 pub mod names;
 pub mod object;
+pub mod patch;
 mod progress;
 mod publish;
 pub mod rewrite;

@@ -12,6 +12,7 @@ use eryx::builder::Boot;
 use eryx_vfs::{ArchiveFs, FileSystem, Kind, MemoryFs, Namespace, NodeId};
 
 use crate::constant::Constant;
+use crate::patch;
 use crate::strip::Stripped;
 
 /// Where the guest has it: `configure()` in `guest/boot.c` says the same.
@@ -94,17 +95,18 @@ pub(crate) fn boot(
     Ok((boot, root))
 }
 
-/// Makes the archive.
+/// Makes the archive, with the patches in the folder `patches` applied.
 ///
 /// # Errors
-/// An input is damaged, or the interpreter fails.
+/// An input is damaged, a patch does not fit, or the interpreter fails.
 pub(crate) fn make(
     module: &Path,
     stripped: &Stripped,
-    stdlib_tar: &Path,
-    tzdata_wheel: &Path,
+    (stdlib_tar, tzdata_wheel): (&Path, &Path),
+    patches: &Path,
 ) -> Result<Vec<u8>> {
     let mut files = from_tar(&fs::read(stdlib_tar)?)?;
+    patch::apply(patches, &mut files)?;
     files.extend(time_zones(tzdata_wheel)?);
     let (mut boot, root) = boot(module, stripped, to_tar(&files)?)?;
     boot.exec(COMPILE)

@@ -55,7 +55,9 @@ fn key(layout: &Layout, linked: &Linked) -> Result<Key> {
     key.add_files(&[linked.stdlib_tar.clone(), linked.tzdata_wheel.clone()])?;
     key.add_files(&stamp::files(&layout.guest().join("python"), &["py"])?)?;
     key.add("engine.rs", include_bytes!("../../eryx/src/engine.rs"));
+    key.add_files(&stamp::files(&layout.patches(), &["patch"])?)?;
     key.add("library.rs", include_bytes!("library.rs"));
+    key.add("patch.rs", include_bytes!("patch.rs"));
     key.add("freeze.rs", include_bytes!("freeze.rs"));
     key.add("publish.rs", include_bytes!("publish.rs"));
     Ok(key)
@@ -75,7 +77,8 @@ fn make(layout: &Layout, lock: &Lock, linked: &Linked, progress: &mut dyn Progre
     })?;
     let module = output(file::MODULE);
     let library = steps.run("compiling the standard library", || {
-        let archive = library::make(&module, &stripped, &linked.stdlib_tar, &linked.tzdata_wheel)?;
+        let inputs = (&*linked.stdlib_tar, &*linked.tzdata_wheel);
+        let archive = library::make(&module, &stripped, inputs, &layout.patches())?;
         replace(&output(file::LIBRARY), &archive)?;
         Ok(archive)
     })?;

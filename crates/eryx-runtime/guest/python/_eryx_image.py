@@ -66,7 +66,9 @@ def _complete():
     import errno
     import site
     import socket
+    import typing
 
+    _eryx.mend_union(typing.Union)
     site.setquit()
     site.setcopyright()
     site.sethelper()

@@ -5,6 +5,7 @@ mod glue;
 mod lock;
 mod modules;
 mod names;
+mod patch;
 mod reproducible;
 mod rewrite;
 mod strip;
