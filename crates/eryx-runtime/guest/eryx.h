@@ -37,7 +37,6 @@ ERYX_IMPORT("trace") void eryx_host_trace(const uint8_t *data, uint32_t size);
 
 enum { ERYX_MAX_DEPTH = 256 };
 int eryx_value_init(void);
-extern PyObject *eryx_type_error;
 /* Encodes `value` into a malloc'd buffer. On failure returns NULL with a TypeError that names the path from `root`. */
 uint8_t *eryx_encode(PyObject *value, const char *root, size_t *size);
 /* Encodes the arguments of a call: a list of a sequence and a dict. Errors begin with the callback's name. */

