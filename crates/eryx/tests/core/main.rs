@@ -24,6 +24,7 @@ mod huge_pages;
 mod isolation;
 mod libraries;
 mod limits;
+mod open_files;
 mod output;
 mod python_errors;
 mod runtime_files;
