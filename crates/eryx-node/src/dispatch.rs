@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use eryx::{Error, Outcome, OutputSink, Stream, TraceEvent};
+use eryx::{Error, MAX_QUEUED_BYTES, Outcome, OutputSink, QUEUED_EVENT_BYTES, Stream, TraceEvent};
 use napi::bindgen_prelude::{Either6, FnArgs, Function, Null, Result, Status, Uint8Array};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use tokio::sync::Notify;
@@ -16,11 +16,6 @@ use crate::to_js::{ErrorObject, OutcomeObject, encoded_trace};
 
 /// `dispatch(kind, id, payload, call, callback)`: something happened in the run `id`. The kinds are in [`arguments`].
 pub(crate) type Arguments = FnArgs<(u32, u32, Payload, f64, u32)>;
-
-/// Bytes on their way to JavaScript, per run. A guest that prints or calls faster than they are taken waits.
-const MAX_QUEUED_BYTES: usize = 256 << 10;
-/// What an event counts besides its bytes.
-const EVENT_BYTES: usize = 128;
 
 /// Something that happened in the run `id`, on a worker thread.
 pub(crate) struct Event {
@@ -181,7 +176,7 @@ impl Line {
 
     /// Sends an event that carries so many bytes.
     pub(crate) fn send(&self, what: What, bytes: usize) {
-        let bytes = bytes + EVENT_BYTES;
+        let bytes = bytes + QUEUED_EVENT_BYTES;
         self.queue.bytes.fetch_add(bytes, Ordering::AcqRel);
         let queue = Arc::clone(&self.queue);
         self.dispatch.send(Event {

@@ -239,6 +239,10 @@ impl FileSystem for ArchiveFs {
         self.refuse_new(dir, name)
     }
 
+    fn create_open(&self, dir: NodeId, name: &str) -> Result<NodeId> {
+        self.refuse_new(dir, name)
+    }
+
     fn create_dir(&self, dir: NodeId, name: &str) -> Result<NodeId> {
         self.refuse_new(dir, name)
     }
@@ -264,6 +268,13 @@ impl FileSystem for ArchiveFs {
     fn rename(&self, from: NodeId, from_name: &str, _to: NodeId, _name: &str) -> Result<()> {
         self.lookup(from, from_name)?;
         Err(Error::ReadOnly)
+    }
+
+    fn open(&self, node: NodeId, write: bool) -> Result<()> {
+        if write {
+            return self.refuse_change(node);
+        }
+        self.node(node).map(|_| ())
     }
 
     fn opened(&self, _node: NodeId) {}

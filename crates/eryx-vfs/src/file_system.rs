@@ -150,6 +150,12 @@ pub trait FileSystem: Send + Sync + Debug {
     /// `AlreadyExists`, `NoSpace`, `NotFound` in a removed directory.
     fn create_file(&self, dir: NodeId, name: &str) -> Result<NodeId>;
 
+    /// As [`FileSystem::create_file`], and [`FileSystem::open`] of it, to write too: both or neither.
+    ///
+    /// # Errors
+    /// Those of the two. Then nothing was made.
+    fn create_open(&self, dir: NodeId, name: &str) -> Result<NodeId>;
+
     /// Makes an empty directory.
     ///
     /// # Errors
@@ -198,11 +204,7 @@ pub trait FileSystem: Send + Sync + Debug {
     ///
     /// # Errors
     /// The node cannot be opened for that: `NotFound`, `ReadOnly`, `Denied`, `TooManyOpen`. No handle was counted.
-    fn open(&self, node: NodeId, write: bool) -> Result<()> {
-        let _ = write;
-        self.opened(node);
-        Ok(())
-    }
+    fn open(&self, node: NodeId, write: bool) -> Result<()>;
 
     /// One more handle keeps the node alive after its last name is gone. Unknown nodes are ignored:
     /// ask for the metadata afterwards if somebody else may have removed it meanwhile.

@@ -3,6 +3,7 @@
 mod error;
 mod links;
 mod listing;
+mod moves;
 mod names;
 mod table;
 mod volume;
@@ -25,6 +26,11 @@ pub const MAX_HOST_HANDLES: usize = 256;
 pub const MAX_HOST_NODES: usize = 4096;
 /// Entries of a host directory that can be listed. More are `TooManyEntries`.
 pub const MAX_HOST_ENTRIES: usize = 1 << 16;
+/// Names in all listings that one [`HostFs`] keeps: of directories that are open, and of others until there are too many.
+/// More are `TooManyEntries`.
+pub const MAX_HOST_LISTED: usize = 1 << 17;
+/// Entries of a directory, with all below it, that are looked at when it is moved. More are `TooManyEntries`.
+pub const MAX_HOST_MOVED: usize = 1 << 17;
 
 /// Files of the host: a directory with all below it, or a single file.
 ///
@@ -116,11 +122,54 @@ impl HostFs {
 
     /// Registers what is called `name` in `dir`.
     fn enter(&self, dir: NodeId, directory: &Dir, name: &str) -> Result<(NodeId, Kind)> {
+        let path = self.table().path_of(dir, name)?;
         let metadata = directory.symlink_metadata(name).map_err(translated)?;
         let kind = volume::kind_of(metadata.file_type()).ok_or(Error::NotPermitted)?;
-        let mut table = self.table();
-        let path = table.get(dir)?.path()?.join(name);
-        Ok((table.register(&metadata, kind, path), kind))
+        Ok((self.table().register(&metadata, kind, path), kind))
+    }
+
+    /// How many directories of the volume `dir` is below, if it is still where it was met.
+    fn depth(&self, dir: NodeId) -> Result<usize> {
+        let table = self.table();
+        let known = table.get(dir)?;
+        let path = known.path()?;
+        if dir != ROOT {
+            let found = moves::without_links(&self.volume.dir, path)?;
+            known.check_identity(&found)?;
+        }
+        Ok(path.components().count())
+    }
+
+    /// Makes `name` in `dir`, and registers it. What cannot be registered is taken away again by `undo`.
+    fn make(
+        &self,
+        dir: NodeId,
+        name: &str,
+        make: impl FnOnce(&Dir) -> std::io::Result<()>,
+        undo: impl FnOnce(&Dir) -> std::io::Result<()>,
+    ) -> Result<NodeId> {
+        let directory = self.directory(dir)?;
+        // Refused before something is made.
+        self.table().path_of(dir, name)?;
+        make(&directory).map_err(translated)?;
+        self.enter(dir, &directory, name)
+            .map(|(node, _)| node)
+            .inspect_err(|_| {
+                // It may be gone already: then that was why.
+                let _ = undo(&directory);
+            })
+    }
+
+    /// Makes a file. Returns it registered, with its handle.
+    fn make_file(&self, dir: NodeId, name: &str) -> Result<(NodeId, cap_std::fs::File)> {
+        self.check_writable()?;
+        let directory = self.directory(dir)?;
+        check_name(name)?;
+        let path = self.table().path_of(dir, name)?;
+        let file = volume::create(&directory, name)?;
+        let metadata = file.metadata().map_err(translated)?;
+        let node = self.table().register(&metadata, Kind::File, path);
+        Ok((node, file))
     }
 
     /// A handle that `node` gets while it is open.
@@ -162,7 +211,7 @@ impl FileSystem for HostFs {
     }
 
     fn for_fork(&self) -> Option<Arc<dyn FileSystem>> {
-        let table = Mutex::new(self.table().clone());
+        let table = Mutex::new(self.table().forked());
         let volume = Arc::clone(&self.volume);
         Some(Arc::new(Self { volume, table }))
     }
@@ -191,7 +240,7 @@ impl FileSystem for HostFs {
         let Some(above) = known.path()?.parent().filter(|path| *path != Path::new("")) else {
             return Ok(ROOT);
         };
-        let above = above.to_path_buf();
+        let above: Arc<Path> = above.into();
         let metadata = self.volume.symlink_metadata(&above)?;
         if !metadata.is_dir() {
             return Err(Error::NotFound);
@@ -282,41 +331,60 @@ impl FileSystem for HostFs {
     }
 
     fn create_file(&self, dir: NodeId, name: &str) -> Result<NodeId> {
-        self.check_writable()?;
-        let directory = self.directory(dir)?;
-        check_name(name)?;
-        volume::create(&directory, name)?;
-        self.enter(dir, &directory, name).map(|(node, _)| node)
+        self.make_file(dir, name).map(|(node, _)| node)
+    }
+
+    fn create_open(&self, dir: NodeId, name: &str) -> Result<NodeId> {
+        self.table().check_room()?;
+        let (node, file) = self.make_file(dir, name)?;
+        let handle = Handle::File {
+            file: Arc::new(file),
+            writable: true,
+        };
+        self.table().open(node, Some(handle));
+        Ok(node)
     }
 
     fn create_dir(&self, dir: NodeId, name: &str) -> Result<NodeId> {
         self.check_writable()?;
-        let directory = self.directory(dir)?;
         check_name(name)?;
-        directory.create_dir(name).map_err(translated)?;
-        self.enter(dir, &directory, name).map(|(node, _)| node)
+        self.make(
+            dir,
+            name,
+            |directory| directory.create_dir(name),
+            |directory| directory.remove_dir(name),
+        )
     }
 
     fn create_symlink(&self, dir: NodeId, name: &str, target: &str) -> Result<NodeId> {
         self.check_writable()?;
-        let directory = self.directory(dir)?;
         check_name(name)?;
         links::check_new(target)?;
-        directory.symlink(target, name).map_err(translated)?;
-        self.enter(dir, &directory, name).map(|(node, _)| node)
+        self.make(
+            dir,
+            name,
+            |directory| directory.symlink(target, name),
+            |directory| directory.remove_file(name),
+        )
     }
 
     fn hard_link(&self, node: NodeId, dir: NodeId, name: &str) -> Result<()> {
         self.check_writable()?;
         let directory = self.directory(dir)?;
         check_name(name)?;
+        let _moving = moves::lock(&directory)?;
+        let depth = self.depth(dir)?;
         let table = self.table();
         let known = table.get(node)?;
         if known.kind == Kind::Directory {
             return Err(Error::NotPermitted);
         }
         let path = known.path()?;
-        known.check_identity(&self.volume.symlink_metadata(path)?)?;
+        let metadata = self.volume.symlink_metadata(path)?;
+        known.check_identity(&metadata)?;
+        if metadata.is_symlink() {
+            moves::check_link(&self.volume.dir, path, depth)?;
+        }
         self.volume.hard_link(path, &directory, name)
     }
 
@@ -343,13 +411,20 @@ impl FileSystem for HostFs {
 
     fn rename(&self, from: NodeId, from_name: &str, to: NodeId, to_name: &str) -> Result<()> {
         self.check_writable()?;
+        let (old, new) = (self.directory(from)?, self.directory(to)?);
+        let _moving = moves::lock(&new)?;
         let source = self.find(from, from_name)?;
         match self.find(to, to_name) {
             Ok(target) if target.0 == source.0 => return Ok(()),
             Ok(_) | Err(Error::NotFound) => {}
             Err(error) => return Err(error),
         }
-        let (old, new) = (self.directory(from)?, self.directory(to)?);
+        match source.1 {
+            Kind::File => {}
+            Kind::Symlink => moves::check_link(&old, from_name, self.depth(to)?)?,
+            Kind::Directory => moves::check_directory(&old, from_name, self.depth(to)?)?,
+        }
+        self.table().path_of(to, to_name)?;
         old.rename(from_name, &new, to_name).map_err(translated)?;
         self.table().renamed((from, from_name), (to, to_name));
         Ok(())
@@ -364,8 +439,8 @@ impl FileSystem for HostFs {
                 self.opened(node);
                 return Ok(());
             }
-            if known.handle.is_none() && table.handles() >= MAX_HOST_HANDLES {
-                return Err(Error::TooManyOpen);
+            if known.handle.is_none() {
+                table.check_room()?;
             }
             known.kind
         };

@@ -40,9 +40,11 @@ mod namespace;
 pub use archive::{ArchiveError, ArchiveFs, MAX_ARCHIVE_NODES};
 pub use error::{Error, Result};
 pub use file_system::{DirEntry, FileSystem, Kind, Metadata, NodeId};
-pub use host::{HostFs, MAX_HOST_ENTRIES, MAX_HOST_HANDLES, MAX_HOST_NODES};
+pub use host::{
+    HostFs, MAX_HOST_ENTRIES, MAX_HOST_HANDLES, MAX_HOST_LISTED, MAX_HOST_MOVED, MAX_HOST_NODES,
+};
 pub use memory::{
     CHUNK_OVERHEAD, ENTRY_OVERHEAD, MAX_DEPTH, MAX_FILE, MemoryFs, NODE_OVERHEAD, TreeError,
 };
 pub use name::{MAX_LINKS, MAX_NAME, MAX_PATH};
-pub use namespace::{Location, MAX_MOUNTS, Namespace};
+pub use namespace::{Location, MAX_MOUNTS, Namespace, OpenHow};

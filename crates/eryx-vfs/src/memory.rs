@@ -208,6 +208,13 @@ impl FileSystem for MemoryFs {
         self.state_mut().create_file(dir, name, now())
     }
 
+    fn create_open(&self, dir: NodeId, name: &str) -> Result<NodeId> {
+        let mut state = self.state_mut();
+        let node = state.create_file(dir, name, now())?;
+        state.open(node)?;
+        Ok(node)
+    }
+
     fn create_dir(&self, dir: NodeId, name: &str) -> Result<NodeId> {
         self.state_mut().create_dir(dir, name, now())
     }
@@ -240,8 +247,13 @@ impl FileSystem for MemoryFs {
         self.state_mut().rename(from, to, now())
     }
 
+    fn open(&self, node: NodeId, _write: bool) -> Result<()> {
+        self.state_mut().open(node)
+    }
+
     fn opened(&self, node: NodeId) {
-        self.state_mut().open(node);
+        // A node that is gone is ignored.
+        let _ = self.state_mut().open(node);
     }
 
     fn closed(&self, node: NodeId) {

@@ -1,7 +1,10 @@
 //! What a guest sees as `/`: a table of mounts.
 
 mod change;
+mod open;
 mod walk;
+
+pub use open::OpenHow;
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};

@@ -5,15 +5,13 @@ use std::time::{Duration, Instant};
 use eryx_vfs::MemoryFs;
 
 use crate::callback::CallbackFailure;
+use crate::caps::{MAX_IN_FLIGHT, MAX_IN_FLIGHT_VALUES};
 use crate::host::files::Files;
 use crate::host::{Calls, Open};
 use crate::instance::Instance;
 use crate::pool::Pool;
 use crate::snapshot::{Frame, Kind, Trees};
 use crate::{Arguments, Error, PendingCall, Suspension, Value, wire};
-
-/// Calls that wait for an answer; no run has more in flight.
-const MAX_OPEN_CALLS: usize = 4096;
 
 /// Answers to the calls of a checkpoint, by their numbers.
 #[derive(Clone, Debug, Default)]
@@ -103,10 +101,16 @@ impl Kept {
         let Value::List(open) = open else {
             return None;
         };
-        if open.len() > MAX_OPEN_CALLS {
+        if open.len() > MAX_IN_FLIGHT {
             return None;
         }
-        let open: Vec<Open> = open.into_iter().map(open_call).collect::<Option<_>>()?;
+        // No run has more in flight, and none is resumed with more.
+        let mut values = 0;
+        let open = open.into_iter().map(|call| open_call(call, &mut values));
+        let open: Vec<Open> = open.collect::<Option<_>>()?;
+        if values > MAX_IN_FLIGHT_VALUES {
+            return None;
+        }
         let last_call = number(&last_call)?;
         let mut before = 0;
         for open in &open {
@@ -147,11 +151,12 @@ fn number(value: &Value) -> Option<u64> {
     }
 }
 
-fn open_call(value: Value) -> Option<Open> {
+/// Adds to `values` how many its arguments are.
+fn open_call(value: Value, values: &mut usize) -> Option<Open> {
     let [call, Value::String(name), Value::Bytes(arguments)] = fields(value)? else {
         return None;
     };
-    wire::check_call(&arguments).ok()?;
+    *values += wire::check_call(&arguments).ok()?;
     Some(Open {
         call: number(&call)?,
         name,

@@ -7,14 +7,10 @@ use std::time::Duration;
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::callback::{self, CallbackDefinition, CallbackHandler, CallbackTable};
+use crate::caps::{MAX_CODE_BYTES, MAX_NAME_BYTES};
 use crate::library::Libraries;
 use crate::mounts::Mounts;
 use crate::{CancelHandle, Error, OutputSink, ResourceLimits, Storage, Value, Volume};
-
-/// Source code beyond so many bytes is refused.
-pub const MAX_CODE_BYTES: usize = 16 << 20;
-/// Names of files and variables beyond so many bytes are refused.
-const MAX_NAME_BYTES: usize = 4096;
 
 /// What all executions of a sandbox share.
 #[derive(Clone, Default)]

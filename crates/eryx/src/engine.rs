@@ -10,7 +10,7 @@ use crate::clock::clock;
 use crate::slot::{GUARD, RESERVATION, SlotMemories};
 
 /// Stack of wasm code. CPython's own limit for C recursion (`ERYX_STACK_TOLD` in the guest) must end first.
-const WASM_STACK: usize = 32 << 20;
+pub(crate) const WASM_STACK: usize = 32 << 20;
 /// What imports may use of the stack beyond that.
 const HOST_STACK: usize = 512 << 10;
 

@@ -21,13 +21,11 @@ pub(crate) use deliver::Delivered;
 pub(crate) use errno::Errno;
 use files::Files;
 
+use crate::caps::MAX_TABLE_ELEMENTS;
 use crate::guest_memory::GuestMemory;
 use crate::interrupt::{Interrupt, Verdict};
 use crate::manifest::InterruptWord;
 use crate::output::Output;
-
-/// Elements a guest's table may have. The runtime has about 6,000 of its own.
-const MAX_TABLE_ELEMENTS: usize = 1 << 20;
 
 /// The state of one run, as the imports see it.
 #[derive(Debug)]
@@ -279,3 +277,5 @@ pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::imported;

@@ -23,6 +23,7 @@ mod abi;
 pub mod builder;
 mod cache;
 mod callback;
+mod caps;
 mod checkpoint;
 mod clock;
 mod config;
@@ -60,8 +61,11 @@ pub use callback::{
     Arguments, Call, CallbackDefinition, CallbackFailure, CallbackFunctions, CallbackHandler,
     GivenUp, Parameter, Reply, Signature,
 };
+pub use caps::{
+    DEFAULT_RESTORED_BYTES, MAX_CODE_BYTES, MAX_FORKS, MAX_QUEUED_BYTES, QUEUED_EVENT_BYTES,
+};
 pub use checkpoint::Answers;
-pub use config::{ExecutionOptions, MAX_CODE_BYTES, SandboxOptions};
+pub use config::{ExecutionOptions, SandboxOptions};
 pub use engine::CPU_BASELINE;
 pub use error::{Error, ExecutionError, PendingCall, PythonError, PythonFrame, Suspension};
 pub use eryx_vfs::Error as FileError;
@@ -73,11 +77,9 @@ pub use outcome::ExecutionResult;
 pub use output::{ExecutionOutput, OutputSink, Stream};
 pub use runtime::Runtime;
 pub use sandbox::{Outcome, Sandbox};
-pub use session::{MAX_FORKS, Session};
+pub use session::Session;
 pub use slot::RestoreStrategy;
-pub use storage::{
-    DEFAULT_RESTORED_BYTES, Storage, StorageEntry, StorageError, StorageKind, StorageMetadata,
-};
+pub use storage::{Storage, StorageEntry, StorageError, StorageKind, StorageMetadata};
 pub use trace::{TraceEvent, TraceKind};
 pub use value::{Value, WireError};
 pub use workers::spawn;

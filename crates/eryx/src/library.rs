@@ -2,10 +2,8 @@
 
 use std::sync::OnceLock;
 
+use crate::caps::MAX_LIBRARY_BYTES;
 use crate::{Error, Value, wire};
-
-/// Source code of all libraries of a sandbox beyond so many bytes is refused.
-const MAX_BYTES: usize = 4 << 20;
 
 /// The libraries of a sandbox.
 #[derive(Debug, Default)]
@@ -19,9 +17,9 @@ impl Libraries {
     /// `entry`: source of ours that runs before them.
     pub(crate) fn new(entry: Option<String>, sources: Vec<String>) -> Result<Self, Error> {
         let size: usize = sources.iter().map(String::len).sum();
-        if size > MAX_BYTES {
+        if size > MAX_LIBRARY_BYTES {
             return Err(Error::InvalidArgument(format!(
-                "libraries: {size} bytes of Python are more than the {MAX_BYTES} allowed"
+                "libraries: {size} bytes of Python are more than the {MAX_LIBRARY_BYTES} allowed"
             )));
         }
         let named = sources.into_iter().enumerate();

@@ -150,7 +150,8 @@ impl Live {
         let ended = instance.run(state, begin, fuel).await;
         let (condition, reached) = (ended.condition, ended.reached);
         let settled = settle(instance, ended);
-        let stdin_used = instance.host().files.stdin_used();
+        // What was not read is for nobody else, and takes no memory of a session that rests.
+        let stdin_used = instance.host().files.take_stdin();
         if condition != Condition::Sound {
             // wasmtime's own state of the instance cannot be relied on, nor what is in its slot.
             if let Some(instance) = self.asleep(Some(before)) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use eryx_vfs::{ArchiveFs, FileSystem, HostFs, Kind, MemoryFs, Namespace};
 
+use crate::caps::MAX_VOLUMES;
 use crate::config::quoted;
 use crate::{Error, Storage, snapshot};
 use path::{Claims, check};
@@ -17,8 +18,6 @@ const LIBRARY_PATH: &str = "/usr/lib/python3.14";
 const DIRECTORIES: [&str; 3] = ["/tmp", "/home/sandbox", LIBRARY_PATH];
 /// The working directory that the image starts in.
 const DEFAULT_PATH: &str = "/data";
-/// Volumes of one sandbox.
-const MAX_VOLUMES: usize = 64;
 
 /// A directory or a single file of the host that runs see.
 ///

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::trace::{self, TraceEvent};
+use crate::caps::{MAX_EVENT_BYTES, MAX_EVENTS};
+use crate::trace::TraceEvent;
 
 /// Which of the two streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +91,7 @@ impl Output {
 
     /// From now on events are collected.
     pub(crate) fn collect_trace(&mut self) {
-        self.trace_room = Some((trace::MAX_EVENTS, trace::MAX_EVENT_BYTES));
+        self.trace_room = Some((MAX_EVENTS, MAX_EVENT_BYTES));
     }
 
     /// Takes events, as far as they are wanted and fit.

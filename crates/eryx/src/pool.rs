@@ -7,6 +7,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 use wasmtime::{ExternType, InstancePre, Linker, Module, Mutability};
 
+use crate::caps::MAX_IDLE_PER_CORE;
 use crate::engine::Code;
 use crate::host::{self, Calls, Host, RunState};
 use crate::image::Image;
@@ -17,10 +18,6 @@ use crate::output::Output;
 use crate::slot::{GUARD, RESERVATION, RestoreStrategy, Slot};
 use crate::state::State;
 use crate::{CancelHandle, Error, workers};
-
-/// Idle guests that are kept for each core. Each holds the pages that runs usually write, one to four megabytes. A core
-/// runs one at a time, and cleans up one more; the others are for runs that wait.
-const IDLE_PER_CORE: usize = 4;
 
 /// Makes and recycles the guests of one image and one kind of code.
 pub(crate) struct Pool {
@@ -137,7 +134,7 @@ impl Pool {
             Err(_) => None,
         };
         let mut idle = self.idle();
-        if idle.len() < IDLE_PER_CORE * workers::count() {
+        if idle.len() < MAX_IDLE_PER_CORE * workers::count() {
             idle.extend(clean);
         }
         drop(idle);

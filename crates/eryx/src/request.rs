@@ -39,9 +39,13 @@ impl Start {
         stdin_used: false,
     };
 
-    /// A request was carried out.
+    /// A request was carried out. One that was not, or was cut off, leaves all that is due to the next.
     pub(crate) fn given(&mut self) {
-        (self.past, self.reseed) = (Past::Own, false);
+        *self = Self {
+            past: Past::Own,
+            reseed: false,
+            stdin_used: false,
+        };
     }
 }
 

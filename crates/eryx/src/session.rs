@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use crate::caps::MAX_FORKS;
 use crate::live::{Live, Restored};
 use crate::pool::Pool;
 use crate::sandbox::{CancelOnDrop, Outcome};
@@ -23,9 +24,6 @@ use crate::{
     Answers, CancelHandle, Error, ExecutionOptions, Runtime, SandboxOptions, Storage, process,
     workers,
 };
-
-/// Forks that one call makes at most.
-pub const MAX_FORKS: usize = 10_000;
 
 /// Keeps its interpreter between executions. What is asked of it happens in the order of the calls. Clones share one
 /// session.

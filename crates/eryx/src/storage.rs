@@ -9,14 +9,9 @@ use std::sync::Arc;
 use eryx_vfs::{FileSystem, Kind, Location, MemoryFs, Metadata, Namespace};
 
 pub use error::StorageError;
-pub use snapshot::DEFAULT_RESTORED_BYTES;
 
+use crate::caps::{MAX_ENTRIES_AT_ONCE, MAX_READ};
 use error::Context;
-
-/// The largest file that [`Storage::read_file`] returns in one piece, in bytes. A file with holes can claim to be longer.
-const MAX_READ: u64 = 2 << 30;
-/// Entries that are listed under one lock.
-const ENTRIES_AT_ONCE: usize = 1024;
 
 /// Files in memory, with a quota. Clones share them.
 ///
@@ -199,7 +194,7 @@ impl Storage {
         let mut entries = Vec::new();
         let mut cookie = 0;
         loop {
-            let some = self.files.read_dir(at.node, cookie, ENTRIES_AT_ONCE)?;
+            let some = self.files.read_dir(at.node, cookie, MAX_ENTRIES_AT_ONCE)?;
             let Some(last) = some.last() else {
                 return Ok(entries);
             };

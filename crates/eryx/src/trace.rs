@@ -3,11 +3,6 @@
 use crate::Value;
 use crate::wire;
 
-/// Events of one run that are collected. The rest is dropped and flagged.
-pub(crate) const MAX_EVENTS: usize = 100_000;
-/// Bytes of their names and details, together.
-pub(crate) const MAX_EVENT_BYTES: usize = 16 << 20;
-
 /// Something that the user's code did. Code of the standard library and of libraries is not traced.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]

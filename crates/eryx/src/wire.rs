@@ -127,8 +127,8 @@ pub(crate) fn check(data: &[u8]) -> Result<(), WireError> {
     }
 }
 
-/// Whether `data` is the arguments of a call: a list of a list and a dict.
-pub(crate) fn check_call(data: &[u8]) -> Result<(), WireError> {
+/// Whether `data` is the arguments of a call: a list of a list and a dict. Returns how many values they are.
+pub(crate) fn check_call(data: &[u8]) -> Result<usize, WireError> {
     if data.len() > MAX_BYTES {
         return Err(WireError::TooLarge);
     }
@@ -143,7 +143,7 @@ pub(crate) fn check_call(data: &[u8]) -> Result<(), WireError> {
         reader.skip(1)?;
     }
     if reader.data.is_empty() {
-        Ok(())
+        Ok(reader.values)
     } else {
         Err(WireError::Trailing)
     }
@@ -367,7 +367,7 @@ mod tests {
     fn a_call_is_a_list_and_a_dict() {
         let (list, dict, pair) = (b"l\0\0\0\0", b"m\0\0\0\0", b"l\x02\0\0\0");
         let call = [&pair[..], list, dict].concat();
-        assert_eq!(check_call(&call), Ok(()));
+        assert_eq!(check_call(&call), Ok(2));
         for bad in [
             &[&pair[..], dict, list].concat()[..],
             &[&pair[..], list, list].concat(),

@@ -25,13 +25,38 @@ impl Listing {
         self.entries.len()
     }
 
-    /// The listing after another look at the directory.
+    /// The listing after another look at the directory: the same one if nothing changed.
     pub(super) fn refreshed(
-        mut self,
+        self: Arc<Self>,
         directory: &Dir,
         number: impl Fn(u64) -> NodeId,
-    ) -> Result<Self> {
-        let mut there = HashSet::new();
+    ) -> Result<Arc<Self>> {
+        let found = self.look(directory, number)?;
+        let same = |(name, node, kind): &(Arc<str>, NodeId, Kind)| {
+            let entry = self.cookies.get(name).and_then(|at| self.entries.get(at));
+            entry.is_some_and(|entry| entry.node == *node && entry.kind == *kind)
+        };
+        if found.len() == self.len() && found.iter().all(same) {
+            return Ok(self);
+        }
+        let mut listing = Arc::unwrap_or_clone(self);
+        let there: HashSet<_> = found.iter().map(|(name, ..)| Arc::clone(name)).collect();
+        for (name, node, kind) in found {
+            listing.put(name, node, kind);
+        }
+        listing.cookies.retain(|name, _| there.contains(name));
+        let stays = |_: &u64, entry: &mut DirEntry| there.contains(&entry.name);
+        listing.entries.retain(stays);
+        Ok(Arc::new(listing))
+    }
+
+    /// What is in the directory. Names that are known already take no memory of their own.
+    fn look(
+        &self,
+        directory: &Dir,
+        number: impl Fn(u64) -> NodeId,
+    ) -> Result<Vec<(Arc<str>, NodeId, Kind)>> {
+        let mut found = Vec::new();
         for entry in directory.entries().map_err(translated)? {
             let entry = entry.map_err(translated)?;
             let name = entry.file_name();
@@ -42,22 +67,19 @@ impl Listing {
             if check_name(name).is_err() {
                 continue;
             }
-            if there.len() >= MAX_HOST_ENTRIES {
+            if found.len() >= MAX_HOST_ENTRIES {
                 return Err(Error::TooManyEntries);
             }
-            let name = Arc::from(name);
-            self.put(&name, number(entry.ino()), kind);
-            there.insert(name);
+            let known = self.cookies.get_key_value(name);
+            let name = known.map_or_else(|| Arc::from(name), |(known, _)| Arc::clone(known));
+            found.push((name, number(entry.ino()), kind));
         }
-        self.cookies.retain(|name, _| there.contains(name));
-        self.entries.retain(|_, entry| there.contains(&entry.name));
-        Ok(self)
+        Ok(found)
     }
 
-    fn put(&mut self, name: &Arc<str>, node: NodeId, kind: Kind) {
+    fn put(&mut self, name: Arc<str>, node: NodeId, kind: Kind) {
         let last = self.entries.last_key_value().map_or(0, |(last, _)| *last);
-        let next = *self.cookies.entry(Arc::clone(name)).or_insert(last + 1);
-        let name = Arc::clone(name);
+        let next = *self.cookies.entry(Arc::clone(&name)).or_insert(last + 1);
         let entry = DirEntry {
             name,
             node,

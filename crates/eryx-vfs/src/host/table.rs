@@ -1,25 +1,22 @@
 //! The nodes that somebody has met: where they are, and the handles of those that are open.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use cap_fs_ext::MetadataExt;
 use cap_std::fs::{Dir, File, Metadata as HostMetadata};
 
-use super::MAX_HOST_NODES;
 use super::error::translated;
 use super::listing::Listing;
 use super::names::Numbers;
 use super::volume::Volume;
-use crate::{Error, Kind, Metadata, NodeId, Result};
+use super::{MAX_HOST_HANDLES, MAX_HOST_LISTED, MAX_HOST_NODES};
+use crate::{Error, Kind, MAX_PATH, Metadata, NodeId, Result};
 
 pub(super) const ROOT: NodeId = NodeId(1);
 
-/// Names in all listings that are kept.
-const MAX_LISTED: usize = 1 << 18;
-
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Table {
     nodes: HashMap<NodeId, Node>,
     numbers: Numbers,
@@ -36,9 +33,10 @@ pub(super) struct Node {
     identity: Option<(u64, u64)>,
     pub(super) kind: Kind,
     /// From the volume's directory, without links. None once it was removed.
-    path: Option<PathBuf>,
+    path: Option<Arc<Path>>,
     pub(super) handle: Option<Handle>,
-    pub(super) listing: Option<Listing>,
+    /// Shared with forks until one of them finds the directory changed.
+    pub(super) listing: Option<Arc<Listing>>,
     opens: u64,
     met: u64,
 }
@@ -144,7 +142,7 @@ impl Table {
         let root = Node {
             identity: None,
             kind: volume.kind(),
-            path: Some(volume.file.clone().unwrap_or_default()),
+            path: Some(volume.file.clone().unwrap_or_default().into()),
             handle,
             listing: None,
             opens: 0,
@@ -160,12 +158,33 @@ impl Table {
         }
     }
 
+    /// The table of a fork, which takes over what is open. What is not is met again when it is asked for.
+    pub(super) fn forked(&self) -> Self {
+        let stays = |(id, node): &(&NodeId, &Node)| **id == ROOT || node.opens > 0;
+        let nodes: HashMap<_, _> = self
+            .nodes
+            .iter()
+            .filter(stays)
+            .map(|(id, node)| (*id, node.clone()))
+            .collect();
+        Self {
+            listed: nodes.values().map(Node::listed).sum(),
+            nodes,
+            numbers: self.numbers.clone(),
+            ..*self
+        }
+    }
+
     pub(super) fn get(&self, node: NodeId) -> Result<&Node> {
         self.nodes.get(&node).ok_or(Error::NotFound)
     }
 
-    pub(super) const fn handles(&self) -> usize {
-        self.handles
+    /// Refuses one more handle than there may be.
+    pub(super) const fn check_room(&self) -> Result<()> {
+        if self.handles >= MAX_HOST_HANDLES {
+            return Err(Error::TooManyOpen);
+        }
+        Ok(())
     }
 
     pub(super) fn number(&self, device: u64, inode: u64) -> NodeId {
@@ -177,7 +196,7 @@ impl Table {
         &mut self,
         metadata: &HostMetadata,
         kind: Kind,
-        path: PathBuf,
+        path: Arc<Path>,
     ) -> NodeId {
         let identity = identity(metadata);
         let id = self.numbers.of(identity.0, identity.1);
@@ -266,23 +285,14 @@ impl Table {
             return;
         };
         self.forget(&new);
-        for node in self.nodes.values_mut() {
-            let below = node
-                .path
-                .as_ref()
-                .and_then(|path| path.strip_prefix(&old).ok());
-            let moved = below.map(|below| {
-                if below.as_os_str().is_empty() {
-                    // Joining nothing would add a slash.
-                    new.clone()
-                } else {
-                    new.join(below)
-                }
-            });
-            if moved.is_some() {
-                node.path = moved;
-            }
-        }
+        self.nodes.retain(|_, node| {
+            let path = node.path.as_deref();
+            let Some(below) = path.and_then(|path| path.strip_prefix(&old).ok()) else {
+                return true;
+            };
+            node.path = moved(&new, below);
+            node.path.is_some() || node.opens > 0
+        });
     }
 
     fn forget(&mut self, path: &Path) {
@@ -295,25 +305,30 @@ impl Table {
         });
     }
 
-    fn path_of(&self, dir: NodeId, name: &str) -> Result<PathBuf> {
-        Ok(self.get(dir)?.path()?.join(name))
+    /// Where `name` in `dir` is. A path that is longer than any that can be asked for is not kept.
+    pub(super) fn path_of(&self, dir: NodeId, name: &str) -> Result<Arc<Path>> {
+        let above = self.get(dir)?.path()?;
+        if above.as_os_str().len() + name.len() >= MAX_PATH {
+            return Err(Error::NameTooLong);
+        }
+        Ok(above.join(name).into())
     }
 
     /// What is known of the entries of `dir`, to be put back.
-    pub(super) fn take_listing(&mut self, dir: NodeId) -> Result<Listing> {
+    pub(super) fn take_listing(&mut self, dir: NodeId) -> Result<Arc<Listing>> {
         let node = self.nodes.get_mut(&dir).ok_or(Error::NotFound)?;
         self.listed -= node.listed();
         Ok(node.listing.take().unwrap_or_default())
     }
 
-    pub(super) fn put_listing(&mut self, dir: NodeId, listing: Listing) -> Result<()> {
-        if self.listed + listing.len() > MAX_LISTED {
+    pub(super) fn put_listing(&mut self, dir: NodeId, listing: Arc<Listing>) -> Result<()> {
+        if self.listed + listing.len() > MAX_HOST_LISTED {
             for node in self.nodes.values_mut().filter(|node| node.opens == 0) {
                 self.listed -= node.listed();
                 node.listing = None;
             }
         }
-        if self.listed + listing.len() > MAX_LISTED {
+        if self.listed + listing.len() > MAX_HOST_LISTED {
             return Err(Error::TooManyEntries);
         }
         self.listed += listing.len();
@@ -324,8 +339,18 @@ impl Table {
 
 impl Node {
     fn listed(&self) -> usize {
-        self.listing.as_ref().map_or(0, Listing::len)
+        self.listing.as_ref().map_or(0, |listing| listing.len())
     }
+}
+
+/// Where `below` is once what it is below of is at `new`. None if no path leads there any more: it would be too long.
+fn moved(new: &Arc<Path>, below: &Path) -> Option<Arc<Path>> {
+    if below.as_os_str().is_empty() {
+        // Joining nothing would add a slash.
+        return Some(Arc::clone(new));
+    }
+    let size = new.as_os_str().len() + below.as_os_str().len();
+    (size < MAX_PATH).then(|| new.join(below).into())
 }
 
 fn identity(metadata: &HostMetadata) -> (u64, u64) {

@@ -128,12 +128,11 @@ fn absolute(time: u64) -> Result<SystemTimeSpec> {
     ))
 }
 
-/// Makes an empty file where nothing is.
-pub(super) fn create(directory: &Dir, name: &str) -> Result<()> {
+/// Makes an empty file where nothing is. Opened to read and write, whatever its mode will let later ones do.
+pub(super) fn create(directory: &Dir, name: &str) -> Result<File> {
     let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    let made = directory.open_with(name, &options);
-    made.map(drop).map_err(translated)
+    options.read(true).write(true).create_new(true);
+    directory.open_with(name, &options).map_err(translated)
 }
 
 /// Writes at the end, wherever others have moved it, and returns where it is then.

@@ -120,12 +120,11 @@ impl State {
         self.free_if_unused(node);
     }
 
-    pub(super) fn open(&mut self, node: NodeId) {
-        if self.nodes.get(node.0).is_none() {
-            return;
-        }
+    pub(super) fn open(&mut self, node: NodeId) -> Result<()> {
+        self.node(node)?;
         let count = self.handles.get(node.0).copied().unwrap_or(0);
         self.handles.insert(node.0, count.saturating_add(1));
+        Ok(())
     }
 
     pub(super) fn close(&mut self, node: NodeId) {

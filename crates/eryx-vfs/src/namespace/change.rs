@@ -5,7 +5,7 @@ use super::{Location, Namespace};
 use crate::{Error, Kind, Result};
 
 /// Times that another user of the same file system may come in between before a create gives up.
-const RACES: u32 = 16;
+pub(super) const RACES: u32 = 16;
 
 impl Namespace {
     /// `open` with `O_CREAT | O_EXCL`: makes a file where nothing is, not even a dangling link.
@@ -159,7 +159,7 @@ impl Namespace {
     }
 
     /// A place with nothing at it yet.
-    fn free_place<'p>(&self, start: Location, path: &'p str) -> Result<Place<'p>> {
+    pub(super) fn free_place<'p>(&self, start: Location, path: &'p str) -> Result<Place<'p>> {
         let place = walk::place(self, start, path)?;
         if place.is_special() || self.entry(&place).is_ok() {
             return Err(Error::AlreadyExists);
@@ -182,7 +182,7 @@ impl Namespace {
 
 impl Location {
     /// Another node of the same mount.
-    const fn with(self, node: crate::NodeId) -> Self {
+    pub(super) const fn with(self, node: crate::NodeId) -> Self {
         Self { node, ..self }
     }
 }

@@ -75,6 +75,21 @@ pub(crate) fn read(ns: &Namespace, path: &str) -> Result<Vec<u8>, Error> {
     Ok(buf)
 }
 
+/// Puts so many files into a directory, which is made: names of few files, as the host makes them faster.
+pub(crate) fn fill(dir: &Path, count: usize) {
+    fs::create_dir_all(dir).unwrap();
+    let mut first = dir.to_path_buf();
+    for n in 0..count {
+        let path = dir.join(n.to_string());
+        if n % 10_000 == 0 {
+            fs::write(&path, "").unwrap();
+            first = path;
+        } else {
+            fs::hard_link(&first, path).unwrap();
+        }
+    }
+}
+
 #[test]
 fn files_are_read_where_they_are() {
     let host = Scratch::new("files_are_read");
@@ -269,6 +284,42 @@ fn long_names_and_deep_paths_are_refused() {
         }
     };
     assert_eq!(error, Error::NameTooLong);
+}
+
+#[test]
+fn paths_below_open_directories_are_bounded() {
+    let host = Scratch::new("open_paths");
+    let volume = host.open(false);
+    let name = "d".repeat(200);
+    // Open ones can be used however deep they are.
+    let mut at = volume.root();
+    let error = loop {
+        match volume.create_dir(at, &name) {
+            Ok(below) => {
+                volume.open(below, false).unwrap();
+                at = below;
+            }
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error, Error::NameTooLong);
+    assert_eq!(volume.create_open(at, &name), Err(Error::NameTooLong));
+    assert_eq!(
+        volume.create_symlink(at, &name, "x"),
+        Err(Error::NameTooLong)
+    );
+    assert_eq!(names(&volume, at), [""; 0]);
+    // Nor do they become longer when what is above them is moved down.
+    let top = volume.root();
+    let deep = volume.create_dir(top, "t").unwrap();
+    let mut below = deep;
+    for _ in 0..15 {
+        below = volume.create_dir(below, &name).unwrap();
+    }
+    volume.open(at, false).unwrap();
+    volume.rename(top, &name, below, "moved").unwrap();
+    assert_eq!(volume.lookup(at, "x"), Err(Error::NotFound));
+    assert!(volume.metadata(at).is_ok());
 }
 
 #[test]

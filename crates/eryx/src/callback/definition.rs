@@ -5,14 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::CallbackHandler;
+use crate::caps::{MAX_CALLBACK_NAME, MAX_CALLBACK_PARTS};
 use crate::config::{check_identifier, identifier, quoted};
 use crate::wire;
 use crate::{Error, Value, WireError};
-
-/// Names beyond so many bytes are refused.
-const MAX_NAME_BYTES: usize = 1024;
-/// Dots in a name.
-const MAX_NAMESPACES: usize = 16;
 
 /// What Python knows of a function of the host.
 #[derive(Clone, Debug, Default)]
@@ -244,7 +240,7 @@ fn check_name(name: &str) -> Result<(), Error> {
             quoted(name)
         )))
     };
-    if name.len() > MAX_NAME_BYTES || parts.len() > MAX_NAMESPACES {
+    if name.len() > MAX_CALLBACK_NAME || parts.len() > MAX_CALLBACK_PARTS {
         return refuse("is longer than 1,024 bytes or 16 parts");
     }
     if parts.iter().any(|part| part.is_empty()) {

@@ -3,10 +3,8 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::caps::MAX_WAITING_BYTES;
 use tokio::sync::Notify;
-
-/// Bytes of answers that wait for the guest to take them. Beyond it an answer is replaced by an error.
-pub(crate) const MAX_WAITING_BYTES: usize = 256 << 20;
 
 /// What an answer is. The Python side is `_eryx_callbacks.py`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,12 +13,8 @@ use crate::callback::{
     Call, CallbackFailure, CallbackHandler, CallbackTable, GivenUp, Letter, LetterKind, Mailbox,
     Reply,
 };
+use crate::caps::{MAX_IN_FLIGHT, MAX_IN_FLIGHT_BYTES, MAX_IN_FLIGHT_VALUES};
 use crate::{Value, wire};
-
-/// Calls of one run whose answers the guest has not taken yet.
-pub(super) const MAX_IN_FLIGHT: usize = 4096;
-/// Bytes of their arguments, together. A single call may be as large as a message can be.
-pub(super) const MAX_IN_FLIGHT_BYTES: usize = wire::MAX_BYTES;
 
 /// What Python is told where a run cannot be suspended.
 const NOT_HERE: &str = "a run can be suspended where top-level code awaits or runs a loop, not in a loop that a function runs";
@@ -33,6 +29,7 @@ pub(crate) struct Calls {
     in_flight: HashMap<u64, InFlight>,
     deadlines: BTreeSet<(Instant, u64)>,
     bytes: usize,
+    values: usize,
     started: u64,
     /// Numbers of calls go on after this one.
     first: u64,
@@ -57,6 +54,8 @@ struct InFlight {
     limit: Option<Duration>,
     callback: usize,
     arguments: Vec<u8>,
+    /// How many values these are.
+    values: usize,
 }
 
 impl Calls {
@@ -142,14 +141,15 @@ impl Calls {
     fn forget(&mut self, call: u64) -> Option<InFlight> {
         let ended = self.in_flight.remove(&call)?;
         self.bytes -= ended.arguments.len();
+        self.values -= ended.values;
         if let Some(deadline) = ended.deadline {
             self.deadlines.remove(&(deadline, call));
         }
         Some(ended)
     }
 
-    /// What to refuse a call with these arguments for, before they are copied.
-    fn check(&self, callback: u32, arguments: &[u8]) -> Result<(), Refusal> {
+    /// What to refuse a call with these arguments for, before they are copied. Returns how many values they are.
+    fn check(&self, callback: u32, arguments: &[u8]) -> Result<usize, Refusal> {
         if self.handler.is_none() || callback as usize >= self.table.timeouts.len() {
             return Err(Refusal::Unknown);
         }
@@ -161,24 +161,29 @@ impl Calls {
         if full && !self.in_flight.is_empty() {
             return Err(Refusal::Busy);
         }
-        wire::check_call(arguments).map_err(|_| Refusal::TooMuch)
+        let values = wire::check_call(arguments).map_err(|_| Refusal::TooMuch)?;
+        if self.values + values > MAX_IN_FLIGHT_VALUES && !self.in_flight.is_empty() {
+            return Err(Refusal::Busy);
+        }
+        Ok(values)
     }
 
     fn start(&mut self, callback: u32, arguments: &[u8]) -> Result<u64, Refusal> {
-        self.check(callback, arguments)?;
+        let values = self.check(callback, arguments)?;
         self.started += 1;
         let call = self.first + self.started;
-        self.send(call, callback as usize, arguments.to_vec());
+        self.send(call, callback as usize, (arguments.to_vec(), values));
         Ok(call)
     }
 
     /// Hands a call to the handler.
-    fn send(&mut self, call: u64, callback: usize, arguments: Vec<u8>) {
+    fn send(&mut self, call: u64, callback: usize, (arguments, values): (Vec<u8>, usize)) {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let limit = self.table.timeouts.get(callback).copied().flatten();
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         self.bytes += arguments.len();
+        self.values += values;
         self.mailbox.expect(call);
         self.deadlines
             .extend(deadline.map(|deadline| (deadline, call)));
@@ -188,6 +193,7 @@ impl Calls {
             limit,
             callback,
             arguments: arguments.clone(),
+            values,
         };
         self.in_flight.insert(call, in_flight);
         if let Some(handler) = &self.handler {
@@ -254,7 +260,8 @@ impl Calls {
                 }
                 (None, Some(callback)) => {
                     self.started += 1;
-                    self.send(call, callback, arguments);
+                    let values = wire::check_call(&arguments).unwrap_or(0);
+                    self.send(call, callback, (arguments, values));
                 }
                 (answer, _) => {
                     self.expect_answer(call, arguments);
@@ -274,6 +281,7 @@ impl Calls {
             limit: None,
             callback: usize::MAX,
             arguments,
+            values: 0,
         };
         self.in_flight.insert(call, in_flight);
     }

@@ -12,6 +12,7 @@ use eryx_vfs::{Kind, Location, MemoryFs, Metadata, Namespace};
 use wasmtime::Linker;
 
 use super::{Errno, Host};
+use crate::caps::MAX_OPEN;
 
 /// Defines one import whose body works on the guest's memory and its files.
 macro_rules! import {
@@ -30,9 +31,6 @@ macro_rules! import {
     };
 }
 use import;
-
-/// Open descriptors of one guest, the three standard ones and the root included.
-pub(crate) const MAX_OPEN: usize = 1024;
 
 /// The descriptor of `/`, from which libc resolves every path.
 const ROOT_FD: u32 = 3;
@@ -62,7 +60,7 @@ struct OpenNode {
     flags: u16,
     readable: bool,
     writable: bool,
-    /// The path it was opened by, for snapshots.
+    /// The path it was opened by, for snapshots. Empty if it was too long: a snapshot then leaves it closed.
     path: Arc<str>,
 }
 
@@ -95,6 +93,12 @@ impl Files {
             stdin,
             stdin_at: 0,
         }
+    }
+
+    /// What the guest sees as `/`.
+    #[cfg(test)]
+    pub(crate) fn namespace(&self) -> &Namespace {
+        &self.namespace
     }
 
     /// Those of nobody.
@@ -146,9 +150,10 @@ impl Files {
         }
     }
 
-    /// Whether the run has read from stdin.
-    pub(crate) fn stdin_used(&self) -> bool {
-        self.stdin_at > 0
+    /// Drops what the run was given as stdin. Returns whether it has read from it.
+    pub(crate) fn take_stdin(&mut self) -> bool {
+        self.stdin = Arc::default();
+        std::mem::take(&mut self.stdin_at) > 0
     }
 
     /// What the next run reads from stdin.
@@ -196,23 +201,16 @@ impl Files {
         Ok(self.namespace.fs(at).metadata(at.node)?)
     }
 
-    /// Gives `node` the lowest free number.
-    fn insert(&mut self, node: OpenNode) -> Result<u32, Errno> {
-        let free = self
-            .open
-            .iter()
-            .position(Option::is_none)
-            .unwrap_or(self.open.len());
+    /// The lowest free number, with a place in the table.
+    fn free(&mut self) -> Result<u32, Errno> {
+        let free = self.open.iter().position(Option::is_none);
+        let free = free.unwrap_or(self.open.len());
         if free >= MAX_OPEN {
             return Err(Errno::Mfile);
         }
-        self.namespace
-            .fs(node.at)
-            .open(node.at.node, node.writable)?;
         if free == self.open.len() {
             self.open.push(None);
         }
-        self.open[free] = Some(Descriptor::Node(node));
         u32::try_from(free).map_err(|_| Errno::Mfile)
     }
 

@@ -6,14 +6,11 @@ use wasmtime::{Caller, Linker};
 
 use super::errno::number;
 use super::{Errno, Host, WASI, Wake, parts, wait};
+use crate::caps::{MAX_RANDOM, MAX_SUBSCRIPTIONS};
 use crate::guest_memory::GuestMemory;
 
 /// Clocks tick in steps of so many nanoseconds.
 const CLOCK_RESOLUTION: u64 = 1000;
-/// Random bytes of one call, which cannot be interrupted. libc asks for 256 at a time.
-const MAX_RANDOM: u32 = 1 << 20;
-/// Subscriptions of one `poll_oneoff`.
-const MAX_SUBSCRIPTIONS: u32 = 1024;
 
 /// The guest left through `proc_exit`.
 #[derive(Clone, Copy, Debug, thiserror::Error)]

@@ -12,7 +12,7 @@ use wasmtime::{
 };
 
 use super::system::Exit;
-use super::{Calls, Host, RunState, link};
+use super::{Calls, Errno, Host, RunState, link};
 use crate::CancelHandle;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
@@ -94,6 +94,16 @@ fn imports(linker: &Linker<Host>, store: &mut Store<Host>) -> Vec<(String, Strin
             Extern::Func(function) => (module, name, function.ty(&*store)),
             other => panic!("{name} is no function: {other:?}"),
         })
+        .collect()
+}
+
+/// Module and name of every import.
+pub(crate) fn imported() -> Vec<(String, String)> {
+    let guest = Guest::new(run_state(Calls::default()), 1);
+    let names = guest.functions.keys().map(|name| name.split_once('.'));
+    names
+        .map(|parts| parts.expect("module and name"))
+        .map(|(module, name)| (module.to_owned(), name.to_owned()))
         .collect()
 }
 
@@ -319,6 +329,150 @@ async fn imports_of_paths_take_any_argument() {
 #[tokio::test]
 async fn other_imports_take_any_argument() {
     attack(|name| !name.contains(".fd_") && !name.contains(".path_")).await;
+}
+
+/// One page of memory, and its end.
+const OUTSIDE: i32 = 65_533;
+
+fn i32s<const N: usize>(numbers: [i32; N]) -> [Val; N] {
+    numbers.map(Val::I32)
+}
+
+/// WASI's number for a pointer that leads nowhere.
+fn is_fault(result: &wasmtime::Result<Option<Val>>) -> bool {
+    matches!(result, Ok(Some(Val::I32(number))) if *number == Errno::Fault as i32)
+}
+
+#[tokio::test]
+async fn a_call_that_cannot_say_what_it_did_does_nothing() {
+    let mut guest = Guest::new(run_state(Calls::default()), 1);
+    prepare(&mut guest, &[]).await;
+    guest.put(0, b"newfile");
+    // A buffer of 8 bytes at 512.
+    guest.put(256, &[0, 2, 0, 0, 8, 0, 0, 0]);
+    let wasi = |name: &str| format!("wasi_snapshot_preview1.{name}");
+    for (at, size, flags) in [(0, 3, 1), (3, 4, 8)] {
+        let mut arguments = i32s([3, 1, at, size, flags]).to_vec();
+        arguments.extend([Val::I64(1 << 6), Val::I64(0)]);
+        arguments.extend(i32s([0, OUTSIDE]));
+        assert!(is_fault(&guest.call(&wasi("path_open"), &arguments).await));
+    }
+    let seek = [Val::I32(4), Val::I64(9), Val::I32(0), Val::I32(OUTSIDE)];
+    assert!(is_fault(&guest.call(&wasi("fd_seek"), &seek).await));
+    for fd in [0, 1, 4] {
+        let name = if fd == 0 { "fd_read" } else { "fd_write" };
+        let arguments = i32s([fd, 256, 1, OUTSIDE]);
+        assert!(is_fault(&guest.call(&wasi(name), &arguments).await));
+    }
+    let read = i32s([4, 256, 1, OUTSIDE]);
+    assert!(is_fault(&guest.call(&wasi("fd_read"), &read).await));
+    let mut write = i32s([4, 256, 1]).to_vec();
+    write.extend([Val::I64(0), Val::I32(OUTSIDE)]);
+    assert!(is_fault(&guest.call(&wasi("fd_pwrite"), &write).await));
+    let host = guest.host();
+    let root = host.files.namespace().root();
+    assert!(host.files.namespace().resolve(root, "new", false).is_err());
+    let file = host.files.namespace().resolve(root, "file", false);
+    let file = host.files.namespace().metadata(file.expect("it was there"));
+    assert_eq!(file.expect("a file").size, 1000);
+    assert!(host.output.finish().stdout.is_empty());
+    assert!(!host.files.take_stdin());
+    let tell = i32s([4, 1024]);
+    assert!(matches!(
+        guest.call(&wasi("fd_tell"), &tell).await,
+        Ok(Some(Val::I32(0)))
+    ));
+    assert_eq!(guest.bytes()[1024..1032], [0; 8]);
+    // Descriptors 6 and 7 were not given out.
+    let closed = guest.call(&wasi("fd_close"), &i32s([6])).await;
+    assert!(matches!(closed, Ok(Some(Val::I32(8)))), "{closed:?}");
+}
+
+#[tokio::test]
+async fn counts_and_sizes_beyond_their_caps_are_refused() {
+    use crate::caps::{MAX_IOVECS, MAX_RANDOM, MAX_SUBSCRIPTIONS};
+    let mut guest = Guest::new(run_state(Calls::default()), 64);
+    let wasi = |name: &str| format!("wasi_snapshot_preview1.{name}");
+    let refused = Errno::Inval as i32;
+    let count = |count: u32| count.cast_signed();
+    for (name, arguments, expected) in [
+        ("fd_write", i32s([1, 0, count(MAX_IOVECS), 0]).to_vec(), 0),
+        (
+            "fd_write",
+            i32s([1, 0, count(MAX_IOVECS) + 1, 0]).to_vec(),
+            refused,
+        ),
+        (
+            "fd_read",
+            i32s([0, 0, count(MAX_IOVECS) + 1, 0]).to_vec(),
+            refused,
+        ),
+        ("random_get", i32s([0, count(MAX_RANDOM)]).to_vec(), 0),
+        (
+            "random_get",
+            i32s([0, count(MAX_RANDOM) + 1]).to_vec(),
+            refused,
+        ),
+        (
+            "poll_oneoff",
+            i32s([0, 0, count(MAX_SUBSCRIPTIONS) + 1, 0]).to_vec(),
+            refused,
+        ),
+        ("poll_oneoff", i32s([0, 0, -1, 0]).to_vec(), refused),
+    ] {
+        guest.bytes().fill(0);
+        let answer = guest.call(&wasi(name), &arguments).await;
+        let number = answer.expect("an answer").and_then(|value| value.i32());
+        assert_eq!(number, Some(expected), "{name}{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn messages_beyond_their_caps_are_cut_or_ignored() {
+    use crate::caps::MAX_TRACE_MESSAGE;
+    use crate::wire::MAX_BYTES;
+    let mut guest = Guest::new(run_state(Calls::default()), 1040);
+    let all = i32::try_from(guest.bytes().len()).expect("65 MiB");
+    for kind in 0..3 {
+        let arguments = i32s([kind, 0, all]);
+        assert!(guest.call("eryx.deliver", &arguments).await.is_ok());
+    }
+    let delivered = std::mem::take(&mut guest.host().delivered);
+    for bytes in [delivered.result, delivered.value, delivered.outcome] {
+        assert_eq!(bytes.map(|bytes| bytes.len()), Some(MAX_BYTES + 1));
+    }
+    guest.host().output.collect_trace();
+    // One event whose function has a name that gives the message this size.
+    let most = MAX_TRACE_MESSAGE as usize;
+    for (size, events) in [(most, 1), (most + 1, 0)] {
+        let name = u32::try_from(size - 34).expect("small").to_le_bytes();
+        let kind_and_line = [&b"i"[..], &[0; 8], b"i", &[0; 8]].concat();
+        let head = [&b"l\x01\0\0\0l\x04\0\0\0"[..], &kind_and_line, b"s", &name].concat();
+        guest.bytes()[..size].fill(b'f');
+        guest.put(0, &head);
+        guest.put(size - 1, b"n");
+        guest.host().output.collect_trace();
+        let size = i32::try_from(size).expect("small");
+        assert!(guest.call("eryx.trace", &i32s([0, size])).await.is_ok());
+        assert_eq!(guest.host().output.finish().trace.len(), events);
+    }
+}
+
+#[test]
+fn what_a_guest_makes_grow_in_wasmtime_is_capped() {
+    use super::Growth;
+    use crate::caps::MAX_TABLE_ELEMENTS;
+    use wasmtime::ResourceLimiter;
+    let mut growth = Growth { max_memory: 65_536 };
+    let grows = |allowed: wasmtime::Result<bool>| allowed.expect("no error");
+    assert!(grows(growth.memory_growing(0, 65_536, None)));
+    assert!(!grows(growth.memory_growing(0, 65_537, None)));
+    assert!(grows(growth.table_growing(0, MAX_TABLE_ELEMENTS, None)));
+    assert!(!grows(growth.table_growing(
+        0,
+        MAX_TABLE_ELEMENTS + 1,
+        None
+    )));
 }
 
 #[test]

@@ -4,10 +4,8 @@ use wasmtime::{Caller, Linker};
 
 use super::{Host, held_back, parts};
 use crate::abi::MODULE;
+use crate::caps::MAX_TRACE_MESSAGE;
 use crate::trace;
-
-/// Bytes of one message. The guest sends a few hundred events at a time.
-const MAX_MESSAGE: u32 = 4 << 20;
 
 pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.func_wrap_async(
@@ -20,7 +18,7 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
                 }
                 let (memory, host) = parts(&mut caller);
                 // What is too long or not there comes from a guest that calls this by itself: it is ignored.
-                if size <= MAX_MESSAGE
+                if size <= MAX_TRACE_MESSAGE
                     && let Ok(message) = memory.bytes(at, size)
                 {
                     host.output.trace(trace::decode(message));

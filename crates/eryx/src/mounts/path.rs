@@ -3,12 +3,9 @@
 use eryx_vfs::MAX_NAME;
 
 use crate::Error;
+use crate::caps::{MAX_MOUNT_PARTS, MAX_MOUNT_PATH};
 use crate::config::quoted;
 
-/// Longest path of a mount, in bytes, so that guests have paths left below it.
-const MAX_BYTES: usize = 1024;
-/// Most parts of such a path.
-const MAX_PARTS: usize = 32;
 /// Where nothing is mounted but the standard library.
 const RESERVED: &str = "/usr";
 
@@ -23,9 +20,9 @@ pub(super) fn check(what: &str, path: &str) -> Result<(), Error> {
     let Some(parts) = path.strip_prefix('/').filter(|parts| !parts.is_empty()) else {
         return refused("an absolute path other than \"/\"");
     };
-    if path.len() > MAX_BYTES || parts.split('/').count() > MAX_PARTS {
+    if path.len() > MAX_MOUNT_PATH || parts.split('/').count() > MAX_MOUNT_PARTS {
         return refused(&format!(
-            "a path of at most {MAX_BYTES} bytes and {MAX_PARTS} parts"
+            "a path of at most {MAX_MOUNT_PATH} bytes and {MAX_MOUNT_PARTS} parts"
         ));
     }
     if parts.split('/').any(|part| matches!(part, "" | "." | "..")) {
@@ -82,8 +79,8 @@ mod tests {
         for good in ["/a", "/a/b c", "/größe", "/usrs", "/..a"] {
             assert_eq!(check("x", good), Ok(()), "{good}");
         }
-        let deep = "/a".repeat(MAX_PARTS + 1);
-        let long = format!("/{}", "a/".repeat(MAX_BYTES));
+        let deep = "/a".repeat(MAX_MOUNT_PARTS + 1);
+        let long = format!("/{}", "a/".repeat(MAX_MOUNT_PATH));
         let name = format!("/{}", "a".repeat(MAX_NAME + 1));
         for bad in [
             "", "/", "a", "a/b", "//", "/a/", "/a//b", "/./a", "/a/..", "/a\0", &deep, &long, &name,

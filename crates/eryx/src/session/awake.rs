@@ -7,10 +7,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::{Inner, Job};
+use crate::caps::MAX_AWAKE_PER_CORE;
 use crate::workers;
-
-/// Sessions with a slot, for each core.
-const PER_CORE: usize = 16;
 
 static AWAKE: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
 /// How many there are, to be looked at without locking.
@@ -21,7 +19,7 @@ fn awake() -> MutexGuard<'static, Vec<Weak<Inner>>> {
 }
 
 fn most() -> usize {
-    PER_CORE * workers::count()
+    MAX_AWAKE_PER_CORE * workers::count()
 }
 
 /// Notes that `session` is used now.

@@ -140,7 +140,6 @@ impl Inner {
                 return Some(live);
             }
         };
-        live.start.stdin_used = false;
         self.executions.fetch_add(1, Ordering::Relaxed);
         let run = Run {
             state: self.setup.state(&options, None, started),

@@ -2,7 +2,8 @@
 
 use eryx_vfs::{Error, FileSystem, Kind, MemoryFs, NodeId, Result};
 
-use super::{ENTRIES_AT_ONCE, Storage};
+use super::Storage;
+use crate::caps::MAX_ENTRIES_AT_ONCE;
 
 /// Times that somebody else may add to a directory while it is emptied.
 const RACES: u32 = 16;
@@ -43,7 +44,7 @@ fn empty(files: &MemoryFs, top: NodeId) -> Result<()> {
 fn remove_files(files: &MemoryFs, dir: NodeId) -> Result<Option<(NodeId, String)>> {
     let mut cookie = 0;
     loop {
-        let entries = files.read_dir(dir, cookie, ENTRIES_AT_ONCE)?;
+        let entries = files.read_dir(dir, cookie, MAX_ENTRIES_AT_ONCE)?;
         let Some(last) = entries.last() else {
             return Ok(None);
         };

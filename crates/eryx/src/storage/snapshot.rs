@@ -6,6 +6,7 @@ use eryx_vfs::{MemoryFs, TreeError};
 use sha2::{Digest, Sha256};
 
 use super::{Storage, StorageError};
+use crate::caps::DEFAULT_RESTORED_BYTES;
 
 const MAGIC: [u8; 8] = *b"ERYX-VFS";
 const VERSION: u32 = 1;
@@ -17,9 +18,6 @@ const ZSTD_LEVEL: i32 = 3;
 const ZSTD_WINDOW: u32 = 23;
 /// What a tree takes besides what is charged for it: its numbers, and the root.
 const UNCHARGED: u64 = 1 << 10;
-
-/// The quota of a restored storage, if none is given, is the one that was saved, but no more than this.
-pub const DEFAULT_RESTORED_BYTES: u64 = 1 << 30;
 
 impl Storage {
     /// Everything in it as it is at one moment, compressed. Files that are unlinked but still open are not in it.

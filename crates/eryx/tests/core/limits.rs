@@ -590,3 +590,29 @@ len(bytearray(200 << 20))";
     assert_eq!(result.output.stdout.len(), 12 << 20);
     assert!(!result.output.truncated);
 }
+
+/// Each guest reserves 4 GiB of addresses.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn no_more_guests_are_kept_than_there_may_be() {
+    use crate::support::{process_kibibytes, until};
+    if !alone("limits::no_more_guests_are_kept_than_there_may_be") {
+        return;
+    }
+    let cores = std::thread::available_parallelism().expect("cores").get();
+    let kept = 4 * cores as u64;
+    let guests = || process_kibibytes("VmSize") >> 22;
+    succeed("1").await;
+    let before = guests();
+    let sandbox = sandbox();
+    let many = (0..kept + 12).map(|_| {
+        let sandbox = sandbox.clone();
+        let code = "import asyncio\nawait asyncio.sleep(1)";
+        tokio::spawn(async move { sandbox.execute(code, ExecutionOptions::default()).await })
+    });
+    for run in many.collect::<Vec<_>>() {
+        run.await.expect("no panic").expect("runs");
+    }
+    // They are cleaned after their results are there.
+    until(|| guests() <= before + kept).await;
+}

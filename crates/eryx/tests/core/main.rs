@@ -26,6 +26,7 @@ mod isolation;
 mod libraries;
 mod library_patches;
 mod limits;
+mod open_files;
 mod output;
 mod python_errors;
 mod runtime_files;

@@ -49,6 +49,11 @@ async fn resumed_with(last: i64, numbers: impl Iterator<Item = i64>) -> (Outcome
         host[LAST_CALL] = last.into();
         host[OPEN_CALLS] = Value::List(numbers.map(call).collect());
     });
+    resumed(bytes).await
+}
+
+/// Goes on with a checkpoint whose calls nobody answers. Also how many calls were made.
+async fn resumed(bytes: Vec<u8>) -> (Outcome, usize) {
     let counter = Arc::new(Counter::default());
     let mut options = SandboxOptions::default();
     options.callbacks = vec!["stop".into()];
@@ -80,6 +85,29 @@ async fn no_more_calls_wait_than_a_run_can_have_in_flight() {
     let (outcome, calls) = resumed_with(1 << 40, 1..=4097).await;
     let refused = refusal(outcome.expect_err("too many").error);
     assert_eq!((refused.as_str(), calls), ("it is damaged", 0));
+}
+
+#[tokio::test]
+async fn no_more_values_wait_than_a_run_can_have_in_flight() {
+    // Each is little as bytes; what is made of them would not be.
+    let half = 1_usize << 19;
+    let nulls = |values: usize| {
+        let count = u32::try_from(values - 2).expect("small").to_le_bytes();
+        let values = vec![b'n'; values - 2];
+        [&b"l\x02\0\0\0l"[..], &count, &values, b"m\0\0\0\0"].concat()
+    };
+    for (sizes, fits) in [([half, half], true), ([half, half + 1], false)] {
+        let bytes = forged(&checkpoint().await, |host| {
+            host[LAST_CALL] = 2.into();
+            let call = |(number, size)| list([number, "stop".into(), nulls(size).into()]);
+            let numbers = [1.into(), 2.into()];
+            host[OPEN_CALLS] = Value::List(numbers.into_iter().zip(sizes).map(call).collect());
+        });
+        let (outcome, calls) = resumed(bytes).await;
+        assert_eq!(calls, if fits { 2 } else { 0 });
+        let error = outcome.expect_err("nobody answers").error;
+        assert_eq!(matches!(error, Error::Timeout { .. }), fits, "{error:?}");
+    }
 }
 
 #[tokio::test]

@@ -267,3 +267,34 @@ fn a_host_path_that_is_not_there_is_named() {
         "{message}"
     );
 }
+
+#[tokio::test]
+async fn links_of_the_host_are_not_moved_to_where_they_would_lead_out() {
+    let host = host("moved_links");
+    fs::create_dir_all(host.join("d/e")).expect("ours");
+    fs::create_dir_all(host.join("x/y/z")).expect("ours");
+    symlink("../../f", host.join("d/e/up")).expect("ours");
+    symlink("/etc", host.join("d/absolute")).expect("ours");
+    let sandbox = with(vec![writable(&host, "/v")]);
+    let code = each(&[
+        "os.rename('/v/d/e/up', '/v/up')",
+        "os.replace('/v/d/e/up', '/v/d/up')",
+        "os.link('/v/d/e/up', '/v/up')",
+        "os.rename('/v/d/e', '/v/e')",
+        "os.rename('/v/d/absolute', '/v/absolute')",
+        "os.link('/v/d/absolute', '/v/d/other')",
+        "os.rename('/v/d', '/v/x/d')",
+        "os.rename('/v/d/e', '/v/x/y/e')",
+        "os.rename('/v/x/y/e', '/v/x/y/z/e')",
+        "os.rename('/v/x/y/z/e/up', '/v/x/y/z/up')",
+        "os.rename('/v/x/y/z/up', '/v/x/up')",
+    ]);
+    assert_eq!(
+        printed_by(&sandbox, &code).await,
+        "EPERM\nEPERM\nEPERM\nEPERM\nEPERM\nEPERM\nEPERM\nNone\nNone\nNone\nEPERM"
+    );
+    assert_eq!(
+        fs::read_link(host.join("x/y/z/up")).expect("moved"),
+        Path::new("../../f")
+    );
+}

@@ -72,6 +72,7 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
         linker,
         "fd_seek",
         |memory, files, fd: u32, offset: i64, whence: u32, into: u32| {
+            memory.bytes(into, 8)?;
             let at = seek(files, fd, offset, whence)?;
             Ok(memory.write(into, &at.to_le_bytes())?)
         }
@@ -91,6 +92,7 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
         linker,
         "fd_pwrite",
         |memory, files, fd: u32, iovecs: u32, count: u32, offset: u64, into: u32| {
+            memory.bytes(into, 4)?;
             let size =
                 streams::write_at(memory, files, fd, iovecs, count, &mut offset.clone(), false)?;
             Ok(memory.write(into, &size.to_le_bytes())?)

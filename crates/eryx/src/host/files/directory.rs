@@ -6,6 +6,7 @@ use wasmtime::{Caller, Linker};
 use super::super::errno::number;
 use super::super::{Errno, Host, WASI, parts};
 use super::{Files, filetype};
+use crate::caps::MAX_ENTRIES_AT_ONCE;
 use crate::guest_memory::GuestMemory;
 
 /// Bytes of a `dirent`; the name follows.
@@ -41,38 +42,49 @@ fn read_directory(
     cookie: u64,
     into: u32,
 ) -> Result<(), Errno> {
+    memory.bytes(into, 4)?;
     let node = files.node(fd)?;
-    let buffer = memory.bytes_mut(at, size)?;
-    // More entries than fit are never asked for.
-    let max = buffer.len() / HEADER + 1;
-    let mut entries = Vec::new();
-    for (index, name) in [".", ".."]
-        .into_iter()
-        .enumerate()
-        .skip(usize::try_from(cookie).unwrap_or(usize::MAX))
-    {
-        entries.push(DirEntry {
+    let mut buffer = memory.bytes_mut(at, size)?;
+    let fs = files.namespace.fs(node.at);
+    // Refused before anything is written.
+    let mut after = cookie.saturating_sub(DOTS);
+    let mut some = fs.read_dir(node.at.node, after, MAX_ENTRIES_AT_ONCE)?;
+    let dots = [".", ".."].into_iter().zip(0..);
+    for (name, index) in dots.skip(usize::try_from(cookie).unwrap_or(usize::MAX)) {
+        let entry = DirEntry {
             name: name.into(),
             node: NodeId(0),
             kind: Kind::Directory,
-            next: index as u64 + 1,
-        });
+            next: index + 1,
+        };
+        buffer = put(buffer, &entry);
     }
-    let inner =
-        files
-            .namespace
-            .fs(node.at)
-            .read_dir(node.at.node, cookie.saturating_sub(DOTS), max)?;
-    entries.extend(inner.into_iter().map(|entry| DirEntry {
-        next: entry.next.saturating_add(DOTS),
-        ..entry
-    }));
-    let mut used = 0;
-    for entry in entries {
-        used += copy_cut(&mut buffer[used..], &header(&entry));
-        used += copy_cut(&mut buffer[used..], entry.name.as_bytes());
+    while let Some(last) = some.last().filter(|_| !buffer.is_empty()) {
+        after = last.next;
+        for entry in some {
+            let next = entry.next.saturating_add(DOTS);
+            buffer = put(buffer, &DirEntry { next, ..entry });
+        }
+        some = if buffer.is_empty() {
+            Vec::new()
+        } else {
+            fs.read_dir(node.at.node, after, MAX_ENTRIES_AT_ONCE)?
+        };
     }
-    Ok(memory.write(into, &u32::try_from(used).unwrap_or(size).to_le_bytes())?)
+    let used = size - u32::try_from(buffer.len()).unwrap_or(size);
+    Ok(memory.write(into, &used.to_le_bytes())?)
+}
+
+/// Writes as much of an entry as fits, and returns what is left of the buffer.
+fn put<'b>(buffer: &'b mut [u8], entry: &DirEntry) -> &'b mut [u8] {
+    let rest = put_cut(buffer, &header(entry));
+    put_cut(rest, entry.name.as_bytes())
+}
+
+fn put_cut<'b>(buffer: &'b mut [u8], data: &[u8]) -> &'b mut [u8] {
+    let (into, rest) = buffer.split_at_mut(buffer.len().min(data.len()));
+    into.copy_from_slice(&data[..into.len()]);
+    rest
 }
 
 fn header(entry: &DirEntry) -> [u8; HEADER] {
@@ -82,10 +94,4 @@ fn header(entry: &DirEntry) -> [u8; HEADER] {
     raw[16..20].copy_from_slice(&u32::try_from(entry.name.len()).unwrap_or(0).to_le_bytes());
     raw[20] = filetype(entry.kind);
     raw
-}
-
-fn copy_cut(into: &mut [u8], data: &[u8]) -> usize {
-    let size = into.len().min(data.len());
-    into[..size].copy_from_slice(&data[..size]);
-    size
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use eryx_vfs::{Kind, Location, MAX_PATH};
+use eryx_vfs::{Location, MAX_PATH, OpenHow};
 use wasmtime::Linker;
 
 use super::super::{Errno, Host};
 use super::descriptors::{filestat_of, set_times};
-use super::{Files, OpenNode, import};
+use super::{Descriptor, Files, OpenNode, import};
 use crate::guest_memory::GuestMemory;
 
 const LOOKUP_FOLLOW: u32 = 1;
@@ -142,9 +142,12 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
          _more: u64,
          flags: u32,
          into: u32| {
+            // What can be refused is refused before a file is made or cut.
+            memory.bytes(into, 4)?;
+            let free = files.free()?;
             let node = open(memory, files, fd, lookup, (path, size), how, rights, flags)?;
-            let fd = files.insert(node)?;
-            Ok(memory.write(into, &fd.to_le_bytes())?)
+            files.open[free as usize] = Some(Descriptor::Node(node));
+            Ok(memory.write(into, &free.to_le_bytes())?)
         }
     );
     Ok(())
@@ -181,55 +184,68 @@ fn open(
     rights: u64,
     flags: u32,
 ) -> Result<OpenNode, Errno> {
-    let start = files.start(fd)?;
-    let follow = lookup & LOOKUP_FOLLOW != 0;
-    let path = text(memory, path)?;
-    let writable = rights & RIGHT_WRITE != 0;
-    let namespace = &files.namespace;
-    let at = match (how & OPEN_CREATE != 0, how & OPEN_EXCLUSIVE != 0) {
-        (true, true) => namespace.create_file(start, path)?,
-        (true, false) if follow => namespace.open_or_create(start, path)?.0,
-        (true, false) => match namespace.resolve(start, path, false) {
-            Err(eryx_vfs::Error::NotFound) => namespace.create_file(start, path)?,
-            found => found?,
-        },
-        (false, _) => namespace.resolve(start, path, follow)?,
-    };
-    check_kind(files.metadata(at)?.kind, how, writable)?;
-    if how & OPEN_TRUNCATE != 0 {
-        namespace.fs(at).set_len(at.node, 0)?;
-    }
-    let readable = rights & (RIGHT_READ | RIGHT_READ_DIRECTORY) != 0;
     let flags = u16::try_from(flags).map_err(|_| Errno::Inval)?;
-    if writable && namespace.fs(at).is_read_only() {
-        return Err(Errno::Rofs);
-    }
+    let directory = files.node(fd).map_err(|_| Errno::Notdir);
+    let start = files.start(fd)?;
+    let path = text(memory, path)?;
+    let how = OpenHow {
+        write: rights & RIGHT_WRITE != 0,
+        follow: lookup & LOOKUP_FOLLOW != 0,
+        create: how & OPEN_CREATE != 0,
+        exclusive: how & OPEN_EXCLUSIVE != 0,
+        truncate: how & OPEN_TRUNCATE != 0,
+        directory: how & OPEN_DIRECTORY != 0,
+    };
     Ok(OpenNode {
-        at,
+        at: files.namespace.open(start, path, how)?,
         offset: 0,
         flags,
-        readable,
-        writable,
-        path: joined(&files.node(fd)?.path, path),
+        readable: rights & (RIGHT_READ | RIGHT_READ_DIRECTORY) != 0,
+        writable: how.write,
+        path: joined(&directory?.path, path),
     })
 }
 
-/// An absolute path, not simplified: for opening the same file again.
+/// An absolute path, for opening the same file again: without `.`, but not simplified further, because of links. Empty if it
+/// is longer than a path may be.
 fn joined(directory: &str, path: &str) -> Arc<str> {
-    if path.starts_with('/') {
-        path.into()
-    } else {
-        format!("{}/{path}", directory.trim_end_matches('/')).into()
+    let above = if path.starts_with('/') { "" } else { directory };
+    let mut whole = String::with_capacity(above.len() + path.len() + 1);
+    let parts = above.split('/').chain(path.split('/'));
+    for part in parts.filter(|part| !matches!(*part, "" | ".")) {
+        whole.push('/');
+        whole.push_str(part);
+    }
+    match whole.len() {
+        _ if directory.is_empty() && !path.starts_with('/') => "".into(),
+        0 => "/".into(),
+        size if size > MAX_PATH => "".into(),
+        _ => whole.into(),
     }
 }
 
-fn check_kind(kind: Kind, how: u32, writable: bool) -> Result<(), Errno> {
-    match kind {
-        Kind::Symlink => Err(Errno::Loop),
-        Kind::Directory if writable || how & (OPEN_CREATE | OPEN_TRUNCATE) != 0 => {
-            Err(Errno::Isdir)
+#[cfg(test)]
+mod tests {
+    use super::{MAX_PATH, joined};
+
+    #[test]
+    fn paths_of_open_files_do_not_grow_beyond_what_can_be_opened() {
+        for (directory, path, expected) in [
+            ("/", "a", "/a"),
+            ("/a", "./b//c/.", "/a/b/c"),
+            ("/a", "/b", "/b"),
+            ("/a", "../b", "/a/../b"),
+            ("/", ".", "/"),
+            ("", "a", ""),
+            ("", "/a", "/a"),
+        ] {
+            assert_eq!(&*joined(directory, path), expected, "{directory} {path}");
         }
-        Kind::File if how & OPEN_DIRECTORY != 0 => Err(Errno::Notdir),
-        Kind::File | Kind::Directory => Ok(()),
+        let mut path = joined("/", "a");
+        for _ in 0..MAX_PATH {
+            path = joined(&path, "./././..");
+            assert!(path.len() <= MAX_PATH);
+        }
+        assert_eq!(&*path, "");
     }
 }

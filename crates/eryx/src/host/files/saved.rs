@@ -1,13 +1,10 @@
 //! Open files as values: for snapshots, which outlive the tree that they were opened in.
 
-use eryx_vfs::{Location, NodeId};
+use eryx_vfs::{Location, MAX_PATH, NodeId};
 
 use crate::Value;
 
 use super::{Descriptor, Files, MAX_OPEN, OpenNode, ROOT_FD};
-
-/// Paths in a snapshot beyond so many bytes are those of no file.
-const MAX_PATH: usize = 4096;
 
 impl Files {
     /// The descriptors that a snapshot keeps: `[[fd, path, offset, flags, readable, writable, mount, node], ..]`.

@@ -5,11 +5,9 @@ use wasmtime::{Caller, Linker};
 use super::super::errno::number;
 use super::super::{Errno, Host, WASI, held_back, parts};
 use super::{Descriptor, FLAG_APPEND, Files};
+use crate::caps::MAX_IOVECS;
 use crate::guest_memory::GuestMemory;
 use crate::output::Output;
-
-/// Buffers of one read or write; libc uses two.
-pub(super) const MAX_IOVECS: u32 = 1024;
 
 pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.func_wrap(
@@ -17,10 +15,9 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
         "fd_read",
         |mut caller: Caller<'_, Host>, fd: u32, iovecs: u32, count: u32, into: u32| {
             let (mut memory, host) = parts(&mut caller);
-            number(
-                read(&mut memory, &mut host.files, fd, iovecs, count)
-                    .and_then(|size| report(&mut memory, into, size)),
-            )
+            number(reported(&mut memory, into, |memory| {
+                read(memory, &mut host.files, fd, iovecs, count)
+            }))
         },
     )?;
     linker.func_wrap_async(
@@ -32,24 +29,24 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
                     held_back(&mut caller, || sink.ready()).await?;
                 }
                 let (mut memory, host) = parts(&mut caller);
-                let wrote = write(
-                    &memory,
-                    &mut host.files,
-                    &mut host.output,
-                    fd,
-                    iovecs,
-                    count,
-                );
-                Ok(number(
-                    wrote.and_then(|size| report(&mut memory, into, size)),
-                ))
+                let (files, output) = (&mut host.files, &mut host.output);
+                Ok(number(reported(&mut memory, into, |memory| {
+                    write(memory, files, output, fd, iovecs, count)
+                })))
             })
         },
     )?;
     Ok(())
 }
 
-fn report(memory: &mut GuestMemory<'_>, into: u32, size: u32) -> Result<(), Errno> {
+/// Runs `step` and writes how many bytes it moved to `into`. That place is looked at first: nothing is moved if it is none.
+fn reported<'m>(
+    memory: &mut GuestMemory<'m>,
+    into: u32,
+    step: impl FnOnce(&mut GuestMemory<'m>) -> Result<u32, Errno>,
+) -> Result<(), Errno> {
+    memory.bytes(into, 4)?;
+    let size = step(memory)?;
     Ok(memory.write(into, &size.to_le_bytes())?)
 }
 

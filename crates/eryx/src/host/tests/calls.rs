@@ -9,8 +9,8 @@ use wasmtime::Val;
 
 use super::{Guest, run_state};
 use crate::callback::{Call, CallbackFailure, CallbackHandler, CallbackTable, Reply};
+use crate::caps::{MAX_IN_FLIGHT, MAX_IN_FLIGHT_BYTES, MAX_IN_FLIGHT_VALUES};
 use crate::host::Calls;
-use crate::host::callback::{MAX_IN_FLIGHT, MAX_IN_FLIGHT_BYTES};
 use crate::interrupt::Interrupt;
 use crate::{CancelHandle, Value};
 
@@ -263,6 +263,26 @@ async fn bytes_in_flight_are_capped() {
     // More than a message may be is refused for good, and not for now.
     guest.put(1 << 20, &blob(MAX_IN_FLIGHT_BYTES - 19));
     assert_eq!(guest.start(0, 1 << 20, size + 1).await, -4);
+}
+
+#[tokio::test]
+async fn values_in_flight_are_capped() {
+    let handler = Recorder::new(100);
+    let mut guest = guest(&handler, None, None);
+    let nulls = |values: usize| {
+        let count = u32::try_from(values - 2).expect("small").to_le_bytes();
+        let values = vec![b'n'; values - 2];
+        [&b"l\x02\0\0\0l"[..], &count, &values, b"m\0\0\0\0"].concat()
+    };
+    let half = nulls(MAX_IN_FLIGHT_VALUES / 2);
+    let size = i32::try_from(half.len()).expect("1 MiB");
+    guest.put(1 << 20, &half);
+    assert_eq!(guest.start(0, 1 << 20, size).await, 1);
+    assert_eq!(guest.start(0, 1 << 20, size).await, 2);
+    assert_eq!(guest.start(0, AT, SIZE).await, -3);
+    guest.cancel(1).await;
+    assert_eq!(guest.start(0, AT, SIZE).await, 3);
+    assert_eq!(guest.start(0, 1 << 20, size).await, -3);
 }
 
 #[tokio::test]

@@ -1,0 +1,188 @@
+//! Links of the host's that code moves: they never come to lead out of the volume.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use eryx_vfs::{Error, Location, MAX_HOST_MOVED, Namespace};
+
+use crate::host::{Scratch, fill};
+
+/// A volume at `/v` with these links in it.
+fn volume(name: &str, links: &[(&str, &str)]) -> (Scratch, Namespace, Location) {
+    let scratch = Scratch::new(name);
+    for (path, target) in links {
+        let path = scratch.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        symlink(target, path).unwrap();
+    }
+    let (ns, root) = scratch.mounted(false);
+    (scratch, ns, root)
+}
+
+fn rename(ns: &Namespace, from: &str, to: &str) -> Result<(), Error> {
+    let root = ns.root();
+    ns.rename(root, &format!("/v/{from}"), root, &format!("/v/{to}"))
+}
+
+fn link(ns: &Namespace, from: &str, to: &str) -> Result<(), Error> {
+    let at = ns.resolve(ns.root(), &format!("/v/{from}"), false)?;
+    ns.hard_link(at, ns.root(), &format!("/v/{to}"))
+}
+
+/// Every link below the volume, followed by the host, stays in it or leads nowhere.
+fn assert_inside(scratch: &Scratch) {
+    let top = scratch.path("").canonicalize().unwrap();
+    let mut pending = vec![top.clone()];
+    while let Some(dir) = pending.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            let kind = fs::symlink_metadata(&path).unwrap();
+            if kind.is_dir() {
+                pending.push(path.clone());
+            }
+            let target = if kind.is_symlink() {
+                resolved(&path)
+            } else {
+                path.clone()
+            };
+            let shown = (path.display(), target.display());
+            assert!(target.starts_with(&top), "{} leads to {}", shown.0, shown.1);
+        }
+    }
+}
+
+/// Where a link's own text leads from its directory.
+fn resolved(link: &Path) -> PathBuf {
+    let mut at = link.parent().unwrap().canonicalize().unwrap();
+    for part in fs::read_link(link).unwrap().components() {
+        match part {
+            std::path::Component::ParentDir => drop(at.pop()),
+            part => at.push(part),
+        }
+    }
+    at
+}
+
+#[test]
+fn a_link_is_moved_as_far_as_it_stays_inside() {
+    let (scratch, ns, _) = volume("moved_link", &[("a/b/up", "../../f"), ("a/here", "b/x")]);
+    fs::create_dir_all(scratch.path("c/d/e")).unwrap();
+    assert_eq!(rename(&ns, "a/b/up", "up"), Err(Error::NotPermitted));
+    assert_eq!(rename(&ns, "a/b/up", "c/up"), Err(Error::NotPermitted));
+    assert_eq!(link(&ns, "a/b/up", "up"), Err(Error::NotPermitted));
+    assert_eq!(link(&ns, "a/b/up", "a/up"), Err(Error::NotPermitted));
+    assert_inside(&scratch);
+    assert_eq!(rename(&ns, "a/b/up", "a/b/other"), Ok(()));
+    assert_eq!(link(&ns, "a/b/other", "c/d/e/up"), Ok(()));
+    assert_eq!(rename(&ns, "a/b/other", "c/d/up"), Ok(()));
+    assert_eq!(rename(&ns, "a/here", "here"), Ok(()));
+    assert_eq!(link(&ns, "here", "c/here"), Ok(()));
+    assert_eq!(
+        scratch.path("c/d/up").read_link().unwrap(),
+        Path::new("../../f")
+    );
+    assert_inside(&scratch);
+}
+
+#[test]
+fn a_link_that_leads_out_already_stays_where_it_is() {
+    let out = [
+        ("d/far", "../../secret"),
+        ("d/root", "/etc"),
+        ("d/back", "x/../../y"),
+    ];
+    let (scratch, ns, _) = volume("outward_link", &out);
+    fs::create_dir_all(scratch.path("e/e/e")).unwrap();
+    for name in ["far", "root", "back"] {
+        let from = format!("d/{name}");
+        for to in ["d/other", "other"] {
+            let expected = Err(Error::NotPermitted);
+            assert_eq!(rename(&ns, &from, to), expected, "{from} {to}");
+            assert_eq!(link(&ns, &from, to), expected, "{from} {to}");
+        }
+    }
+    assert_eq!(rename(&ns, "d", "moved"), Err(Error::NotPermitted));
+    for name in ["far", "root", "back"] {
+        ns.unlink(ns.root(), &format!("/v/d/{name}")).unwrap();
+    }
+    assert_eq!(rename(&ns, "d", "moved"), Ok(()));
+}
+
+#[test]
+fn a_directory_is_moved_as_far_as_the_links_in_it_stay_inside() {
+    let links = [
+        ("a/b/c/d/up", "../../../../f"),
+        ("a/b/c/in", "d/../x"),
+        ("p/q/r/up", "../s"),
+    ];
+    let (scratch, ns, _) = volume("moved_directory", &links);
+    fs::remove_file(scratch.path("a/b/c/in")).unwrap();
+    fs::create_dir_all(scratch.path("t/u/v")).unwrap();
+    // Each takes the link one step nearer to the top.
+    for (from, to) in [
+        ("a/b/c", "a/c"),
+        ("a/b", "b"),
+        ("a/b/c/d", "a/b/d"),
+        ("a/b/c/d", "t/u/d"),
+    ] {
+        assert_eq!(
+            rename(&ns, from, to),
+            Err(Error::NotPermitted),
+            "{from} {to}"
+        );
+    }
+    assert_inside(&scratch);
+    assert_eq!(rename(&ns, "a/b/c", "t/u/c"), Ok(()));
+    assert_eq!(rename(&ns, "t/u/c", "t/u/v/c"), Ok(()));
+    assert_eq!(rename(&ns, "t", "a/b/t"), Ok(()));
+    assert_inside(&scratch);
+    // Back up, step by step: as far as it leads to the top.
+    assert_eq!(rename(&ns, "a/b/t/u/v/c", "a/b/c"), Ok(()));
+    assert_eq!(rename(&ns, "a/b", "b"), Err(Error::NotPermitted));
+    // What stays within the directory goes with it anywhere.
+    assert_eq!(rename(&ns, "p/q", "q"), Ok(()));
+    assert_eq!(rename(&ns, "q", "a/b/q"), Ok(()));
+    assert_eq!(rename(&ns, "a/b/q/r", "r"), Ok(()));
+    assert_inside(&scratch);
+}
+
+#[test]
+fn two_names_that_are_exchanged_are_three_moves() {
+    let links = [("a/b/x", "../../f"), ("y", "z")];
+    let (scratch, ns, _) = volume("exchanged", &links);
+    assert_eq!(rename(&ns, "y", "a/b/tmp"), Ok(()));
+    assert_eq!(rename(&ns, "a/b/x", "y"), Err(Error::NotPermitted));
+    assert_eq!(rename(&ns, "a/b/tmp", "a/b/x"), Ok(()));
+    assert_inside(&scratch);
+}
+
+#[test]
+fn the_place_of_a_directory_that_was_moved_meanwhile_does_not_count() {
+    let (scratch, one, root) = volume("moved_meanwhile", &[("a/b/c/up", "../../../f")]);
+    fs::create_dir_all(scratch.path("p/q/r")).unwrap();
+    symlink("..", scratch.path("p/up")).unwrap();
+    let (two, _) = scratch.mounted(false);
+    // The first run has the directory open where it was; the second moves it up, and makes the old path lead there.
+    let held = one.resolve(root, "/v/p/q/r", true).unwrap();
+    one.fs(held).open(held.node, false).unwrap();
+    assert_eq!(rename(&two, "p/q/r", "r"), Ok(()));
+    assert_eq!(two.remove_dir(root, "/v/p/q"), Ok(()));
+    assert_eq!(rename(&two, "p/up", "p/q"), Ok(()));
+    assert!(scratch.path("p/q/r").is_dir());
+    let moved = |ns: &Namespace| ns.rename(root, "/v/a/b/c/up", held, "up");
+    assert!(moved(&one).is_err());
+    assert_inside(&scratch);
+}
+
+#[test]
+fn directories_with_too_much_in_them_are_not_moved() {
+    let (scratch, ns, _) = volume("too_much_to_move", &[]);
+    for dir in ["d/one", "d/two"] {
+        fill(&scratch.path(dir), MAX_HOST_MOVED / 2);
+    }
+    assert_eq!(rename(&ns, "d/one", "one"), Ok(()));
+    assert_eq!(rename(&ns, "one", "d/one"), Ok(()));
+    assert_eq!(rename(&ns, "d", "e"), Err(Error::TooManyEntries));
+    assert!(scratch.path("d/one/1").exists());
+}
