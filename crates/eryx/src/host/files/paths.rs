@@ -182,6 +182,10 @@ fn open(
     flags: u32,
 ) -> Result<OpenNode, Errno> {
     let start = files.start(fd)?;
+    // A directory is made in another way.
+    if how & OPEN_CREATE != 0 && how & OPEN_DIRECTORY != 0 {
+        return Err(Errno::Inval);
+    }
     let follow = lookup & LOOKUP_FOLLOW != 0;
     let path = text(memory, path)?;
     let writable = rights & RIGHT_WRITE != 0;
