@@ -34,6 +34,9 @@ pub enum Error {
     /// `EINVAL`: a NUL or `/` in a name, a directory moved into itself, a link read that is none.
     #[error("invalid argument")]
     InvalidInput,
+    /// `EBUSY`: `.`, `..` or `/` as what is renamed or replaced.
+    #[error("device or resource busy")]
+    Busy,
     /// `EXDEV`: the two places are on different mounts.
     #[error("cross-device link")]
     CrossDevice,
@@ -72,6 +75,7 @@ impl Error {
             Self::TooManyLinks => "ELOOP",
             Self::NameTooLong => "ENAMETOOLONG",
             Self::InvalidInput => "EINVAL",
+            Self::Busy => "EBUSY",
             Self::CrossDevice => "EXDEV",
             Self::NotPermitted => "EPERM",
             Self::FileTooLarge => "EFBIG",

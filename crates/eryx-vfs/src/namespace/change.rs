@@ -129,7 +129,7 @@ impl Namespace {
     ///
     /// # Errors
     /// Those of [`crate::FileSystem::rename`]; `CrossDevice` between mounts, `NotPermitted` for a mount
-    /// point, `InvalidInput` for `.`, `..` and `/`, `NotADirectory` if a slash follows the old or
+    /// point, `Busy` for `.`, `..` and `/`, `NotADirectory` if a slash follows the old or
     /// the new name of a file, or a path does not resolve.
     pub fn rename(
         &self,
@@ -141,7 +141,7 @@ impl Namespace {
         let from = walk::place(self, from_start, from)?;
         let to = walk::place(self, to_start, to)?;
         if from.is_special() || to.is_special() {
-            return Err(Error::InvalidInput);
+            return Err(Error::Busy);
         }
         if from.dir.mount != to.dir.mount {
             return Err(Error::CrossDevice);

@@ -391,7 +391,7 @@ impl Naive {
         let from = self.place(from_start, from)?;
         let to = self.place(to_start, to)?;
         if from.is_special() || to.is_special() {
-            return Err(Error::InvalidInput);
+            return Err(Error::Busy);
         }
         let source = self.movable(&from)?;
         if to.slash && !self.is_dir(source) {

@@ -77,7 +77,7 @@ impl Files {
             offset: 0,
             flags: 0,
             readable: true,
-            writable: true,
+            writable: false,
             path: "/".into(),
         };
         namespace.fs(root.at).opened(root.at.node);
@@ -172,6 +172,11 @@ impl Files {
             .get(fd as usize)
             .and_then(Option::as_ref)
             .ok_or(Errno::Badf)
+    }
+
+    /// Whether there is such a descriptor.
+    pub(crate) fn is_open(&self, fd: u32) -> bool {
+        self.get(fd).is_ok()
     }
 
     fn node(&self, fd: u32) -> Result<&OpenNode, Errno> {

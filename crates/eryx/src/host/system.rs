@@ -151,6 +151,8 @@ struct Subscription {
     kind: u8,
     /// For a clock, when it is due.
     due: Option<Instant>,
+    /// What its event says: libc's `poll` makes POLLNVAL of a descriptor that is not open.
+    errno: Errno,
 }
 
 /// Files and standard streams never block, so anything but clocks is ready at once.
@@ -210,9 +212,19 @@ fn read_subscriptions(
                 } else {
                     None
                 },
+                errno: if kind == EVENT_CLOCK || host.files.is_open(descriptor(&raw)) {
+                    Errno::Success
+                } else {
+                    Errno::Badf
+                },
             })
         })
         .collect()
+}
+
+/// Of a subscription that is not for a clock.
+fn descriptor(raw: &[u8; SUBSCRIPTION_SIZE as usize]) -> u32 {
+    u32::from_le_bytes(*raw[16..].first_chunk().expect("48 bytes"))
 }
 
 /// When a clock subscription is due. `None`: later than the host's clock can say.
@@ -243,6 +255,7 @@ fn write_events<'a>(
     for subscription in ready {
         let mut event = [0u8; EVENT_SIZE as usize];
         event[..8].copy_from_slice(&subscription.userdata);
+        event[8..10].copy_from_slice(&(subscription.errno as u16).to_le_bytes());
         event[10] = subscription.kind;
         memory.write(
             events

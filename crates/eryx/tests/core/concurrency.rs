@@ -187,15 +187,15 @@ async fn nothing_piles_up() {
         "print('x' * 1000)",
         "raise ValueError",
         "import os; os._exit(1)",
-        "bytearray(40 << 20)",
+        "bytearray(16 << 20)",
         "import os; os.abort()",
     ];
     let mut held = (0, 0, 0);
-    for round in 0..3000usize {
+    for round in 0..2000usize {
         let _ = sandbox
             .execute(codes[round % codes.len()], ExecutionOptions::default())
             .await;
-        if round == 500 {
+        if round == 400 {
             held = (
                 process_kibibytes("VmRSS"),
                 descriptors(),

@@ -492,3 +492,28 @@ print(c - a >= 50_000_000, d - b >= 49_000_000, a % 1000 == 0, 1.7e18 < b, a < 6
     .await;
     assert_eq!(out, "True True True True True ('UTC', 'UTC')\n");
 }
+
+#[tokio::test]
+async fn odd_calls_end_as_on_linux() {
+    let out = printed(
+        "
+import errno, os, select
+def of(call):
+    try: return call()
+    except OSError as error: return errno.errorcode[error.errno]
+fd = os.open('a', os.O_CREAT | os.O_RDWR | os.O_APPEND)
+os.write(fd, b'12345')
+os.pwrite(fd, b'x', 0)
+os.mkdir('d')
+poll = select.poll()
+poll.register(99)
+print(os.pread(fd, 9, 0), of(lambda: os.read(1, 1)), poll.poll(0) == [(99, select.POLLNVAL)])
+print(of(lambda: os.rename('/', 'e')), of(lambda: os.unlink('d/')), of(lambda: os.unlink('a/')))
+print(of(lambda: os.open('e', os.O_CREAT | os.O_DIRECTORY)), of(lambda: os.write(os.open('/', os.O_RDONLY), b'x')))",
+    )
+    .await;
+    assert_eq!(
+        out,
+        "b'12345x' EBADF True\nEBUSY EISDIR ENOTDIR\nEINVAL EBADF\n"
+    );
+}

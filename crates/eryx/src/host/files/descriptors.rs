@@ -5,7 +5,9 @@ use wasmtime::Linker;
 
 use super::super::system::wall_clock;
 use super::super::{Errno, Host};
-use super::{Descriptor, FILETYPE_STREAM, Files, OpenNode, ROOT_FD, filetype, import, streams};
+use super::{
+    Descriptor, FILETYPE_STREAM, FLAG_APPEND, Files, OpenNode, ROOT_FD, filetype, import, streams,
+};
 
 const RIGHT_READ: u64 = 1 << 1;
 const RIGHT_WRITE: u64 = 1 << 6;
@@ -93,8 +95,17 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
         "fd_pwrite",
         |memory, files, fd: u32, iovecs: u32, count: u32, offset: u64, into: u32| {
             memory.bytes(into, 4)?;
-            let size =
-                streams::write_at(memory, files, fd, iovecs, count, &mut offset.clone(), false)?;
+            // As on Linux, where O_APPEND counts for more than the offset.
+            let append = files.node(fd)?.flags & FLAG_APPEND != 0;
+            let size = streams::write_at(
+                memory,
+                files,
+                fd,
+                iovecs,
+                count,
+                &mut offset.clone(),
+                append,
+            )?;
             Ok(memory.write(into, &size.to_le_bytes())?)
         }
     );

@@ -75,6 +75,9 @@ fn read(
             Ok((size, taken))
         });
     }
+    if let Descriptor::Output(_) = files.get(fd)? {
+        return Err(Errno::Badf);
+    }
     let mut offset = files.node(fd)?.offset;
     let total = read_at(memory, files, fd, iovecs, count, &mut offset)?;
     files.node_mut(fd)?.offset = offset;
