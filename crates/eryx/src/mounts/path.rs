@@ -9,8 +9,8 @@ use crate::config::quoted;
 const MAX_BYTES: usize = 1024;
 /// Most parts of such a path.
 const MAX_PARTS: usize = 32;
-/// Where nothing is mounted but the standard library.
-const RESERVED: &str = "/usr";
+/// Where nothing else is mounted.
+const RESERVED: [(&str, &str); 2] = [("the standard library", "/usr"), ("the devices", "/dev")];
 
 /// Refuses what is no absolute, normalised path below `/`.
 pub(super) fn check(what: &str, path: &str) -> Result<(), Error> {
@@ -45,8 +45,11 @@ pub(super) struct Claims(Vec<(String, String)>);
 
 impl Claims {
     pub(super) fn new() -> Self {
-        let library = "the standard library".to_owned();
-        Self(vec![(library, RESERVED.to_owned())])
+        Self(
+            RESERVED
+                .map(|(owner, path)| (owner.into(), path.into()))
+                .into(),
+        )
     }
 
     /// Takes a place that is neither another one, nor above or below one.
@@ -104,6 +107,7 @@ mod tests {
             ("/a/b", "/a"),
             ("/b", "/usr/x"),
             ("/b", "/usr"),
+            ("/b", "/dev/shm"),
         ] {
             let mut claims = Claims::new();
             claims.add("x", taken).expect("free");

@@ -20,6 +20,7 @@ mod hostile_driver;
 mod hostile_events;
 mod hostile_system;
 mod isolation;
+mod leftovers;
 mod libraries;
 mod limits;
 mod output;

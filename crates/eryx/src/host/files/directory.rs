@@ -1,6 +1,6 @@
 //! `fd_readdir`.
 
-use eryx_vfs::{DirEntry, Kind, NodeId};
+use eryx_vfs::{Device, DirEntry, Kind, NodeId};
 use wasmtime::{Caller, Linker};
 
 use super::super::errno::number;
@@ -58,11 +58,12 @@ fn read_directory(
             next: index as u64 + 1,
         });
     }
-    let inner =
-        files
-            .namespace
-            .fs(node.at)
-            .read_dir(node.at.node, cookie.saturating_sub(DOTS), max)?;
+    let (fs, behind) = (files.namespace.fs(node.at), cookie.saturating_sub(DOTS));
+    let inner = if fs.device(node.at.node) == Some(Device::Descriptors) {
+        own_descriptors(files, behind, max)
+    } else {
+        fs.read_dir(node.at.node, behind, max)?
+    };
     entries.extend(inner.into_iter().map(|entry| DirEntry {
         next: entry.next.saturating_add(DOTS),
         ..entry
@@ -73,6 +74,21 @@ fn read_directory(
         used += copy_cut(&mut buffer[used..], entry.name.as_bytes());
     }
     Ok(memory.write(into, &u32::try_from(used).unwrap_or(size).to_le_bytes())?)
+}
+
+/// What `/dev/fd` lists.
+fn own_descriptors(files: &Files, cookie: u64, max: usize) -> Vec<DirEntry> {
+    let open = (0..)
+        .zip(&files.open)
+        .filter(|(_, descriptor)| descriptor.is_some());
+    let entry = |(number, _): (u64, _)| DirEntry {
+        name: number.to_string().into(),
+        node: NodeId(number),
+        kind: Kind::Device,
+        next: number + 1,
+    };
+    let behind = open.skip_while(|(number, _)| *number < cookie);
+    behind.take(max).map(entry).collect()
 }
 
 fn header(entry: &DirEntry) -> [u8; HEADER] {

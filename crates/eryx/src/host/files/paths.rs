@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use eryx_vfs::{Kind, Location, MAX_PATH};
+use eryx_vfs::{Device, Kind, Location, MAX_PATH};
 use wasmtime::Linker;
 
 use super::super::{Errno, Host};
 use super::descriptors::{filestat_of, set_times};
-use super::{Files, OpenNode, import};
+use super::{Descriptor, Files, OpenNode, import};
 use crate::guest_memory::GuestMemory;
 
 const LOOKUP_FOLLOW: u32 = 1;
@@ -56,7 +56,7 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
         linker,
         "path_filestat_get",
         |memory, files, fd: u32, flags: u32, path: u32, size: u32, into: u32| {
-            let at = resolve(memory, files, fd, flags, (path, size))?;
+            let at = files.behind(resolve(memory, files, fd, flags, (path, size))?)?;
             let raw = filestat_of(files.namespace.device(at), &files.metadata(at)?);
             Ok(memory.write(into, &raw)?)
         }
@@ -142,8 +142,8 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
          _more: u64,
          flags: u32,
          into: u32| {
-            let node = open(memory, files, fd, lookup, (path, size), how, rights, flags)?;
-            let fd = files.insert(node)?;
+            let opened = open(memory, files, fd, lookup, (path, size), how, rights, flags)?;
+            let fd = files.insert(opened)?;
             Ok(memory.write(into, &fd.to_le_bytes())?)
         }
     );
@@ -180,7 +180,7 @@ fn open(
     how: u32,
     rights: u64,
     flags: u32,
-) -> Result<OpenNode, Errno> {
+) -> Result<Descriptor, Errno> {
     let start = files.start(fd)?;
     let follow = lookup & LOOKUP_FOLLOW != 0;
     let path = text(memory, path)?;
@@ -195,23 +195,41 @@ fn open(
         },
         (false, _) => namespace.resolve(start, path, follow)?,
     };
-    check_kind(files.metadata(at)?.kind, how, writable)?;
-    if how & OPEN_TRUNCATE != 0 {
+    let readable = rights & (RIGHT_READ | RIGHT_READ_DIRECTORY) != 0;
+    let mut path = joined(&files.node(fd)?.path, path);
+    if let Some(Device::Descriptor(fd)) = namespace.fs(at).device(at.node) {
+        match files.get(fd).map_err(|_| Errno::Noent)? {
+            Descriptor::Node(node) => path = Arc::clone(&node.path),
+            stream => return again(stream, readable, writable),
+        }
+    }
+    let at = files.behind(at)?;
+    let kind = files.metadata(at)?.kind;
+    check_kind(kind, how, writable)?;
+    if how & OPEN_TRUNCATE != 0 && kind != Kind::Device {
         namespace.fs(at).set_len(at.node, 0)?;
     }
-    let readable = rights & (RIGHT_READ | RIGHT_READ_DIRECTORY) != 0;
     let flags = u16::try_from(flags).map_err(|_| Errno::Inval)?;
     if writable && namespace.fs(at).is_read_only() {
         return Err(Errno::Rofs);
     }
-    Ok(OpenNode {
+    Ok(Descriptor::Node(OpenNode {
         at,
         offset: 0,
         flags,
         readable,
         writable,
-        path: joined(&files.node(fd)?.path, path),
-    })
+        path,
+    }))
+}
+
+/// A standard stream once more, which goes one way only.
+fn again(stream: &Descriptor, readable: bool, writable: bool) -> Result<Descriptor, Errno> {
+    match stream {
+        Descriptor::Stdin if writable => Err(Errno::Acces),
+        Descriptor::Output(_) if readable => Err(Errno::Acces),
+        stream => Ok(stream.clone()),
+    }
 }
 
 /// An absolute path, not simplified: for opening the same file again.
@@ -229,7 +247,7 @@ fn check_kind(kind: Kind, how: u32, writable: bool) -> Result<(), Errno> {
         Kind::Directory if writable || how & (OPEN_CREATE | OPEN_TRUNCATE) != 0 => {
             Err(Errno::Isdir)
         }
-        Kind::File if how & OPEN_DIRECTORY != 0 => Err(Errno::Notdir),
-        Kind::File | Kind::Directory => Ok(()),
+        Kind::File | Kind::Device if how & OPEN_DIRECTORY != 0 => Err(Errno::Notdir),
+        Kind::File | Kind::Device | Kind::Directory => Ok(()),
     }
 }
