@@ -236,7 +236,7 @@ for path in ('/data/c', '/data/c/x', '/data/b/passwd'):
     .await;
     assert_eq!(
         out,
-        "['data', 'home', 'tmp', 'usr']\nTrue False False\n['a', 'b', 'c', 'd']\n\
+        "['data', 'dev', 'home', 'tmp', 'usr']\nTrue False False\n['a', 'b', 'c', 'd']\n\
          Symbolic link loop\nSymbolic link loop\nNo such file or directory\n"
     );
 }
