@@ -104,6 +104,28 @@ describe("the standard streams of each execution", () => {
     expect((await session.execute("print('x')")).stdout).toBe("x");
   });
 
+  it("are left alone as long as nothing happens to them", async () => {
+    const session = new Session();
+    const code =
+      "import sys\n[id(stream.buffer.raw) for stream in (sys.stdin, sys.stdout, sys.stderr)]";
+    const { value } = await session.execute(code);
+    for (let time = 0; time < 3; time++)
+      expect((await session.execute(code)).value).toEqual(value);
+    await session.execute("kept = sys.stdout.buffer");
+    await session.execute("kept.write(b'not lost')");
+    const next = await session.execute(code);
+    expect((next.value as number[])[1]).not.toBe((value as number[])[1]);
+  });
+
+  it("hand over what is written to a buffer that code kept", async () => {
+    const session = new Session();
+    await session.execute("import sys\nkept = sys.stdout.buffer");
+    for (let time = 0; time < 2; time++) {
+      const { stdout } = await session.execute("x = kept.write(b'kept')");
+      expect(stdout).toBe("kept");
+    }
+  });
+
   it("leave the file system in its place", async () => {
     const session = new Session();
     await session.execute("import os\nos.closerange(0, 1000)");

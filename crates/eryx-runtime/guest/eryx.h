@@ -61,7 +61,7 @@ PyObject *eryx_finalizable(PyObject *module, PyObject *arguments);
 PyObject *eryx_finalize(PyObject *module, PyObject *object);
 PyObject *eryx_flush_file(PyObject *module, PyObject *file);
 PyObject *eryx_rest(PyObject *module, PyObject *unfinished);
-PyObject *eryx_refers_to(PyObject *module, PyObject *arguments);
+PyObject *eryx_unchanged(PyObject *module, PyObject *checks);
 PyObject *eryx_mark_image(PyObject *module, PyObject *arguments);
 
 /* ---- watch.c: methods of _eryx */

@@ -93,14 +93,24 @@ static int compare(PyObject *object, void *argument) {
     return PyTuple_GetItem(comparison->kept, comparison->next++) != object;
 }
 
-/* refers_to(object, kept): whether it refers to these objects, in this order, and to no others: gc.get_referents() without the list. */
-PyObject *eryx_refers_to(PyObject *module, PyObject *arguments) {
-    PyObject *object, *kept;
-    if (!PyArg_ParseTuple(arguments, "OO", &object, &kept)) return NULL;
+static int refers_to(PyObject *object, PyObject *kept) {
     Comparison comparison = {.kept = kept, .size = PyTuple_Size(kept)};
-    if (comparison.size < 0) return NULL;
     traverseproc traverse = (traverseproc)PyType_GetSlot(object->type, Py_tp_traverse);
-    int same = traverse && !traverse(object, compare, &comparison) && comparison.next == comparison.size;
+    return traverse && !traverse(object, compare, &comparison) && comparison.next == comparison.size;
+}
+
+/* unchanged([(object, its referents, references to it), ..]): whether each refers to the same objects, and as many refer to it, if that
+ * is not 0. */
+PyObject *eryx_unchanged(PyObject *module, PyObject *checks) {
+    int same = 1;
+    for (Py_ssize_t i = 0, count = PyList_Size(checks); same && i < count; i++) {
+        PyObject *check = PyList_GetItem(checks, i);
+        if (!check || PyTuple_Size(check) != 3) return NULL;
+        PyObject *object = PyTuple_GetItem(check, 0), *referents = PyTuple_GetItem(check, 1);
+        unsigned long references = (unsigned long)PyLong_AsLong(PyTuple_GetItem(check, 2));
+        if (PyTuple_Size(referents) < 0) return NULL;
+        same = (!references || object->refcount == references) && refers_to(object, referents);
+    }
     PyObject *answer = Py_GetConstantBorrowed(same ? Py_CONSTANT_TRUE : Py_CONSTANT_FALSE);
     Py_IncRef(answer);
     return answer;

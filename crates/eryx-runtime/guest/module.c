@@ -144,7 +144,7 @@ static PyMethodDef methods[] = {
     {"finalize", eryx_finalize, METH_O, NULL},
     {"flush", eryx_flush_file, METH_O, NULL},
     {"rest", eryx_rest, METH_O, NULL},
-    {"refers_to", eryx_refers_to, METH_VARARGS, NULL},
+    {"unchanged", eryx_unchanged, METH_O, NULL},
     {"mark_image", eryx_mark_image, METH_NOARGS, NULL},
     {"watch", eryx_watch, METH_VARARGS, NULL},
     {"unwatch", eryx_unwatch, METH_NOARGS, NULL},

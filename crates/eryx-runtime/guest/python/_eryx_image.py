@@ -48,10 +48,11 @@ def prepare():
 
 def _immortalize():
     import _eryx_driver
+    import _eryx_streams
 
     # Not the memory that is given back when it is needed.
     _eryx_driver._reserve.clear()
-    _eryx.immortalize(gc.get_objects(), types.CodeType)
+    _eryx.immortalize(gc.get_objects(), types.CodeType, _eryx_streams.buffers())
     _eryx_driver.rehearsed()
 
 
@@ -139,7 +140,7 @@ def _rehearse(driver, callbacks, streams, files):
                 while status != driver.DONE:
                     status = driver.resume()
                 # What only sessions do.
-                streams.begin(True, False)
+                streams.rehearse()
                 files.leave(None, 0)
     callbacks._all.clear()
     callbacks.before_call = None

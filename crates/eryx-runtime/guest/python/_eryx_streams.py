@@ -12,7 +12,8 @@ import weakref
 import _eryx
 
 _referents = gc.get_referents
-_references = sys.getrefcount
+# What refers to a buffer: its text object, its _Stream, and the checks of both.
+_HOLDERS = 4
 # Buffers that were below the text objects before, as far as the user's code still has them.
 _former = []
 
@@ -20,7 +21,7 @@ _former = []
 class _Stream:
     """One of the three."""
 
-    __slots__ = ("attributes", "buffer", "errors", "fd", "hidden", "kept", "line_buffering", "mode", "name", "raw", "references", "text")
+    __slots__ = ("attributes", "buffer", "errors", "fd", "hidden", "line_buffering", "mode", "name", "raw", "text")
 
     def __init__(self, name, fd, mode):
         self.name, self.hidden, self.fd, self.mode = name, f"__{name}__", fd, mode
@@ -32,18 +33,15 @@ class _Stream:
         self.buffer = self.text.buffer
         self.raw = self.buffer.raw
         self.attributes = self.text.__dict__
-        self.kept = [(self.text, tuple(_referents(self.text))), (self.buffer, tuple(_referents(self.buffer)))]
-        self.references = _references(self.buffer)
 
-    def is_sound(self):
-        """Whether it is as it was made, and nothing else has its buffer, such as another text object, which closes it when it
-        goes. Encoding, errors and newlines are among what the text object refers to: a change of them is another encoder."""
-        if _references(self.buffer) != self.references or self.raw.fileno() != self.fd or self.text.write_through:
-            return False
-        for part, kept in self.kept:
-            if not _eryx.refers_to(part, kept):
-                return False
-        return len(self.attributes) == 1
+    def checks(self):
+        """What is as it was made as long as only its text object uses its buffer: another one closes it when it goes. Encoding,
+        errors and newlines are among what a text object refers to: a change of them is another encoder."""
+        text, buffer = self.text, self.buffer
+        return (text, tuple(_referents(text)), 0), (buffer, tuple(_referents(buffer)), _HOLDERS)
+
+    def is_open(self):
+        return self.raw.fileno() == self.fd and not self.text.write_through and len(self.attributes) == 1
 
     def renew(self):
         """Makes everything below the text object anew: what was there may belong to something that closes it some day."""
@@ -56,37 +54,56 @@ class _Stream:
         text.__init__(buffer, "utf-8", self.errors, "\n", self.line_buffering)
         text.__dict__.clear()
         text.mode = self.mode
-        del buffer  # the references are counted
         self._note()
 
 
+stdin, stdout, stderr = sys.stdin, sys.stdout, sys.stderr
 _streams = [_Stream("stdin", 0, "r"), _Stream("stdout", 1, "w"), _Stream("stderr", 2, "w")]
-stdout = sys.stdout
-stderr = sys.stderr
+_checks = []
 
 
 def begin(used, stdin_used):
     """Puts the streams in their places. `used`: code ran before. `stdin_used`: an earlier run's stdin may be left."""
-    if used:
-        for stream in _streams:
-            _restore(stream)
-    if stdin_used:
-        _streams[0].renew()
+    if stdin_used or used and not _are_sound():
+        _restore()
 
 
-def _restore(stream):
-    text = stream.text
-    replaced = getattr(sys, stream.name, None) is not text
-    if replaced or getattr(sys, stream.hidden, None) is not text:
-        # What was there may close what is below when it goes.
-        setattr(sys, stream.name, text)
-        setattr(sys, stream.hidden, text)
+def _are_sound():
     try:
-        sound = not replaced and stream.is_sound()
-    except Exception:  # closed or detached
-        sound = False
-    if not sound:
+        return (
+            (sys.stdin is stdin and sys.stdout is stdout and sys.stderr is stderr)
+            and (sys.__stdin__ is stdin and sys.__stdout__ is stdout and sys.__stderr__ is stderr)
+            and _eryx.unchanged(_checks)
+            and all([stream.is_open() for stream in _streams])
+        )
+    except Exception:  # closed, detached or deleted
+        return False
+
+
+def _restore():
+    for stream in _streams:
+        # What was there may close what is below when it goes.
+        setattr(sys, stream.name, stream.text)
+        setattr(sys, stream.hidden, stream.text)
         stream.renew()
+    note()
+
+
+def note():
+    """Notes what the streams are like now."""
+    _checks[:] = [check for stream in _streams for check in stream.checks()]
+
+
+def rehearse():
+    """What sessions do. Image time only."""
+    _restore()
+    begin(True, False)
+
+
+def buffers():
+    """Those to which references are counted in the image too."""
+    _former.clear()
+    return [stream.buffer for stream in _streams]
 
 
 def buffer_lines(wanted):
