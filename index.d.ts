@@ -143,7 +143,7 @@ export interface SandboxOptions extends Pick<
   vfs?: VfsStorage;
   /**
    * The working directory. Absolute, without ".", ".." and empty parts, at most 1,024 bytes and 32 parts, not "/" and not in
-   * "/usr". Default "/data".
+   * "/usr" or "/dev". Default "/data".
    */
   vfsMountPath?: string;
   /** At most 64. */
@@ -351,7 +351,10 @@ export declare class Session implements AsyncDisposable {
   readonly vfs: VfsStorage;
   readonly vfsMountPath: string;
   readonly typeStubs: string;
-  /** Cancels what runs, refuses what is queued, and resolves when all of it has ended. */
+  /**
+   * Cancels what runs, refuses what is queued, has Python finish what it left open, such as files and functions of `atexit`, and
+   * resolves when all of it has ended.
+   */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }

@@ -154,7 +154,7 @@ def factory():
 print(asyncio.run(f(), debug=True), asyncio.run(f(), debug=False, loop_factory=factory), made[0].is_closed())
 class Mine(type(made[0])): pass
 print(asyncio.run(f(), loop_factory=Mine))`,
-      "(True, 'Loop') (False, 'Loop') True\n(False, 'Mine')",
+      "(True, '_UnixSelectorEventLoop') (False, '_UnixSelectorEventLoop') True\n(False, 'Mine')",
     ],
   ])("%s", async (_, code, text) => {
     expect(await run(MAIN + code)).toMatchObject({ stdout: text, stderr: "" });

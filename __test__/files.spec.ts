@@ -6,7 +6,7 @@ describe("the file system", () => {
     const code =
       "import os, tempfile\nresult = [sorted(os.listdir('/')), os.getcwd(), os.listdir('.'), tempfile.gettempdir(), os.listdir('/tmp')]";
     expect((await run(code)).result).toEqual([
-      ["data", "home", "tmp", "usr"],
+      ["data", "dev", "home", "tmp", "usr"],
       "/data",
       [],
       "/tmp",
@@ -16,7 +16,7 @@ describe("the file system", () => {
 
   it("has nothing of the host", async () => {
     const code =
-      "import os\nresult = [os.path.exists(p) for p in ['/etc', '/proc', '/dev', '/root', '/bin', '/var']]";
+      "import os\nresult = [os.path.exists(p) for p in ['/etc', '/proc', '/sys', '/root', '/bin', '/var']]";
     expect((await run(code)).result).not.toContain(true);
   });
 

@@ -7,6 +7,7 @@ import {
   type ExecutionError,
   type ExecutionOptions,
   Sandbox,
+  type VfsStorage,
 } from "../index.js";
 
 /** The package's own directory: child processes started in it can import it by its name. */
@@ -48,6 +49,11 @@ export async function raised(
   const error = await rejection<ExecutionError>(run(code, options));
   expect(error.code, error.message).toBe("ERYX_EXECUTION");
   return error;
+}
+
+/** A file of a storage as text. */
+export function fileText(vfs: VfsStorage, path: string): string {
+  return Buffer.from(vfs.readFile(path)).toString();
 }
 
 /** The argument error that a call has to throw or reject with. */

@@ -127,7 +127,7 @@ const STATE: [string, string, string, string][] = [
     "the locale",
     "import locale\nlocale.setlocale(locale.LC_ALL, 'C')",
     "__import__('locale').getlocale()[0]",
-    "None",
+    "C",
   ],
   [
     "signal handlers",

@@ -202,11 +202,11 @@ describe("what persists", () => {
 });
 
 describe("per execute", () => {
-  it("the result variable is consumed", async () => {
+  it("the result variable stays, and is not delivered again", async () => {
     await using session = new Session({ resultVariable: "out" });
     expect((await session.execute("out = 1")).result).toBe(1);
     const next = await session.execute("x = 'out' in globals()\nx");
-    expect([next.result, next.value]).toEqual([undefined, false]);
+    expect([next.result, next.value]).toEqual([undefined, true]);
   });
 
   it("the result variable of an execute that failed is not that of the next", async () => {

@@ -129,7 +129,7 @@ export class Session {
       const timeout = limits.executionTimeoutMs;
       return { session: sessionOf(made, settings, timeout), result };
     } catch (error) {
-      made?.close();
+      if (made !== undefined) await ask((id) => made.close(id));
       throw error;
     }
   }
@@ -173,10 +173,10 @@ export class Session {
     return typeStubs(this.#settings.callbacks, this.#settings.stubs);
   }
 
-  /** Cancels what runs, refuses what is queued, and resolves when all of it has ended. */
+  /** Cancels what runs, refuses what is queued, and resolves when all of it and the interpreter have ended. */
   async close() {
     this.#closed = true;
-    this.#native.close();
+    await ask((id) => this.#native.close(id));
     await Promise.allSettled(this.#pending);
   }
 

@@ -177,10 +177,15 @@ impl NativeSession {
         self.session.set_execution_timeout(timeout(limit));
     }
 
-    /// Refuses everything from now on and cancels what runs.
+    /// Refuses everything from now on and cancels what runs. Answered when the interpreter is gone.
     #[napi(catch_unwind)]
-    pub fn close(&self) {
+    pub fn close(&self, id: u32) {
         self.session.close();
+        let rested = self.session.rested();
+        self.ask(id, async {
+            rested.await;
+            Ok(Answer::Nothing)
+        });
     }
 
     /// Reports `answer` as the end of the request `id`.

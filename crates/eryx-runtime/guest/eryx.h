@@ -30,6 +30,9 @@ typedef struct {
 /* Tells of the next answer: 1, or 0 if there is none. It can be read until the next call of this. */
 ERYX_IMPORT("next_answer") int32_t eryx_host_next_answer(EryxAnswer *answer);
 ERYX_IMPORT("read_answer") void eryx_host_read_answer(uint8_t *data);
+/* The run is about to end; `unfinished`: something has to be done before its interpreter goes. The answer: REST_* in
+ * _eryx_files.py. */
+ERYX_IMPORT("rest") int64_t eryx_host_rest(int32_t unfinished);
 /* Hands encoded events of a traced run to the host. */
 ERYX_IMPORT("trace") void eryx_host_trace(const uint8_t *data, uint32_t size);
 
@@ -48,12 +51,25 @@ PyObject *eryx_decode(const uint8_t *data, size_t size);
 PyObject *eryx_module_init(void);
 extern PyObject *eryx_driver_start, *eryx_driver_resume, *eryx_driver_interrupt, *eryx_driver_flush;
 extern PyObject *eryx_sandbox_interrupt;
+PyObject *eryx_none(void);
 
 /* ---- image.c: a method of _eryx */
 PyObject *eryx_immortalize(PyObject *module, PyObject *arguments);
 
 /* ---- union.c: a method of _eryx */
 PyObject *eryx_mend_union(PyObject *module, PyObject *type);
+/* ---- leftovers.c: methods of _eryx */
+PyObject *eryx_finalizable(PyObject *module, PyObject *arguments);
+PyObject *eryx_finalize(PyObject *module, PyObject *object);
+PyObject *eryx_flush_file(PyObject *module, PyObject *file);
+PyObject *eryx_rest(PyObject *module, PyObject *unfinished);
+PyObject *eryx_unchanged(PyObject *module, PyObject *checks);
+PyObject *eryx_mark_image(PyObject *module, PyObject *arguments);
+
+/* ---- watch.c: methods of _eryx */
+int eryx_watch_init(void);
+PyObject *eryx_watch(PyObject *module, PyObject *arguments);
+PyObject *eryx_unwatch(PyObject *module, PyObject *arguments);
 
 /* The signal whose handler raises SandboxInterrupt. The host sets its "tripped" flag directly in memory. */
 enum { ERYX_SIGNAL = 24 /* SIGXCPU */ };

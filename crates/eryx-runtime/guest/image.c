@@ -8,6 +8,8 @@
  * A run looks at many objects of the image and changes few. Counting the references to them would write to their pages, which
  * would have to be copied for each guest and put back after each run. What the image holds is never freed anyway. */
 
+enum { MAX_COUNTED = 8 };
+
 /* Objects whose own referents are still to be visited. */
 typedef struct {
     PyObject **objects;
@@ -54,13 +56,18 @@ static void visit_referents(PyObject *object, Pending *pending) {
     if (traverse) traverse(object, visit, pending);
 }
 
-/* immortalize(objects, CodeType): `objects` are those that the collector knows. Makes them immortal, and all that they refer
- * to. Makes no Python object, which would leave a hole in the image's heap. Image time only: refused once it was done. */
+/* immortalize(objects, CodeType, counted): `objects` are those that the collector knows. Makes them immortal, and all that they refer
+ * to, but those of the list `counted`. Makes no Python object, which would leave a hole in the image's heap. Image time only:
+ * refused once it was done. */
 PyObject *eryx_immortalize(PyObject *module, PyObject *arguments) {
     static int done;
-    PyObject *objects, *code;
+    PyObject *objects, *code, *counted;
+    uint32_t counts[MAX_COUNTED];
     if (done++) abort();
-    if (!PyArg_ParseTuple(arguments, "OO", &objects, &code)) return NULL;
+    if (!PyArg_ParseTuple(arguments, "OOO", &objects, &code, &counted)) return NULL;
+    Py_ssize_t number = PyList_Size(counted);
+    if (number > MAX_COUNTED) abort();
+    for (Py_ssize_t i = 0; i < number; i++) counts[i] = PyList_GetItem(counted, i)->refcount;
     Pending pending = {.code = (PyTypeObject *)code};
     Py_ssize_t size = PyList_Size(objects);
     for (Py_ssize_t i = 0; i < size; i++) {
@@ -70,6 +77,7 @@ PyObject *eryx_immortalize(PyObject *module, PyObject *arguments) {
         while (pending.count) visit_referents(pending.objects[--pending.count], &pending);
     }
     free(pending.objects);
+    for (Py_ssize_t i = 0; i < number; i++) PyList_GetItem(counted, i)->refcount = counts[i];
     PyObject *none = Py_GetConstantBorrowed(Py_CONSTANT_NONE);
     Py_IncRef(none);
     return none;

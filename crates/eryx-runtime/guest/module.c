@@ -7,7 +7,7 @@
 PyObject *eryx_driver_start, *eryx_driver_resume, *eryx_driver_interrupt, *eryx_driver_flush;
 PyObject *eryx_sandbox_interrupt;
 
-static PyObject *none(void) {
+PyObject *eryx_none(void) {
     PyObject *object = Py_GetConstantBorrowed(Py_CONSTANT_NONE);
     Py_IncRef(object);
     return object;
@@ -24,7 +24,7 @@ static PyObject *deliver(PyObject *module, PyObject *arguments) {
     if (!data) return NULL;
     eryx_host_deliver(kind, data, size);
     free(data);
-    return none();
+    return eryx_none();
 }
 
 /* call(callback, name, positional, named): the number of the call, or a negative reason why it was refused. */
@@ -46,7 +46,7 @@ static PyObject *cancel(PyObject *module, PyObject *number) {
     long long call = PyLong_AsLongLong(number);
     if (call == -1 && PyErr_Occurred()) return NULL;
     eryx_host_cancel(call);
-    return none();
+    return eryx_none();
 }
 
 enum { SMALL_ANSWER = 4096, NO_MEMORY = -1 };
@@ -63,12 +63,12 @@ static PyObject *read_answer(uint32_t size) {
 /* answer(): the next answer as (call, kind, value), or None. An answer that does not fit into memory has kind -1. */
 static PyObject *answer(PyObject *module, PyObject *arguments) {
     EryxAnswer next;
-    if (!eryx_host_next_answer(&next)) return none();
+    if (!eryx_host_next_answer(&next)) return eryx_none();
     int kind = (int)next.kind;
     PyObject *value = read_answer(next.size);
     if (!value) {
         PyErr_Clear();
-        value = none();
+        value = eryx_none();
         kind = NO_MEMORY;
     }
     return Py_BuildValue("(LiN)", (long long)next.call, kind, value);
@@ -81,7 +81,7 @@ static PyObject *trace(PyObject *module, PyObject *events) {
     if (!data) return NULL;
     eryx_host_trace(data, (uint32_t)size);
     free(data);
-    return none();
+    return eryx_none();
 }
 
 /* encode(value): as bytes. For the image's preparation. */
@@ -119,7 +119,7 @@ static PyObject *set_driver(PyObject *module, PyObject *arguments) {
     PyObject **functions[] = {&eryx_driver_start, &eryx_driver_resume, &eryx_driver_interrupt, &eryx_driver_flush};
     if (!PyArg_ParseTuple(arguments, "OOOO", functions[0], functions[1], functions[2], functions[3])) return NULL;
     for (int i = 0; i < 4; i++) Py_IncRef(*functions[i]);
-    return none();
+    return eryx_none();
 }
 
 /* interrupt(signum, frame): the handler of ERYX_SIGNAL. In C, so that it adds no frame to a traceback. */
@@ -141,6 +141,14 @@ static PyMethodDef methods[] = {
     {"interrupt", interrupt, METH_VARARGS, NULL},
     {"immortalize", eryx_immortalize, METH_VARARGS, NULL},
     {"mend_union", eryx_mend_union, METH_O, NULL},
+    {"finalizable", eryx_finalizable, METH_NOARGS, NULL},
+    {"finalize", eryx_finalize, METH_O, NULL},
+    {"flush", eryx_flush_file, METH_O, NULL},
+    {"rest", eryx_rest, METH_O, NULL},
+    {"unchanged", eryx_unchanged, METH_O, NULL},
+    {"mark_image", eryx_mark_image, METH_NOARGS, NULL},
+    {"watch", eryx_watch, METH_VARARGS, NULL},
+    {"unwatch", eryx_unwatch, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 static PyModuleDef definition = {.base = {1, NULL}, .name = "_eryx", .size = -1, .methods = methods};
@@ -148,7 +156,7 @@ static PyModuleDef definition = {.base = {1, NULL}, .name = "_eryx", .size = -1,
 PyObject *eryx_module_init(void) {
     PyObject *module = PyModule_Create2(&definition, PYTHON_API_VERSION);
     PyObject *builtins = PyImport_ImportModule("builtins");
-    if (!module || !builtins || eryx_value_init()) return NULL;
+    if (!module || !builtins || eryx_value_init() || eryx_watch_init()) return NULL;
     PyObject *base = PyObject_GetAttrString(builtins, "BaseException");
     Py_DecRef(builtins);
     if (!base) return NULL;

@@ -1,13 +1,15 @@
 //! Makes the guest: `CPython`, a C library and our C code as one static WebAssembly module.
 //!
 //! The stages, in the order they run: [`lock`] says what is used, [`inputs`] downloads and unpacks it ([`wheel`]),
-//! [`names`] decides which C functions the module exports, `compile` builds our C code with the C library, [`glue`]
-//! ties it to libpython, [`rewrite`] renames imports so that they meet, `merge` makes one module of the three, [`deepen`] makes
-//! C recursion end in time,
-//! [`check`] looks at its imports and at what it changes and [`strip`] takes its initial memory out. [`link()`] runs these. Then the module
-//! is compiled, it compiles the standard library (`library`, with what [`patch`] changes in it), and its memory is frozen with everything imported
+//! [`announce`] makes stores to dicts known, [`names`] decides which C functions the module exports, `compile` builds our
+//! C code with the C library, [`glue`] ties it to libpython, [`rewrite`] renames imports so that they meet, `merge` makes one
+//! module of the three, [`deepen`] makes C recursion end in time,
+//! [`check`] looks at its imports and at what it changes and [`strip`] takes its initial memory out. [`link()`] runs these. Then
+//! the module is compiled, it compiles the standard library (`library`, with what [`patch`] changes in it), and its memory is
+//! frozen with everything imported
 //! (`freeze`). [`build`] runs all of it.
 
+pub mod announce;
 pub mod check;
 mod command;
 pub mod compile;

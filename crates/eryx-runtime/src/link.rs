@@ -10,10 +10,11 @@ use crate::merge::write;
 use crate::module::Module;
 use crate::progress::Steps;
 use crate::stamp::{self, Key};
-use crate::{Layout, Progress, check, compile, glue, merge, rewrite, strip};
+use crate::{Layout, Progress, announce, check, compile, glue, merge, rewrite, strip};
 
 /// The sources of the stages: a change in one of them is a change of the result.
-const STAGES: [(&str, &str); 12] = [
+const STAGES: [(&str, &str); 13] = [
+    ("announce.rs", include_str!("announce.rs")),
     ("check.rs", include_str!("check.rs")),
     ("compile.rs", include_str!("compile.rs")),
     ("constant.rs", include_str!("constant.rs")),
@@ -106,7 +107,7 @@ fn run(
 ) -> Result<()> {
     let mut steps = Steps::new(progress, 5);
     let work = &layout.work;
-    let libpython_wasm = fs::read(&inputs.libpython)?;
+    let libpython_wasm = announce::announce(&fs::read(&inputs.libpython)?)?;
     let libpython = Module::parse(&libpython_wasm)?;
     let main = steps.run("compiling the guest's C code", || {
         let path = compile::compile(inputs, &layout.guest(), &libpython, work)?;

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use crate::Result;
+use crate::{Device, Result};
 
 /// Identity of a node inside one [`FileSystem`]. Never reused, so a stale one is `NotFound`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,6 +18,8 @@ pub enum Kind {
     Directory,
     /// A symbolic link.
     Symlink,
+    /// A character device.
+    Device,
 }
 
 /// What `stat` reports of a node. Times are nanoseconds since the Unix epoch.
@@ -70,6 +72,12 @@ pub trait FileSystem: Send + Sync + Debug {
     /// The same files for a fork of a user, which takes over what that has open: from then on, what one of the two opens does
     /// not count for the other. None if users need not be told apart.
     fn for_fork(&self) -> Option<Arc<dyn FileSystem>> {
+        None
+    }
+
+    /// What a node of a [`DeviceFs`](crate::DeviceFs) is.
+    fn device(&self, node: NodeId) -> Option<Device> {
+        let _ = node;
         None
     }
 

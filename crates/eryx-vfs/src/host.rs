@@ -106,7 +106,7 @@ impl HostFs {
         match known.kind {
             Kind::File => {}
             Kind::Directory => return Err(Error::IsADirectory),
-            Kind::Symlink => return Err(Error::InvalidInput),
+            Kind::Symlink | Kind::Device => return Err(Error::InvalidInput),
         }
         match &known.handle {
             Some(Handle::File { file, writable }) if access.is_met_by(*writable) => {
@@ -175,7 +175,7 @@ impl HostFs {
     /// A handle that `node` gets while it is open.
     fn handle(&self, node: NodeId, kind: Kind, write: bool) -> Result<Option<Handle>> {
         match kind {
-            Kind::Symlink => Ok(None),
+            Kind::Symlink | Kind::Device => Ok(None),
             Kind::Directory => self.directory(node).map(Handle::Directory).map(Some),
             Kind::File => {
                 let writable = match self.file(node, Access::of(!self.volume.read_only)) {
@@ -420,7 +420,7 @@ impl FileSystem for HostFs {
             Err(error) => return Err(error),
         }
         match source.1 {
-            Kind::File => {}
+            Kind::File | Kind::Device => {}
             Kind::Symlink => moves::check_link(&old, from_name, self.depth(to)?)?,
             Kind::Directory => moves::check_directory(&old, from_name, self.depth(to)?)?,
         }

@@ -30,6 +30,7 @@
 mod archive;
 mod clock;
 mod cow_map;
+mod devices;
 mod error;
 mod file_system;
 mod host;
@@ -38,6 +39,7 @@ mod name;
 mod namespace;
 
 pub use archive::{ArchiveError, ArchiveFs, MAX_ARCHIVE_NODES};
+pub use devices::{Device, DeviceFs};
 pub use error::{Error, Result};
 pub use file_system::{DirEntry, FileSystem, Kind, Metadata, NodeId};
 pub use host::{

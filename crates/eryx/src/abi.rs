@@ -50,6 +50,27 @@ impl Delivery {
     }
 }
 
+/// What `eryx.rest` answers. The Python side is `_eryx_files.py`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AtRest {
+    /// Nothing runs in this interpreter any more: what is open is to be finished.
+    Last,
+    /// No file is open for writing.
+    Nothing,
+    /// There are files open for writing. The number changes when one more was opened.
+    Writers(u64),
+}
+
+impl AtRest {
+    pub(crate) fn to_guest(self) -> i64 {
+        match self {
+            Self::Last => -1,
+            Self::Nothing => 0,
+            Self::Writers(opened) => i64::try_from(opened).unwrap_or(i64::MAX).max(1),
+        }
+    }
+}
+
 /// Why `eryx.call` started nothing. The Python side is `_eryx_callbacks.py`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i64)]

@@ -40,6 +40,10 @@ pub(crate) struct Host {
     /// The monotonic clock counts from here.
     pub(crate) started: Instant,
     pub(crate) frozen: bool,
+    /// The interpreter goes on living when the run has ended.
+    pub(crate) lasting: bool,
+    /// Whether something is to be done before the interpreter goes, if the guest has told.
+    pub(crate) unfinished: Option<bool>,
     interrupt_words: Arc<[InterruptWord]>,
     /// The guest has just come back from a yield and has a whole time slice before it.
     slice_is_fresh: bool,
@@ -105,6 +109,8 @@ impl Host {
             },
             started: Instant::now(),
             frozen: run.frozen,
+            lasting: false,
+            unfinished: None,
             interrupt_words,
             slice_is_fresh: false,
         }
@@ -112,6 +118,8 @@ impl Host {
 
     /// Replaces everything that belongs to a run.
     pub(crate) fn begin(&mut self, mut run: RunState) {
+        self.lasting = run.files.is_none();
+        self.unfinished = None;
         match run.files.take() {
             Some(namespace) => {
                 self.files = Files::new(namespace, run.stdin);

@@ -35,6 +35,8 @@ pub(crate) struct Live {
     has_storage: bool,
     /// What the next request must bring with it.
     pub(crate) start: Start,
+    /// Something is to be done in it before it goes, as the guest says. Open files come on top.
+    unfinished: bool,
 }
 
 enum Guest {
@@ -66,6 +68,7 @@ impl Live {
             root,
             has_storage: storage.is_some(),
             start: Start::FRESH,
+            unfinished: false,
         }
     }
 
@@ -152,6 +155,7 @@ impl Live {
         let settled = settle(instance, ended);
         // What was not read is for nobody else, and takes no memory of a session that rests.
         let stdin_used = instance.host().files.take_stdin();
+        let unfinished = instance.host().unfinished;
         if condition != Condition::Sound {
             // wasmtime's own state of the instance cannot be relied on, nor what is in its slot.
             if let Some(instance) = self.asleep(Some(before)) {
@@ -164,6 +168,7 @@ impl Live {
             self.start.given();
         }
         self.start.stdin_used |= stdin_used;
+        self.unfinished = unfinished.unwrap_or(self.unfinished);
         // Nobody has to wait for this but the next execution.
         done(settled, false);
         self.commit(pool);
@@ -182,6 +187,21 @@ impl Live {
                 }
             }
             Err(_) => self.has_state = false,
+        }
+    }
+
+    /// Whether something in it is lost if it goes without [`Live::finish`].
+    pub(crate) fn is_unfinished(&mut self) -> bool {
+        self.unfinished || self.files().0.writers().is_some()
+    }
+
+    /// Has Python do what it does at its end: open files are written and closed. It is of no use afterwards.
+    pub(crate) async fn finish(&mut self, setup: &Setup, pool: &Pool, limit: Option<Duration>) {
+        self.unfinished = false;
+        if let Ok(request) = request::encode_end() {
+            let cancel = CancelHandle::new();
+            // Nobody can be told of what goes wrong.
+            drop(self.order(setup, pool, &request, (limit, &cancel)).await);
         }
     }
 
@@ -225,6 +245,7 @@ impl Live {
                 root,
                 has_storage: self.has_storage,
                 start,
+                unfinished: self.unfinished,
             }
         };
         Ok((0..count).map(fork).collect())
@@ -425,6 +446,7 @@ impl Restored {
                 reseed: true,
                 stdin_used: true,
             },
+            unfinished: !self.kept.fresh,
         }
     }
 }

@@ -3,9 +3,9 @@
 mod path;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use eryx_vfs::{ArchiveFs, FileSystem, HostFs, Kind, MemoryFs, Namespace};
+use eryx_vfs::{ArchiveFs, DeviceFs, FileSystem, HostFs, Kind, MemoryFs, Namespace};
 
 use crate::caps::MAX_VOLUMES;
 use crate::config::quoted;
@@ -15,7 +15,9 @@ use path::{Claims, check};
 /// Where the standard library is mounted in a guest.
 const LIBRARY_PATH: &str = "/usr/lib/python3.14";
 /// The directories that every guest has besides the library and its working directory.
-const DIRECTORIES: [&str; 3] = ["/tmp", "/home/sandbox", LIBRARY_PATH];
+const DIRECTORIES: [&str; 4] = ["/tmp", "/home/sandbox", LIBRARY_PATH, DEVICES_PATH];
+/// Where devices are: the last mount, so that the numbers of the others say what they always did.
+const DEVICES_PATH: &str = "/dev";
 /// The working directory that the image starts in.
 const DEFAULT_PATH: &str = "/data";
 
@@ -28,8 +30,8 @@ const DEFAULT_PATH: &str = "/data";
 pub struct Volume {
     /// What is mounted. It has to exist. A symbolic link here is followed.
     pub host_path: PathBuf,
-    /// Where runs see it. Absolute, without `.`, `..` and empty parts; apart from other volumes, the working directory and
-    /// `/usr`.
+    /// Where runs see it. Absolute, without `.`, `..` and empty parts; apart from other volumes, the working directory,
+    /// `/usr` and `/dev`.
     pub guest_path: String,
     /// Whether every change is refused, with `EROFS`. Default true. What a writable volume may take is bounded by the
     /// host's disk only.
@@ -168,9 +170,14 @@ impl Mounts {
         for (path, volume) in &self.volumes {
             mount(path, Arc::new(volume.fresh()))?;
         }
+        mount(DEVICES_PATH, Arc::clone(&*DEVICES))?;
         Ok(namespace)
     }
 }
+
+/// It holds nothing, so that all guests can share it.
+static DEVICES: LazyLock<Arc<dyn FileSystem>> =
+    LazyLock::new(|| Arc::new(DeviceFs::new(|buffer| getrandom::fill(buffer).is_ok())));
 
 fn open(volume: &Volume) -> Result<HostFs, Error> {
     HostFs::open(&volume.host_path, volume.read_only).map_err(|reason| {

@@ -105,6 +105,11 @@ pub(crate) fn encode_clear() -> Result<Vec<u8>, Error> {
     encode_order("clear", Value::Null)
 }
 
+/// Encodes the request to finish what is open, before the interpreter goes: `[None, "end", None]`.
+pub(crate) fn encode_end() -> Result<Vec<u8>, Error> {
+    encode_order("end", Value::Null)
+}
+
 /// Encodes the request to give restored callbacks their places among others: `[None, "rebind", callbacks]`.
 pub(crate) fn encode_rebind(callbacks: &CallbackTable) -> Result<Vec<u8>, Error> {
     let mut request = Request(vec![b'l', 3, 0, 0, 0]);

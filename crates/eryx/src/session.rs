@@ -57,6 +57,8 @@ struct Queue {
     closed: bool,
     /// Of the execution that runs.
     running: Option<CancelHandle>,
+    /// They wait until nothing is left to do.
+    ends: Vec<oneshot::Sender<()>>,
 }
 
 /// The session's interpreter; none before the first execution and after a reset.
@@ -70,7 +72,9 @@ type Job = Box<dyn FnOnce(Option<Arc<Inner>>, Guest) -> Done + Send>;
 /// What is to be done now.
 enum Next {
     Job(Job, Guest, bool),
-    Rest(Guest),
+    /// The session is closed.
+    Discard(Live),
+    Rest(Vec<oneshot::Sender<()>>),
 }
 
 impl std::fmt::Debug for Session {
@@ -108,6 +112,7 @@ impl Session {
                 guest: Some(guest),
                 closed: false,
                 running: None,
+                ends: Vec::new(),
             }),
             executions: AtomicU64::new(executions),
             timeout: Mutex::new(timeout),
@@ -316,7 +321,8 @@ impl Session {
         *self.0.timeout() = timeout;
     }
 
-    /// Refuses everything from now on, cancels what runs, and drops what is queued.
+    /// Refuses everything from now on, cancels what runs, and drops what is queued. Then Python finishes what it has open, as it
+    /// does when it ends.
     pub fn close(&self) {
         let mut queue = self.0.queue();
         queue.closed = true;
@@ -328,6 +334,19 @@ impl Session {
         if idle {
             self.0.start();
         }
+    }
+
+    /// Resolves when a session that was closed has no interpreter any more, and one that was not when nothing is left to do.
+    pub fn rested(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (sender, receiver) = oneshot::channel();
+        let mut queue = self.0.queue();
+        queue.ends.push(sender);
+        let idle = queue.guest.is_some();
+        drop(queue);
+        if idle {
+            self.0.start();
+        }
+        async { drop(receiver.await) }
     }
 
     /// Queues `job` now. The future waits for what it answers.
@@ -382,8 +401,30 @@ async fn survived<T>(future: impl Future<Output = T>) -> std::thread::Result<T> 
     .await
 }
 
+/// Finishes what is open in a guest and gives it back.
+async fn discard(setup: &Setup, mut live: Live, limit: Option<Duration>) {
+    let pool = setup.pool(&CancelHandle::new(), &mut Instant::now()).await;
+    let Ok(pool) = pool else { return };
+    if live.is_unfinished() {
+        live.finish(setup, pool, limit).await;
+    }
+    live.end(pool);
+}
+
 fn dropped() -> Error {
     Error::Internal("what was asked of the session was dropped".into())
+}
+
+/// A session that nobody closed.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let limit = *self.timeout();
+        let queue = self.queue.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Some(live)) = queue.guest.take() {
+            let setup = Arc::clone(&self.setup);
+            workers::spawn(async move { discard(&setup, live, limit).await });
+        }
+    }
 }
 
 impl Inner {
@@ -434,9 +475,18 @@ impl Inner {
                     guest = kept;
                     (job, closed)
                 }
-                Next::Rest(left) => {
+                Next::Discard(live) => {
+                    self.discard(Some(live)).await;
+                    guest = None;
+                    continue;
+                }
+                Next::Rest(ends) => {
                     awake::make_room();
-                    return self.discard(left).await;
+                    // Whoever does not wait any more is none to be told.
+                    for end in ends {
+                        let _ = end.send(());
+                    }
+                    return;
                 }
             };
             let inner = (!closed).then(|| Arc::clone(&self));
@@ -449,17 +499,21 @@ impl Inner {
         }
     }
 
-    /// The next job. If there is none, the guest is put back; what is left of it when the session is closed is returned.
-    fn next(&self, mut guest: Guest) -> Next {
+    /// The next job. If there is none, the guest is put back, or is to go when the session is closed.
+    fn next(&self, guest: Guest) -> Next {
         let mut queue = self.queue();
         queue.running = None;
         let closed = queue.closed;
         if let Some(job) = queue.jobs.pop_front() {
             return Next::Job(job, guest, closed);
         }
-        let left = if closed { guest.take() } else { None };
-        queue.guest = Some(guest);
-        Next::Rest(left)
+        match guest {
+            Some(live) if closed => Next::Discard(live),
+            guest => {
+                queue.guest = Some(guest);
+                Next::Rest(std::mem::take(&mut queue.ends))
+            }
+        }
     }
 
     /// The storages of forks: forks of the own one, or the one that is shared.
@@ -498,11 +552,9 @@ impl Inner {
     }
 
     async fn discard(&self, guest: Guest) {
-        if let Some(live) = guest
-            && let Ok(pool) = self.pool().await
-        {
-            live.end(pool);
-        }
+        let Some(live) = guest else { return };
+        let limit = *self.timeout();
+        discard(&self.setup, live, limit).await;
     }
 
     async fn read(&self, snapshot: &[u8], kind: Kind) -> Result<Restored, Error> {

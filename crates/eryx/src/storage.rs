@@ -285,7 +285,8 @@ impl From<Metadata> for StorageMetadata {
     fn from(metadata: Metadata) -> Self {
         Self {
             kind: match metadata.kind {
-                Kind::File => StorageKind::File,
+                // A storage has no devices.
+                Kind::File | Kind::Device => StorageKind::File,
                 Kind::Directory => StorageKind::Directory,
                 Kind::Symlink => StorageKind::Symlink,
             },

@@ -7,11 +7,12 @@ replaces functions of the standard library breaks only itself.
 import __future__
 import __main__
 import ast
-import atexit
+import contextvars
 import io
 import linecache
 import logging
 import marshal
+import operator
 import os
 import random
 import re
@@ -25,9 +26,11 @@ import weakref
 
 import _eryx
 import _eryx_callbacks
+import _eryx_files
 import _eryx_loop
 import _eryx_report
 import _eryx_runner
+import _eryx_streams
 import _eryx_toplevel
 import _eryx_trace
 
@@ -54,7 +57,6 @@ _exit_code = SystemExit.__dict__["code"].__get__
 _set_trace = sys.settrace
 _set_profile = sys.setprofile
 _names = __main__.__dict__
-_exit_functions = 0
 _stock_update_cache = linecache.updatecache
 _stock_lines_of_code = linecache._getlines_from_code
 # A last line that is a statement and no expression. It neither opens nor closes anything, so nothing that began before it goes
@@ -81,14 +83,14 @@ _owed = []
 _KEPT = {"__builtins__", "__doc__", "__file__", "__loader__", "__name__", "__package__", "__spec__", "__annotations__"}
 # Memory for the report of a run that has used up all of it.
 _reserve = [bytes(1 << 18)]
-_stdout = sys.stdout
-_stderr = sys.stderr
+# Where the code of the top level runs, with and without a task: what it sets holds in the session's next execution.
+_context = contextvars.Context()
 
 
 class _Run:
     """What is known of the run in progress."""
 
-    __slots__ = ("filename", "interrupted", "last_line", "libraries", "owed", "ready", "result_name", "task")
+    __slots__ = ("filename", "interrupted", "last_line", "libraries", "owed", "ready", "result_name", "task", "watched")
 
     def __init__(self, result_name, filename):
         self.result_name = result_name
@@ -103,6 +105,8 @@ class _Run:
         self.interrupted = False
         # What waits or may wait: a Task or a Script.
         self.task = None
+        # The result variable has a value already, and it is watched whether the code sets it.
+        self.watched = False
 
 
 _run = _Run("result", "<sandbox>")
@@ -132,7 +136,7 @@ def start(request):
         # Code that awaits more than calls which run a loop: it is in a task from its beginning.
         awaiting = [part for part in parts if part.co_flags & _CO_COROUTINE and _eryx_toplevel.OUTCOME not in part.co_names]
         todo = enumerate(parts)
-        pending = _await_parts(todo, inputs) if awaiting and len(parts) > 1 else _run_parts(todo, inputs)
+        pending = _await_parts(todo, inputs) if awaiting and len(parts) > 1 else _run_parts(todo, inputs, _context.run)
     except BaseException as raised:
         error = raised
     # Functions that the user set to watch calls are not for ours. No call of ours may come before this.
@@ -144,19 +148,22 @@ def start(request):
     if pending is None:
         return _finish(error)
     if awaiting:
-        _run.task = _eryx_loop.begin(pending)
+        _run.task = _eryx_loop.begin(pending, _context)
     else:
-        _run.task = _eryx_runner.Script(pending, lambda: _run_parts(todo, inputs))
+        run = _context.run
+        _run.task = _eryx_runner.Script(pending, lambda: _run_parts(todo, inputs, run), run)
     return _advance()
 
 
 def _set_up(inputs, env, seed, streamed, callbacks, traced, fresh, stdin_used, libraries):
     """What a run needs before its code. Returns whether it is traced."""
+    global _context
     _run.result_name = _eryx_callbacks.identifier(_run.result_name)
     if seed is not None:
         _reseed(seed)
-    if streamed != _stdout.line_buffering:
-        _stdout.reconfigure(line_buffering=streamed)
+    _eryx_streams.begin(not fresh, stdin_used)
+    _eryx_streams.buffer_lines(streamed)
+    _watch_result()
     sys.argv[0] = _names["__file__"] = _run.filename
     if env:
         os.environ.update(env)
@@ -164,8 +171,7 @@ def _set_up(inputs, env, seed, streamed, callbacks, traced, fresh, stdin_used, l
         _names.update((_eryx_callbacks.identifier(name), value) for name, value in inputs.items())
     if fresh:
         _given.clear()
-    if stdin_used:
-        _new_stdin()
+        _context = contextvars.Context()
     if callbacks and fresh:
         _eryx_callbacks.register(callbacks, _names)
         _remember(inputs)
@@ -175,6 +181,14 @@ def _set_up(inputs, env, seed, streamed, callbacks, traced, fresh, stdin_used, l
     if libraries:
         _owed[:] = _load(libraries)
     return traced
+
+
+def _watch_result():
+    """From here on it counts whether inputs or code set the result variable. One that is new at the end was set."""
+    name = _run.result_name
+    _run.watched = name in _names
+    if _run.watched:
+        _eryx.watch(_names, name)
 
 
 def resume():
@@ -306,19 +320,28 @@ def _clear(argument):
 
 
 def _rebind(table):
+    _eryx_files.forget()
     before = set(_names)
     _eryx_callbacks.rebind(table, _names)
     _given.update((name, _names[name]) for name in _names.keys() - before)
     return DONE
 
 
+def _end(argument):
+    """The interpreter goes: what it left open is finished."""
+    _eryx_files.end_interpreter(_context)
+    return DONE
+
+
 # What the host asks for besides running code.
-_ORDERS = {"clear": _clear, "compile": _compile_libraries, "rebind": _rebind}
+_ORDERS = {"clear": _clear, "compile": _compile_libraries, "end": _end, "rebind": _rebind}
 
 
 def _load(libraries):
     """The code objects of libraries that were compiled before."""
     _sources.update((filename, source) for filename, source, code in libraries)
+    for filename, source, code in libraries:
+        _eryx_files.note_source(source)
     return [marshal.loads(code) for filename, source, code in libraries]
 
 
@@ -355,19 +378,19 @@ def _compile_tree(tree, code, filename, flags):
     return compile(tree, filename, "exec", flags, True)
 
 
-def _run_parts(todo, inputs):
-    """Runs code objects up to the first that awaits: its coroutine, or None at the end."""
+def _run_parts(todo, inputs, call):
+    """Runs code objects up to the first that awaits: its coroutine, or None at the end. `call` calls a function."""
     for index, part in todo:
         if index == _run.libraries:
             _remember(inputs)
             _run.owed = ()
-        pending = eval(part, _names)
+        pending = call(eval, part, _names)
         if pending is not None:
             return pending
 
 
 async def _await_parts(todo, inputs):
-    while (pending := _run_parts(todo, inputs)) is not None:
+    while (pending := _run_parts(todo, inputs, operator.call)) is not None:
         await pending
 
 
@@ -381,12 +404,6 @@ def _update_cache(filename, module_globals=None):
     lines = _lines(code)
     linecache.cache[filename] = (len(code), None, lines, filename)
     return lines
-
-
-def _new_stdin():
-    """Drops what an earlier run of the session was given and did not read."""
-    raw = io.FileIO(0, closefd=False)
-    sys.stdin = io.TextIOWrapper(io.BufferedReader(raw), "utf-8", "surrogateescape")
 
 
 def _reseed(seed):
@@ -404,7 +421,7 @@ def flush():
         raise
     except BaseException:  # no memory left, or events that are not ours
         pass
-    for stream in (getattr(sys, "stdout", None), getattr(sys, "stderr", None), _stdout, _stderr):
+    for stream in _eryx_streams.current():
         try:
             stream.flush()
         except _eryx.SandboxInterrupt:
@@ -421,15 +438,15 @@ def _finish(error):
         _owed[:] = _run.owed
     if error is not None and not _run.interrupted:
         _report_error(error, outcome)
-    if atexit._ncallbacks() != _exit_functions:
-        atexit._run_exitfuncs()
+    rest = _eryx_files.end_code(_context, _sources.get(_run.filename, b""))
     flush()
     value = _names.pop(_VALUE, None)
     _eryx_trace.end()
+    was_set = not _run.watched or _eryx.unwatch()
     if not outcome and not _run.interrupted:
-        _deliver_values(value, outcome)
-    else:
-        _names.pop(_run.result_name, None)
+        _deliver_values(value, was_set, outcome)
+    if _eryx_files.leave(_context, rest):
+        flush()
     if outcome:
         _deliver_outcome(outcome)
     return DONE
@@ -461,10 +478,10 @@ def _exit_status(code):
     return 1
 
 
-def _deliver_values(value, outcome):
+def _deliver_values(value, was_set, outcome):
     name = _run.result_name
-    if name in _names:
-        outcome.update(_deliver(KIND_RESULT, _names.pop(name), name))
+    if was_set and name in _names:
+        outcome.update(_deliver(KIND_RESULT, _names[name], name))
     if value is None:
         return
     if type(value) is types.CoroutineType and value.cr_frame is not None and not value.cr_suspended:
@@ -515,18 +532,18 @@ def _unraisable(unraisable):
 def rehearsed():
     """Forgets the runs so far. Image time only."""
     global _run
+    _eryx_files.rehearsed()
     _run = _Run("result", "<sandbox>")
     for noted in (_sources, _parts, _last_lines, _shared, _earlier, _given):
         noted.clear()
     linecache.clearcache()
     _reserve[:] = [bytes(1 << 18)]
-    _stdout.reconfigure(line_buffering=False)
+    _eryx_streams.buffer_lines(False)
 
 
 def install():
     """Puts the driver in place. Image time only."""
-    global _exit_functions
-    _exit_functions = atexit._ncallbacks()
+    _eryx_files.rehearsed()
     linecache.updatecache = _update_cache
     linecache._getlines_from_code = _lines_of_code
     sys.unraisablehook = _unraisable

@@ -26,7 +26,10 @@ _SPARE_BYTES = 2 << 20
 
 
 # In the order in which they need each other.
-_OURS = ["_eryx_report", "_eryx_callbacks", "_eryx_trace", "_eryx_loop", "_eryx_toplevel", "_eryx_runner", "_eryx_driver"]
+_OURS = """
+_eryx_platform _eryx_report _eryx_streams _eryx_callbacks _eryx_trace _eryx_loop _eryx_files _eryx_toplevel _eryx_runner
+_eryx_driver
+""".split()
 
 
 def prepare():
@@ -40,14 +43,16 @@ def prepare():
     gc.collect()
     _immortalize()
     gc.freeze()
+    _eryx.mark_image()
 
 
 def _immortalize():
     import _eryx_driver
+    import _eryx_streams
 
     # Not the memory that is given back when it is needed.
     _eryx_driver._reserve.clear()
-    _eryx.immortalize(gc.get_objects(), types.CodeType)
+    _eryx.immortalize(gc.get_objects(), types.CodeType, _eryx_streams.buffers())
     _eryx_driver.rehearsed()
 
 
@@ -63,20 +68,16 @@ def _load(name):
 
 def _complete():
     """What the interpreter lacks without site.main(), and clear words for what it cannot do."""
-    import errno
     import site
-    import socket
     import typing
+
+    import _eryx_platform
 
     _eryx.mend_union(typing.Union)
     site.setquit()
     site.setcopyright()
     site.sethelper()
-
-    def __init__(self, family=-1, type=-1, proto=-1, fileno=None):
-        raise PermissionError(errno.EPERM, "network access is off in this sandbox")
-
-    socket.socket.__init__ = __init__
+    _eryx_platform.install()
 
 
 def _warm_up():
@@ -89,9 +90,11 @@ def _warm_up():
 
     import _eryx_callbacks
     import _eryx_driver
+    import _eryx_files
     import _eryx_loop
     import _eryx_report
     import _eryx_runner
+    import _eryx_streams
 
     _eryx_callbacks.install(builtins)
     _eryx_report.install()
@@ -108,7 +111,7 @@ def _warm_up():
                 exec(part, {})
         except Exception as error:
             "".join(traceback.format_exception(error))
-    _rehearse(_eryx_driver, _eryx_callbacks)
+    _rehearse(_eryx_driver, _eryx_callbacks, _eryx_streams, _eryx_files)
     bytearray(_SPARE_BYTES)
 
 
@@ -126,7 +129,7 @@ _REHEARSED = [
 _TIMES = 8
 
 
-def _rehearse(driver, callbacks):
+def _rehearse(driver, callbacks, streams, files):
     """Runs requests, so that the interpreter specialises the code that every run goes through. Fresh guests start with it
     fast, and do not write to its pages."""
     details = _eryx.encode([None, None, [["x", False, False, None, False, None]], False])
@@ -138,6 +141,9 @@ def _rehearse(driver, callbacks):
                 status = driver.start(request)
                 while status != driver.DONE:
                     status = driver.resume()
+                # What only sessions do.
+                streams.rehearse()
+                files.leave(None, 0)
     callbacks._all.clear()
     callbacks.before_call = None
 

@@ -7,7 +7,8 @@ gets a loop whose select step waits inside a host call; at the top level it is _
 
 import asyncio
 import heapq
-from asyncio import base_events, events, runners
+from asyncio import base_events, events, futures, runners, unix_events
+from concurrent.futures import ThreadPoolExecutor
 
 import _eryx
 import _eryx_callbacks
@@ -48,7 +49,8 @@ class _Selector:
 class Loop(base_events.BaseEventLoop):
     """asyncio's loop without file descriptors."""
 
-    def __init__(self, blocking=True):
+    def __init__(self, selector=None, *, blocking=True):
+        """A selector of the caller's is not needed: nothing can be selected."""
         super().__init__()
         self._selector = _Selector(blocking)
         self._clock_resolution = 1e-6
@@ -74,8 +76,14 @@ class Loop(base_events.BaseEventLoop):
         pass
 
     def run_in_executor(self, executor, func, *args):
-        """Threads cannot start here: the function runs at once."""
+        """Threads cannot start here: the function runs at once, unless an executor of the user's own takes it."""
         self._check_closed()
+        if self._debug:
+            self._check_callback(func, "run_in_executor")
+        if executor is None:
+            self._check_default_executor()
+        elif not issubclass(type(executor), ThreadPoolExecutor):
+            return futures.wrap_future(executor.submit(func, *args), loop=self)
         future = self.create_future()
         try:
             future.set_result(func(*args))
@@ -126,7 +134,6 @@ async def _main(script):
             if _loop._ready:
                 await asyncio.sleep(0)
         await _cancel_leftovers()
-        await _loop.shutdown_asyncgens()
 
 
 async def _cancel_leftovers():
@@ -141,14 +148,19 @@ async def _cancel_leftovers():
             )
 
 
-def begin(script):
-    """A task for top-level code that awaits."""
+def begin(script, context):
+    """A task for top-level code that awaits, which runs in `context`."""
     global _loop, resting
     resting = None
     if _loop is None or _loop.is_closed():
         _loop = Loop(blocking=False)
     _loop._asyncgens_shutdown_called = False
-    return _loop.create_task(_main(script), name="main")
+    return _loop.create_task(_main(script), name="main", context=context)
+
+
+def idle_loop():
+    """The loop of the top-level code, if there is one that can run."""
+    return None if _loop is None or _loop.is_closed() else _loop
 
 
 def cancel_all():
@@ -242,6 +254,12 @@ _stock_run = runners.run
 
 def install():
     """Makes asyncio use loops of ours. Image time only."""
+    stock = unix_events.SelectorEventLoop
+    # The name that asyncio on Linux gives its loop.
+    Loop.__name__, Loop.__qualname__, Loop.__module__ = stock.__name__, stock.__qualname__, stock.__module__
+    ours = {stock: Loop, unix_events._DefaultEventLoopPolicy: Policy}
+    for module in (asyncio, unix_events):
+        module.__dict__.update({name: ours[value] for name, value in module.__dict__.items() if type(value) is type and value in ours})
     events._set_event_loop_policy(Policy())
     for module in (asyncio, runners):
         module.run = run

@@ -24,13 +24,14 @@ _set_profile = sys.setprofile
 
 class Script:
     """Top-level code that awaits nothing but what is in this module. Between these it runs without a loop, as in CPython.
-    `go_on` begins what comes after it: a coroutine, or None if that is all."""
+    `go_on` begins what comes after it: a coroutine, or None if that is all. `call` calls a function in the code's context."""
 
-    __slots__ = ("coroutine", "error", "go_on", "interrupt")
+    __slots__ = ("call", "coroutine", "error", "go_on", "interrupt")
 
-    def __init__(self, coroutine, go_on):
+    def __init__(self, coroutine, go_on, call):
         self.coroutine = coroutine
         self.go_on = go_on
+        self.call = call
         self.interrupt = self.error = None
 
     def done(self):
@@ -48,7 +49,9 @@ def advance(script):
         while next_timer is None and script.coroutine is not None:
             interrupt, script.interrupt = script.interrupt, None
             try:
-                next_timer = script.coroutine.send(None) if interrupt is None else script.coroutine.throw(interrupt)
+                coroutine = script.coroutine
+                step = (coroutine.send, None) if interrupt is None else (coroutine.throw, interrupt)
+                next_timer = script.call(*step)
             except StopIteration as end:
                 # The code may itself have raised it: at the top level the compiler makes no RuntimeError of it.
                 if end.__traceback__.tb_next is not None:

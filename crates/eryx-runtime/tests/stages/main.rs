@@ -1,5 +1,6 @@
 //! The stages that need no tools, on modules made by hand.
 
+mod announce;
 mod check;
 mod glue;
 mod lock;

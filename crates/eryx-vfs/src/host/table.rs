@@ -75,7 +75,7 @@ impl Node {
         match self.kind {
             Kind::File => {}
             Kind::Directory => return Err(Error::IsADirectory),
-            Kind::Symlink => return Err(Error::InvalidInput),
+            Kind::Symlink | Kind::Device => return Err(Error::InvalidInput),
         }
         let file = volume.open_append(self.path()?)?;
         self.check_identity(&file.metadata().map_err(translated)?)?;
@@ -107,7 +107,7 @@ impl Node {
         let modified = modified.unwrap_or(0);
         let (size, links) = match self.kind {
             Kind::Directory => (0, 2),
-            Kind::File | Kind::Symlink => (found.len(), found.nlink().min(1)),
+            Kind::File | Kind::Symlink | Kind::Device => (found.len(), found.nlink().min(1)),
         };
         Metadata {
             size,

@@ -101,7 +101,7 @@ impl<R: Read> Loader<'_, R> {
             self.charge(NODE_OVERHEAD)?;
         }
         let body = match kind_of(kind)? {
-            Kind::File => Body::File(self.content()?),
+            Kind::File | Kind::Device => Body::File(self.content()?),
             Kind::Directory => Body::Directory(self.directory()?),
             Kind::Symlink => Body::Symlink(self.target()?),
         };

@@ -14,7 +14,8 @@ pub(super) const END: u8 = 0;
 /// How the layout writes a kind.
 pub(super) const fn kind_number(kind: Kind) -> u8 {
     match kind {
-        Kind::File => 1,
+        // A tree in memory has no devices.
+        Kind::File | Kind::Device => 1,
         Kind::Directory => 2,
         Kind::Symlink => 3,
     }

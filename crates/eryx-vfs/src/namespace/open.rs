@@ -58,7 +58,7 @@ impl Namespace {
 
     fn open_once(&self, start: Location, path: &str, how: OpenHow) -> Result<Location> {
         match walk::walk(self, start, path, how.follow)? {
-            End::Found(at) => self.open_found(at, how).map(|()| at),
+            End::Found(at) => self.open_node(at, how).map(|()| at),
             End::Missing { .. } if !how.create => Err(Error::NotFound),
             End::Missing { slash: true, .. } => Err(Error::IsADirectory),
             End::Missing { dir, name, .. } => {
@@ -68,14 +68,19 @@ impl Namespace {
         }
     }
 
-    fn open_found(&self, at: Location, how: OpenHow) -> Result<()> {
-        match self.metadata(at)?.kind {
+    /// Opens what is at `at`, as [`Namespace::open`] does with what it finds.
+    ///
+    /// # Errors
+    /// Those of [`Namespace::open`].
+    pub fn open_node(&self, at: Location, how: OpenHow) -> Result<()> {
+        let kind = self.metadata(at)?.kind;
+        match kind {
             Kind::Symlink => return Err(Error::TooManyLinks),
             Kind::Directory if how.write || how.create || how.truncate => {
                 return Err(Error::IsADirectory);
             }
-            Kind::File if how.directory => return Err(Error::NotADirectory),
-            Kind::File | Kind::Directory => {}
+            Kind::File | Kind::Device if how.directory => return Err(Error::NotADirectory),
+            Kind::File | Kind::Device | Kind::Directory => {}
         }
         let fs = self.fs(at);
         if (how.write || how.truncate) && fs.is_read_only() {
@@ -84,6 +89,7 @@ impl Namespace {
         fs.open(at.node, how.write)?;
         // Last: a file is not cut unless it is opened.
         if how.truncate
+            && kind != Kind::Device
             && let Err(error) = fs.set_len(at.node, 0)
         {
             fs.closed(at.node);

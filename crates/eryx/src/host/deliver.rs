@@ -1,11 +1,11 @@
-//! `eryx.deliver` and `eryx.wait`: values from the guest, and waits inside a guest call.
+//! `eryx.deliver`, `eryx.wait` and `eryx.rest`: values from the guest, waits inside a guest call, and the end of its code.
 
 use std::time::{Duration, Instant};
 
 use wasmtime::{Caller, Linker};
 
 use super::{Host, Wake, parts, wait};
-use crate::abi::{Delivery, MODULE};
+use crate::abi::{AtRest, Delivery, MODULE};
 use crate::wire::MAX_BYTES;
 
 /// What the guest has handed over in this run, encoded. The last of each kind counts.
@@ -18,6 +18,7 @@ pub(crate) struct Delivered {
 
 pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.func_wrap(MODULE, "deliver", deliver)?;
+    linker.func_wrap(MODULE, "rest", rest)?;
     linker.func_wrap_async(
         MODULE,
         "wait",
@@ -34,6 +35,17 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
         },
     )?;
     Ok(())
+}
+
+/// The code has ended. What is said of the interpreter: [`AtRest`].
+fn rest(mut caller: Caller<'_, Host>, unfinished: i32) -> i64 {
+    let host = caller.data_mut();
+    host.unfinished = Some(unfinished != 0);
+    if !host.lasting {
+        return AtRest::Last.to_guest();
+    }
+    let writers = host.files.writers();
+    writers.map_or(AtRest::Nothing, AtRest::Writers).to_guest()
 }
 
 /// A kind or range that makes no sense comes from a guest that calls this by itself: it is ignored.

@@ -8,7 +8,7 @@ mod streams;
 
 use std::sync::Arc;
 
-use eryx_vfs::{Kind, Location, MemoryFs, Metadata, Namespace};
+use eryx_vfs::{Device, Kind, Location, MemoryFs, Metadata, Namespace};
 use wasmtime::Linker;
 
 use super::{Errno, Host};
@@ -42,6 +42,8 @@ pub(crate) struct Files {
     open: Vec<Option<Descriptor>>,
     stdin: Arc<[u8]>,
     stdin_at: usize,
+    /// Changes whenever one more file is opened for writing.
+    opened: u64,
 }
 
 /// One open descriptor.
@@ -92,6 +94,7 @@ impl Files {
             open,
             stdin,
             stdin_at: 0,
+            opened: 0,
         }
     }
 
@@ -113,6 +116,7 @@ impl Files {
             open: self.open.clone(),
             stdin: Arc::default(),
             stdin_at: 0,
+            opened: self.opened,
         };
         for descriptor in saved.open.iter().flatten() {
             saved.opened(descriptor);
@@ -134,6 +138,7 @@ impl Files {
             open: self.open.clone(),
             stdin: Arc::default(),
             stdin_at: 0,
+            opened: self.opened,
         };
         for descriptor in forked.open.iter().flatten() {
             let taken_over = |node: &OpenNode| taken.contains(&node.at.mount);
@@ -148,6 +153,14 @@ impl Files {
         if let Descriptor::Node(node) = descriptor {
             self.namespace.fs(node.at).opened(node.at.node);
         }
+    }
+
+    /// Something for all files that are open for writing: another number when one more was opened. `None` if there are none.
+    pub(crate) fn writers(&self) -> Option<u64> {
+        let writes =
+            |descriptor: &Descriptor| matches!(descriptor, Descriptor::Node(node) if node.writable);
+        let beyond = self.open.iter().skip(ROOT_FD as usize + 1);
+        beyond.flatten().any(writes).then_some(self.opened)
     }
 
     /// Drops what the run was given as stdin. Returns whether it has read from it.
@@ -202,6 +215,18 @@ impl Files {
         }
     }
 
+    /// What is at `at`, and if that is a name of an open descriptor, what that leads to.
+    fn behind(&self, at: Location) -> Result<Location, Errno> {
+        let Some(Device::Descriptor(fd)) = self.namespace.fs(at).device(at.node) else {
+            return Ok(at);
+        };
+        match self.get(fd) {
+            Ok(Descriptor::Node(node)) => Ok(node.at),
+            Ok(Descriptor::Stdin | Descriptor::Output(_)) => Ok(at),
+            Err(_) => Err(Errno::Noent),
+        }
+    }
+
     fn metadata(&self, at: Location) -> Result<Metadata, Errno> {
         Ok(self.namespace.fs(at).metadata(at.node)?)
     }
@@ -219,7 +244,20 @@ impl Files {
         u32::try_from(free).map_err(|_| Errno::Mfile)
     }
 
+    /// Opens `descriptor`, whose handle is counted already, as the number that [`Files::free`] gave.
+    fn occupy(&mut self, free: u32, descriptor: Descriptor) {
+        if let Descriptor::Node(node) = &descriptor {
+            self.opened += u64::from(node.writable);
+        }
+        self.open[free as usize] = Some(descriptor);
+    }
+
+    /// The standard streams and `/` stay open whatever the guest closes: what runs next in its interpreter needs them, and their
+    /// numbers must not become those of other files.
     fn close(&mut self, fd: u32) -> Result<(), Errno> {
+        if fd <= ROOT_FD {
+            return Ok(());
+        }
         let descriptor = self
             .open
             .get_mut(fd as usize)
@@ -237,6 +275,9 @@ impl Files {
 
     /// `to` becomes what `from` is; `from` is closed.
     fn renumber(&mut self, from: u32, to: u32) -> Result<(), Errno> {
+        if from.min(to) <= ROOT_FD {
+            return Err(Errno::Notsup);
+        }
         self.get(from)?;
         self.get(to)?;
         if from != to {
@@ -263,10 +304,11 @@ fn filetype(kind: Kind) -> u8 {
         Kind::Directory => 3,
         Kind::File => 4,
         Kind::Symlink => 7,
+        Kind::Device => FILETYPE_STREAM,
     }
 }
 
-/// `CHARACTER_DEVICE`, which the standard streams are.
+/// `CHARACTER_DEVICE`, which the standard streams and all of `/dev` are.
 const FILETYPE_STREAM: u8 = 2;
 
 pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {

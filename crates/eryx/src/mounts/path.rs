@@ -6,8 +6,8 @@ use crate::Error;
 use crate::caps::{MAX_MOUNT_PARTS, MAX_MOUNT_PATH};
 use crate::config::quoted;
 
-/// Where nothing is mounted but the standard library.
-const RESERVED: &str = "/usr";
+/// Where nothing else is mounted.
+const RESERVED: [(&str, &str); 2] = [("the standard library", "/usr"), ("the devices", "/dev")];
 
 /// Refuses what is no absolute, normalised path below `/`.
 pub(super) fn check(what: &str, path: &str) -> Result<(), Error> {
@@ -42,8 +42,11 @@ pub(super) struct Claims(Vec<(String, String)>);
 
 impl Claims {
     pub(super) fn new() -> Self {
-        let library = "the standard library".to_owned();
-        Self(vec![(library, RESERVED.to_owned())])
+        Self(
+            RESERVED
+                .map(|(owner, path)| (owner.into(), path.into()))
+                .into(),
+        )
     }
 
     /// Takes a place that is neither another one, nor above or below one.
@@ -101,6 +104,7 @@ mod tests {
             ("/a/b", "/a"),
             ("/b", "/usr/x"),
             ("/b", "/usr"),
+            ("/b", "/dev/shm"),
         ] {
             let mut claims = Claims::new();
             claims.add("x", taken).expect("free");

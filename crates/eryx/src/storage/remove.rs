@@ -52,7 +52,7 @@ fn remove_files(files: &MemoryFs, dir: NodeId) -> Result<Option<(NodeId, String)
         for entry in &entries {
             let result = match entry.kind {
                 Kind::Directory => files.remove_dir(dir, &entry.name),
-                Kind::File | Kind::Symlink => files.unlink(dir, &entry.name),
+                Kind::File | Kind::Symlink | Kind::Device => files.unlink(dir, &entry.name),
             };
             match result {
                 Err(Error::NotEmpty) => return Ok(Some((entry.node, entry.name.to_string()))),

@@ -201,7 +201,7 @@ print([p.name for p in pathlib.Path().iterdir()])",
     .await;
     assert_eq!(
         out,
-        "/data ['data', 'home', 'tmp', 'usr'] []\nhello /data/a.txt /home/sandbox\nx /tmp\nTrue\nb'12'\n3 ['a.txt', 'b.bin']\n['c.bin']\n"
+        "/data ['data', 'dev', 'home', 'tmp', 'usr'] []\nhello /data/a.txt /home/sandbox\nx /tmp\nTrue\nb'12'\n3 ['a.txt', 'b.bin']\n['c.bin']\n"
     );
 }
 

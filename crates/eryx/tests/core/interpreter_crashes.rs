@@ -263,7 +263,7 @@ async fn crashes_leave_nothing_behind() {
     for round in 0..count {
         let (name, code) = CRASHES[round % CRASHES.len()];
         // Each of them in both.
-        if round / CRASHES.len() % 2 == 0 {
+        if (round / CRASHES.len()).is_multiple_of(2) {
             let outcome = sandbox.execute(code, ExecutionOptions::default()).await;
             assert!(outcome.is_err(), "{name}");
         } else {

@@ -138,7 +138,7 @@ async fn the_patched_library_is_right() {
 /// It is in C: guest/union.c changes the operator, and not the method that the class has of it.
 #[tokio::test]
 async fn a_union_takes_a_string() {
-    let code = r#"
+    let code = r"
 from typing import ForwardRef, Optional, TypeVar, Union, get_type_hints
 T = TypeVar('T')
 class Node:
@@ -153,7 +153,7 @@ for make in (lambda: (int | str) | 5, lambda: 5 | (int | str), lambda: int | 'X'
 class Other:
     def __ror__(self, left): return 'reflected'
 print((int | str) | Other())
-assert Union.__or__(int | str, 'X') is NotImplemented, 'guest/union.c may be needed no more'"#;
+assert Union.__or__(int | str, 'X') is NotImplemented, 'guest/union.c may be needed no more'";
     let expected = "\
 int | str | ForwardRef('X'); ForwardRef('X') | int | str; int | str | ForwardRef('X') | None
 True

@@ -23,6 +23,7 @@ mod hostile_system;
 mod huge_pages;
 mod interpreter_crashes;
 mod isolation;
+mod leftovers;
 mod libraries;
 mod library_patches;
 mod limits;

@@ -182,7 +182,7 @@ async fn each_execution_has_its_own_options_and_output() {
     let second = execute(&session, code).await;
     assert_eq!(text(&second.output.stdout), "b\n");
     assert_eq!((second.result, second.output.truncated), (None, false));
-    let expected = list([false.into(), 6.into(), "".into()]);
+    let expected = list([true.into(), 6.into(), "".into()]);
     assert_eq!(second.value, Some(expected));
 }
 

@@ -77,7 +77,11 @@ impl Memory {
         let files = self.files.iter();
         let files = files.map(|(&name, text)| (name.to_owned(), text.as_str().into()));
         let held = (0..4).map(|number| {
-            let same = self.held.iter().filter(|&&byte| byte == number).count();
+            let same = self
+                .held
+                .iter()
+                .map(|&byte| usize::from(byte == number))
+                .sum::<usize>();
             i64::try_from(same).expect("small").into()
         });
         list([

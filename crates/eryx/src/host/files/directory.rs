@@ -1,6 +1,6 @@
 //! `fd_readdir`.
 
-use eryx_vfs::{DirEntry, Kind, NodeId};
+use eryx_vfs::{Device, DirEntry, Kind, NodeId};
 use wasmtime::{Caller, Linker};
 
 use super::super::errno::number;
@@ -46,9 +46,14 @@ fn read_directory(
     let node = files.node(fd)?;
     let mut buffer = memory.bytes_mut(at, size)?;
     let fs = files.namespace.fs(node.at);
+    let own = fs.device(node.at.node) == Some(Device::Descriptors);
+    let read = |after| match own {
+        true => Ok(own_descriptors(files, after, MAX_ENTRIES_AT_ONCE)),
+        false => fs.read_dir(node.at.node, after, MAX_ENTRIES_AT_ONCE),
+    };
     // Refused before anything is written.
     let mut after = cookie.saturating_sub(DOTS);
-    let mut some = fs.read_dir(node.at.node, after, MAX_ENTRIES_AT_ONCE)?;
+    let mut some = read(after)?;
     let dots = [".", ".."].into_iter().zip(0..);
     for (name, index) in dots.skip(usize::try_from(cookie).unwrap_or(usize::MAX)) {
         let entry = DirEntry {
@@ -68,7 +73,7 @@ fn read_directory(
         some = if buffer.is_empty() {
             Vec::new()
         } else {
-            fs.read_dir(node.at.node, after, MAX_ENTRIES_AT_ONCE)?
+            read(after)?
         };
     }
     let used = size - u32::try_from(buffer.len()).unwrap_or(size);
@@ -85,6 +90,21 @@ fn put_cut<'b>(buffer: &'b mut [u8], data: &[u8]) -> &'b mut [u8] {
     let (into, rest) = buffer.split_at_mut(buffer.len().min(data.len()));
     into.copy_from_slice(&data[..into.len()]);
     rest
+}
+
+/// What `/dev/fd` lists.
+fn own_descriptors(files: &Files, cookie: u64, max: usize) -> Vec<DirEntry> {
+    let open = (0..)
+        .zip(&files.open)
+        .filter(|(_, descriptor)| descriptor.is_some());
+    let entry = |(number, _): (u64, _)| DirEntry {
+        name: number.to_string().into(),
+        node: NodeId(number),
+        kind: Kind::Device,
+        next: number + 1,
+    };
+    let behind = open.skip_while(|(number, _)| *number < cookie);
+    behind.take(max).map(entry).collect()
 }
 
 fn header(entry: &DirEntry) -> [u8; HEADER] {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use eryx_vfs::{Location, MAX_PATH, OpenHow};
+use eryx_vfs::{Device, Location, MAX_PATH, OpenHow};
 use wasmtime::Linker;
 
 use super::super::{Errno, Host};
@@ -56,7 +56,7 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
         linker,
         "path_filestat_get",
         |memory, files, fd: u32, flags: u32, path: u32, size: u32, into: u32| {
-            let at = resolve(memory, files, fd, flags, (path, size))?;
+            let at = files.behind(resolve(memory, files, fd, flags, (path, size))?)?;
             let raw = filestat_of(files.namespace.device(at), &files.metadata(at)?);
             Ok(memory.write(into, &raw)?)
         }
@@ -145,8 +145,8 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
             // What can be refused is refused before a file is made or cut.
             memory.bytes(into, 4)?;
             let free = files.free()?;
-            let node = open(memory, files, fd, lookup, (path, size), how, rights, flags)?;
-            files.open[free as usize] = Some(Descriptor::Node(node));
+            let opened = open(memory, files, fd, lookup, (path, size), how, rights, flags)?;
+            files.occupy(free, opened);
             Ok(memory.write(into, &free.to_le_bytes())?)
         }
     );
@@ -183,7 +183,7 @@ fn open(
     how: u32,
     rights: u64,
     flags: u32,
-) -> Result<OpenNode, Errno> {
+) -> Result<Descriptor, Errno> {
     let flags = u16::try_from(flags).map_err(|_| Errno::Inval)?;
     let directory = files.node(fd).map_err(|_| Errno::Notdir);
     let start = files.start(fd)?;
@@ -196,14 +196,36 @@ fn open(
         truncate: how & OPEN_TRUNCATE != 0,
         directory: how & OPEN_DIRECTORY != 0,
     };
-    Ok(OpenNode {
-        at: files.namespace.open(start, path, how)?,
+    let readable = rights & (RIGHT_READ | RIGHT_READ_DIRECTORY) != 0;
+    let mut whole = joined(&directory?.path, path);
+    let mut at = files.namespace.open(start, path, how)?;
+    let fs = files.namespace.fs(at);
+    if let Some(Device::Descriptor(number)) = fs.device(at.node) {
+        // A name of a descriptor of the caller's own: what that leads to is opened in its place.
+        fs.closed(at.node);
+        match files.get(number).map_err(|_| Errno::Noent)? {
+            Descriptor::Node(node) => (at, whole) = (node.at, Arc::clone(&node.path)),
+            stream => return again(stream, readable, how.write),
+        }
+        files.namespace.open_node(at, how)?;
+    }
+    Ok(Descriptor::Node(OpenNode {
+        at,
         offset: 0,
         flags,
-        readable: rights & (RIGHT_READ | RIGHT_READ_DIRECTORY) != 0,
+        readable,
         writable: how.write,
-        path: joined(&directory?.path, path),
-    })
+        path: whole,
+    }))
+}
+
+/// A standard stream once more, which goes one way only.
+fn again(stream: &Descriptor, readable: bool, writable: bool) -> Result<Descriptor, Errno> {
+    match stream {
+        Descriptor::Stdin if writable => Err(Errno::Acces),
+        Descriptor::Output(_) if readable => Err(Errno::Acces),
+        stream => Ok(stream.clone()),
+    }
 }
 
 /// An absolute path, for opening the same file again: without `.`, but not simplified further, because of links. Empty if it

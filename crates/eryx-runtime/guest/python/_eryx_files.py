@@ -1,0 +1,192 @@
+"""What code leaves open: written to where it belongs when the code ends, and finished before the interpreter goes.
+
+CPython does that when it shuts down: functions of atexit, then the finalizers of what is left. Here an interpreter is dropped as it
+is, so the objects are only told. A session rests between executions: there, open files are flushed and stay open.
+"""
+
+import atexit
+import gc
+import gzip
+import io
+import logging
+import sqlite3
+import sys
+import weakref
+from asyncio import events
+
+import _eryx
+import _eryx_loop
+import _io
+
+# Answers of _eryx.rest(). Any other number: files are open for writing; it changes when one more was opened.
+_LAST = -1
+_NOTHING = 0
+
+_BUFFERED = (io.BufferedWriter, io.BufferedRandom, io.BufferedRWPair)
+_references = sys.getrefcount
+# What the image has of these.
+_modules = sys.modules
+_handlers = logging._handlerList
+_finalizers = weakref.finalize._registry
+_in_image = None
+# Code that came so far may define classes with finalizers.
+_defines_finalizers = False
+# What had been opened when the objects were searched last, and the writers among them: a weak reference, and how many references
+# there were. One more may be another writer around it.
+_stamp = _NOTHING
+_writers = []
+
+
+def end_code(context, source):
+    """The code has ended. What the host says of this interpreter, for `leave`."""
+    note_source(source)
+    rest = _eryx.rest(_defines_finalizers or len(_modules) != _in_image[0] or _has_exit_functions())
+    if rest == _LAST:
+        _guarded(_run_exit_functions, context)
+    return rest
+
+
+def leave(context, rest):
+    """Flushes what stays open, or finishes it if nothing runs in this interpreter any more. Whether something of the user's was
+    called."""
+    if rest == _NOTHING:
+        _writers.clear()
+        return False
+    step, argument = (_finalize_all, context) if rest == _LAST else (_flush_writers, rest)
+    return _guarded(step, argument) is not False
+
+
+def end_interpreter(context):
+    """What CPython does at its end, as far as anybody can notice it."""
+    _guarded(_run_exit_functions, context)
+    _guarded(_finalize_all, context)
+
+
+def note_source(source):
+    global _defines_finalizers
+    if not _defines_finalizers and b"__del__" in source:
+        _defines_finalizers = True
+
+
+def forget():
+    """The interpreter was restored: what is open now was opened by others."""
+    global _stamp
+    _stamp = _NOTHING
+
+
+def rehearsed():
+    """Notes what the image has. Image time only."""
+    global _in_image, _defines_finalizers
+    _defines_finalizers = False
+    _in_image = len(_modules), atexit._ncallbacks(), len(_handlers), len(_finalizers)
+
+
+def _guarded(step, argument):
+    """Calls it. Memory may be used up, and the user's code may have changed anything."""
+    try:
+        return step(argument)
+    except _eryx.SandboxInterrupt:
+        raise
+    except BaseException:
+        return None
+
+
+def _has_exit_functions():
+    return (atexit._ncallbacks(), len(_handlers), len(_finalizers)) != _in_image[1:]
+
+
+def _run_exit_functions(context):
+    _guarded(_close_generators, _eryx_loop.idle_loop())
+    if _has_exit_functions():
+        context.run(atexit._run_exitfuncs)
+
+
+def _close_generators(loop):
+    """Ends half-run async generators, as asyncio.run does."""
+    if loop is None or not len(loop._asyncgens):
+        return
+    loop._thread_id = None
+    events._set_running_loop(None)
+    loop._selector.blocking = True
+    try:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop._selector.blocking = False
+
+
+def _finalize_all(context):
+    """Returns whether there was anything."""
+    objects = _eryx.finalizable()
+    if not objects:
+        return False
+    _finalize(context, objects)
+    # Finalizers may leave objects that have one.
+    _finalize(context, _eryx.finalizable())
+    return True
+
+
+def _finalize(context, objects):
+    """In an order in which none loses what it has still to write: what uses files, writers around other writers, then those and
+    what they write to."""
+    ranks = [], [], [], [], []
+    for thing in objects:
+        ranks[_rank(type(thing))].append(thing)
+    objects.clear()
+    ours = _eryx_loop.idle_loop()
+    for rank, things in enumerate(ranks):
+        if rank == 1:
+            _flush(ranks[2])
+            _flush(ranks[3])
+        for thing in things:
+            if issubclass(type(thing), sqlite3.Connection):
+                _close_database(thing)
+            if thing is not ours:
+                context.run(_eryx.finalize, thing)
+
+
+def _close_database(connection):
+    """Its finalizer alone leaves the file locked as long as there are statements, which CPython frees."""
+    for cursor in gc.get_referrers(connection):
+        if issubclass(type(cursor), sqlite3.Cursor):
+            _guarded(sqlite3.Cursor.close, cursor)
+    _guarded(sqlite3.Connection.rollback, connection)
+    _guarded(sqlite3.Connection.close, connection)
+
+
+def _rank(kind):
+    # Not isinstance(), which asks the object.
+    if not issubclass(kind, _io._IOBase):
+        return 0
+    if issubclass(kind, io.TextIOWrapper):
+        return 2
+    if issubclass(kind, (*_BUFFERED, io.BufferedReader)):
+        return 3
+    return 4 if issubclass(kind, _io._RawIOBase) else 1
+
+
+def _flush_writers(rest):
+    global _stamp
+    if rest != _stamp or any(_references(writer()) != count for writer, count in _writers if writer() is not None):
+        _find_writers()
+        _stamp = rest
+    # The second time for writers around others.
+    for kinds in (io.TextIOWrapper, gzip.GzipFile, _BUFFERED, _BUFFERED):
+        _flush([thing for writer, _ in _writers if issubclass(type(thing := writer()), kinds)])
+
+
+def _find_writers():
+    kinds = (io.TextIOWrapper, gzip.GzipFile, io.FileIO, *_BUFFERED)
+    found = [weakref.ref(thing) for thing in _eryx.finalizable() if issubclass(type(thing), kinds)]
+    _writers[:] = [(writer, _references(writer())) for writer in found]
+
+
+def _flush(files):
+    for file in files:
+        try:
+            wanted = not file.closed and file.writable()
+        except _eryx.SandboxInterrupt:
+            raise
+        except BaseException:  # detached, or a method of the user's
+            continue
+        if wanted:
+            _eryx.flush(file)
