@@ -150,6 +150,7 @@ impl Live {
         let ended = instance.run(state, begin, fuel).await;
         let (condition, reached) = (ended.condition, ended.reached);
         let settled = settle(instance, ended);
+        instance.host().end_run();
         let stdin_used = instance.host().files.stdin_used();
         if condition != Condition::Sound {
             // wasmtime's own state of the instance cannot be relied on, nor what is in its slot.

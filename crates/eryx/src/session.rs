@@ -4,21 +4,21 @@ mod awake;
 mod executions;
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use crate::interrupt::Interrupt;
 use crate::live::{Live, Restored};
 use crate::pool::Pool;
 use crate::sandbox::{CancelOnDrop, Outcome};
 use crate::setup::Setup;
 use crate::snapshot::Kind;
+use crate::waiter::Waiter;
+use crate::workers::survived;
 use crate::{
     Answers, CancelHandle, Error, ExecutionOptions, Runtime, SandboxOptions, Storage, workers,
 };
@@ -123,8 +123,9 @@ impl Session {
     /// See [`Error`].
     pub async fn execute(&self, code: impl Into<String>, options: ExecutionOptions) -> Outcome {
         let (sender, receiver) = oneshot::channel();
-        let cancel = CancelOnDrop::new(options.cancel.clone());
+        let cancel = options.cancel.clone();
         self.spawn(code, options, move |outcome| drop(sender.send(outcome)))?;
+        let cancel = CancelOnDrop::new(cancel);
         let outcome = receiver.await.unwrap_or_else(|_| Err(dropped().into()));
         cancel.forget();
         outcome
@@ -142,15 +143,18 @@ impl Session {
     ) -> Result<(), Error> {
         let code = code.into();
         options.check(&code, &self.0.setup.config)?;
-        self.push(Box::new(move |inner, guest| {
-            Box::pin(async move {
-                let Some(inner) = inner else {
-                    done(Err(Error::Closed.into()));
-                    return guest;
-                };
-                inner.execute(guest, code, options, done).await
+        self.push(|| {
+            let waiter = Waiter::new(true, done);
+            Box::new(move |inner, guest| {
+                Box::pin(async move {
+                    let Some(inner) = inner else {
+                        waiter.settle(Err(Error::Closed.into()));
+                        return guest;
+                    };
+                    inner.execute(guest, code, options, waiter).await
+                })
             })
-        }))
+        })
     }
 
     /// Starts over with a new interpreter. Files stay. [`Session::execution_count`] is 0 again.
@@ -282,15 +286,18 @@ impl Session {
         done: impl FnOnce(Outcome) + Send + 'static,
     ) -> Result<Self, Error> {
         let session = Self::new(runtime, options)?;
-        session.push(Box::new(move |inner, guest| {
-            Box::pin(async move {
-                let Some(inner) = inner else {
-                    done(Err(Error::Closed.into()));
-                    return guest;
-                };
-                inner.resume(&checkpoint, answers, execution, done).await
+        session.push(|| {
+            let waiter = Waiter::new(true, done);
+            Box::new(move |inner, guest| {
+                Box::pin(async move {
+                    let Some(inner) = inner else {
+                        waiter.settle(Err(Error::Closed.into()));
+                        return guest;
+                    };
+                    inner.resume(&checkpoint, answers, execution, waiter).await
+                })
             })
-        }))?;
+        })?;
         Ok(session)
     }
 
@@ -338,28 +345,31 @@ impl Session {
         J: FnOnce(Arc<Inner>, Guest) -> Asked<T> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
-        let pushed = self.push(Box::new(move |inner, guest| {
-            Box::pin(async move {
-                let (guest, answer) = match inner {
-                    Some(inner) => job(inner, guest).await,
-                    None => (guest, Err(Error::Closed)),
-                };
-                drop(sender.send(answer));
-                guest
+        let pushed = self.push(|| {
+            Box::new(move |inner, guest| {
+                Box::pin(async move {
+                    let (guest, answer) = match inner {
+                        Some(inner) => job(inner, guest).await,
+                        None => (guest, Err(Error::Closed)),
+                    };
+                    drop(sender.send(answer));
+                    guest
+                })
             })
-        }));
+        });
         async move {
             pushed?;
             receiver.await.unwrap_or_else(|_| Err(dropped()))
         }
     }
 
-    fn push(&self, job: Job) -> Result<(), Error> {
+    /// Queues a job, which is made only if the session takes it.
+    fn push(&self, job: impl FnOnce() -> Job) -> Result<(), Error> {
         let mut queue = self.0.queue();
         if queue.closed {
             return Err(Error::Closed);
         }
-        queue.jobs.push_back(job);
+        queue.jobs.push_back(job());
         let idle = queue.guest.is_some();
         drop(queue);
         if idle {
@@ -367,19 +377,6 @@ impl Session {
         }
         Ok(())
     }
-}
-
-/// What the future returns, or that it panicked.
-async fn survived<T>(future: impl Future<Output = T>) -> std::thread::Result<T> {
-    let mut future = pin!(future);
-    poll_fn(|context| {
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
-        match polled {
-            Ok(polled) => polled.map(Ok),
-            Err(panic) => Poll::Ready(Err(panic)),
-        }
-    })
-    .await
 }
 
 fn dropped() -> Error {
@@ -493,7 +490,7 @@ impl Inner {
 
     async fn pool(&self) -> Result<&Pool, Error> {
         self.setup
-            .pool(&CancelHandle::new(), &mut Instant::now())
+            .pool(&mut Interrupt::never(), &mut Instant::now())
             .await
     }
 

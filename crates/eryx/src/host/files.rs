@@ -157,11 +157,6 @@ impl Files {
         self.stdin_at = 0;
     }
 
-    /// Closes everything and lets go of the file systems: a guest that waits for its next run holds none of them.
-    pub(crate) fn release(&mut self) {
-        *self = Self::none();
-    }
-
     fn get(&self, fd: u32) -> Result<&Descriptor, Errno> {
         self.open
             .get(fd as usize)

@@ -19,6 +19,7 @@ mod hostile_callbacks;
 mod hostile_driver;
 mod hostile_events;
 mod hostile_system;
+mod host_panics;
 mod isolation;
 mod libraries;
 mod limits;
