@@ -39,7 +39,7 @@ mod namespace;
 
 pub use archive::{ArchiveError, ArchiveFs, MAX_ARCHIVE_NODES};
 pub use error::{Error, Result};
-pub use file_system::{DirEntry, FileSystem, Kind, Metadata, NodeId};
+pub use file_system::{DirEntry, FileIdentity, FileSystem, Kind, Metadata, NodeId};
 pub use host::{HostFs, MAX_HOST_ENTRIES, MAX_HOST_HANDLES, MAX_HOST_NODES};
 pub use memory::{
     CHUNK_OVERHEAD, ENTRY_OVERHEAD, MAX_DEPTH, MAX_FILE, MemoryFs, NODE_OVERHEAD, TreeError,

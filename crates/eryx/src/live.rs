@@ -145,7 +145,7 @@ impl Live {
         settle: impl FnOnce(&mut Instance, Ended) -> T,
         done: impl FnOnce(T, bool),
     ) -> bool {
-        let (fuel, before) = (self.fuel, self.files().0.saved());
+        let (fuel, mut before) = (self.fuel, self.files().0.saved());
         let instance = self.instance().expect("woken before it is to run");
         let ended = instance.run(state, begin, fuel).await;
         let (condition, reached) = (ended.condition, ended.reached);
@@ -153,6 +153,7 @@ impl Live {
         instance.host().end_run();
         let stdin_used = instance.host().files.stdin_used();
         if condition != Condition::Sound {
+            before.go_back(&mut instance.host().files);
             // wasmtime's own state of the instance cannot be relied on, nor what is in its slot.
             if let Some(instance) = self.asleep(Some(before)) {
                 pool.reclaim(*instance, condition);

@@ -2,6 +2,7 @@
 
 mod descriptors;
 mod directory;
+mod locks;
 mod paths;
 mod saved;
 mod streams;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use eryx_vfs::{Kind, Location, MemoryFs, Metadata, Namespace};
 use wasmtime::Linker;
 
+use self::locks::Locks;
 use super::{Errno, Host};
 
 /// Defines one import whose body works on the guest's memory and its files.
@@ -42,6 +44,7 @@ const ROOT_FD: u32 = 3;
 pub(crate) struct Files {
     namespace: Namespace,
     open: Vec<Option<Descriptor>>,
+    locks: Locks,
     stdin: Arc<[u8]>,
     stdin_at: usize,
 }
@@ -64,6 +67,8 @@ struct OpenNode {
     writable: bool,
     /// The path it was opened by, for snapshots.
     path: Arc<str>,
+    /// A lock that the guest believes to have on it is gone: nothing is read or written through this any more.
+    revoked: bool,
 }
 
 const FLAG_APPEND: u16 = 1;
@@ -81,6 +86,7 @@ impl Files {
             readable: true,
             writable: true,
             path: "/".into(),
+            revoked: false,
         };
         namespace.fs(root.at).opened(root.at.node);
         let open = vec![
@@ -92,6 +98,7 @@ impl Files {
         Self {
             namespace,
             open,
+            locks: Locks::new(),
             stdin,
             stdin_at: 0,
         }
@@ -102,11 +109,12 @@ impl Files {
         Self::new(Namespace::new(Arc::new(MemoryFs::new(0))), Arc::default())
     }
 
-    /// The same descriptors once more. Both lists must be dropped.
+    /// The same descriptors once more, with a note of the locks. Both lists must be dropped.
     pub(crate) fn saved(&self) -> Self {
         let saved = Self {
             namespace: self.namespace.clone(),
             open: self.open.clone(),
+            locks: self.locks.noted(),
             stdin: Arc::default(),
             stdin_at: 0,
         };
@@ -125,9 +133,10 @@ impl Files {
         }
         let mut taken = namespace.fork_users();
         taken.extend(trees.iter().map(|(mount, _)| *mount));
-        let forked = Self {
+        let mut forked = Self {
             namespace,
             open: self.open.clone(),
+            locks: Locks::new(),
             stdin: Arc::default(),
             stdin_at: 0,
         };
@@ -137,6 +146,7 @@ impl Files {
                 forked.opened(descriptor);
             }
         }
+        forked.lock_as(self);
         forked
     }
 
@@ -166,6 +176,7 @@ impl Files {
 
     fn node(&self, fd: u32) -> Result<&OpenNode, Errno> {
         match self.get(fd)? {
+            Descriptor::Node(node) if node.revoked => Err(Errno::Io),
             Descriptor::Node(node) => Ok(node),
             Descriptor::Stdin | Descriptor::Output(_) => Err(Errno::Spipe),
         }
@@ -173,6 +184,7 @@ impl Files {
 
     fn node_mut(&mut self, fd: u32) -> Result<&mut OpenNode, Errno> {
         match self.open.get_mut(fd as usize).and_then(Option::as_mut) {
+            Some(Descriptor::Node(node)) if node.revoked => Err(Errno::Io),
             Some(Descriptor::Node(node)) => Ok(node),
             Some(_) => Err(Errno::Spipe),
             None => Err(Errno::Badf),
@@ -201,9 +213,12 @@ impl Files {
         if free >= MAX_OPEN {
             return Err(Errno::Mfile);
         }
-        self.namespace
-            .fs(node.at)
-            .open(node.at.node, node.writable)?;
+        let fs = self.namespace.fs(node.at);
+        fs.open(node.at.node, node.writable)?;
+        if self.is_revoked(node.at) {
+            fs.closed(node.at.node);
+            return Err(Errno::Io);
+        }
         if free == self.open.len() {
             self.open.push(None);
         }
@@ -217,8 +232,15 @@ impl Files {
             .get_mut(fd as usize)
             .and_then(Option::take)
             .ok_or(Errno::Badf)?;
-        self.released(&descriptor);
+        self.closed(&descriptor);
         Ok(())
+    }
+
+    /// What follows when a descriptor is taken out of the table.
+    fn closed(&mut self, descriptor: &Descriptor) {
+        let file = self.identity(descriptor);
+        self.unlock_closed(file);
+        self.released(descriptor);
     }
 
     fn released(&self, descriptor: &Descriptor) {
@@ -234,7 +256,7 @@ impl Files {
         if from != to {
             let moved = self.open[from as usize].take();
             if let Some(replaced) = std::mem::replace(&mut self.open[to as usize], moved) {
-                self.released(&replaced);
+                self.closed(&replaced);
             }
         }
         Ok(())
@@ -265,5 +287,6 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     streams::link(linker)?;
     descriptors::link(linker)?;
     directory::link(linker)?;
-    paths::link(linker)
+    paths::link(linker)?;
+    locks::link(linker)
 }

@@ -38,9 +38,9 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
         linker,
         "path_unlink_file",
         |memory, files, fd: u32, path: u32, size: u32| {
-            Ok(files
-                .namespace
-                .unlink(files.start(fd)?, text(memory, (path, size))?)?)
+            let (start, path) = (files.start(fd)?, text(memory, (path, size))?);
+            files.check_unlink(start, path)?;
+            Ok(files.namespace.unlink(start, path)?)
         }
     );
     import!(
@@ -211,6 +211,7 @@ fn open(
         readable,
         writable,
         path: joined(&files.node(fd)?.path, path),
+        revoked: false,
     })
 }
 
