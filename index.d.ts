@@ -36,7 +36,10 @@ export interface ResourceLimits {
   maxMemoryBytes?: number | null;
   /** Callbacks per execute(). Default 1000. null = none. */
   maxCallbackInvocations?: number | null;
-  /** Wasm instructions per execute(); setting it turns counting on. Default null. */
+  /**
+   * Wasm instructions per execute(); setting it turns counting on. Default null. The first run with it on a machine waits some
+   * seconds for code that counts, within its `executionTimeoutMs`; later ones find it in the cache.
+   */
   maxFuel?: number | bigint | null;
   /** stdout + stderr kept per execute(); the rest is dropped and flagged. Default 10_485_760. */
   maxOutputBytes?: number | null;

@@ -41,14 +41,18 @@ pub(crate) struct Handler {
 
 impl CallbackHandler for Handler {
     fn call(&self, call: Call) {
-        self.replies.locked().insert(call.id, call.reply);
+        let id = call.id;
+        self.replies.locked().insert(id, call.reply);
         let bytes = call.arguments.len();
         let what = What::Call {
             call: call.id,
             callback: call.callback,
             arguments: call.arguments,
         };
-        self.line.send(what, bytes);
+        if !self.line.send(what, bytes) {
+            // Nobody will answer: the call is not to wait for it.
+            self.replies.locked().remove(&id);
+        }
     }
 
     fn cancel(&self, call: u64, why: GivenUp) {

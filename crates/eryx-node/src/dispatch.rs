@@ -122,15 +122,18 @@ impl Dispatch {
         });
     }
 
-    fn send(&self, event: Event) {
+    /// `false`: nobody is there any more to whom it could be sent.
+    fn send(&self, event: Event) -> bool {
         let sent = catch_unwind(AssertUnwindSafe(|| {
             self.raw
                 .call(event, ThreadsafeFunctionCallMode::NonBlocking)
         }));
-        if !matches!(sent, Ok(Status::Ok)) {
+        let sent = matches!(sent, Ok(Status::Ok));
+        if !sent {
             // The environment is gone, and with it everybody who could want the event.
             self.closed.store(true, Ordering::Relaxed);
         }
+        sent
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -174,8 +177,8 @@ impl Line {
         }
     }
 
-    /// Sends an event that carries so many bytes.
-    pub(crate) fn send(&self, what: What, bytes: usize) {
+    /// Sends an event that carries so many bytes. `false`: nobody can get it any more.
+    pub(crate) fn send(&self, what: What, bytes: usize) -> bool {
         let bytes = bytes + QUEUED_EVENT_BYTES;
         self.queue.bytes.fetch_add(bytes, Ordering::AcqRel);
         let queue = Arc::clone(&self.queue);
@@ -183,7 +186,7 @@ impl Line {
             id: self.id,
             what,
             share: Some(Share { queue, bytes }),
-        });
+        })
     }
 
     /// Resolves when there is room.

@@ -42,6 +42,10 @@ static const char *boot_error;
 ERYX_EXPORT("eryx_boot") int eryx_boot(void) {
     libpython_relocate();
     libpython_initialize();
+    if (eryx_sqlite_init()) {
+        boot_error = "SQLite's table of file systems is not where it was";
+        return 1;
+    }
     PyImport_AppendInittab("_eryx", eryx_module_init);
     PyInitConfig *config = PyInitConfig_Create();
     if (configure(config) || Py_InitializeFromInitConfig(config)) {

@@ -36,6 +36,10 @@ ERYX_IMPORT("rest") int64_t eryx_host_rest(int32_t unfinished);
 /* Hands encoded events of a traced run to the host. */
 ERYX_IMPORT("trace") void eryx_host_trace(const uint8_t *data, uint32_t size);
 
+/* Locks a part of an open file. Returns 0 or an error number: EAGAIN if another guest's lock is in the way. */
+enum { ERYX_LOCK_SHARED, ERYX_LOCK_EXCLUSIVE, ERYX_UNLOCK, ERYX_LOCK_TEST /* would an exclusive lock be refused? */ };
+ERYX_IMPORT("lock") int32_t eryx_host_lock(int32_t descriptor, int32_t how, uint64_t start, uint64_t size);
+
 /* ---- value.c: what crosses, in both directions. Layout: docs/wire-format.md */
 
 enum { ERYX_MAX_DEPTH = 256 };
@@ -52,6 +56,9 @@ PyObject *eryx_module_init(void);
 extern PyObject *eryx_driver_start, *eryx_driver_resume, *eryx_driver_interrupt, *eryx_driver_flush;
 extern PyObject *eryx_sandbox_interrupt;
 PyObject *eryx_none(void);
+
+/* ---- sqlite.c: image time only */
+int eryx_sqlite_init(void);
 
 /* ---- image.c: a method of _eryx */
 PyObject *eryx_immortalize(PyObject *module, PyObject *arguments);

@@ -9,6 +9,25 @@ use crate::{Device, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u64);
 
+/// Tells a file from all others of the process, through whichever [`FileSystem`] it is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FileIdentity {
+    /// In memory.
+    Memory {
+        /// The number of the tree.
+        tree: u64,
+        /// The node in it.
+        node: NodeId,
+    },
+    /// A file of the host.
+    Host {
+        /// Its device.
+        device: u64,
+        /// Its inode.
+        inode: u64,
+    },
+}
+
 /// What a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -77,6 +96,12 @@ pub trait FileSystem: Send + Sync + Debug {
 
     /// What a node of a [`DeviceFs`](crate::DeviceFs) is.
     fn device(&self, node: NodeId) -> Option<Device> {
+        let _ = node;
+        None
+    }
+
+    /// What tells an open file from others. None where files never change, and for a node that is not open.
+    fn identity(&self, node: NodeId) -> Option<FileIdentity> {
         let _ = node;
         None
     }

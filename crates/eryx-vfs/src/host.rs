@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cap_std::fs::{Dir, FileExt};
 
 use crate::name::check_name;
-use crate::{DirEntry, Error, FileSystem, Kind, MAX_FILE, Metadata, NodeId, Result};
+use crate::{DirEntry, Error, FileIdentity, FileSystem, Kind, MAX_FILE, Metadata, NodeId, Result};
 use error::translated;
 use listing::Listing;
 use table::{Handle, ROOT, Table};
@@ -214,6 +214,10 @@ impl FileSystem for HostFs {
         let table = Mutex::new(self.table().forked());
         let volume = Arc::clone(&self.volume);
         Some(Arc::new(Self { volume, table }))
+    }
+
+    fn identity(&self, node: NodeId) -> Option<FileIdentity> {
+        self.table().get(node).ok()?.file_identity()
     }
 
     fn metadata(&self, node: NodeId) -> Result<Metadata> {

@@ -12,6 +12,7 @@ mod save;
 mod state;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use content::MAX_FILE;
@@ -21,7 +22,7 @@ pub use rename::MAX_DEPTH;
 
 use crate::clock::now;
 use crate::name::check_name;
-use crate::{DirEntry, Error, FileSystem, Kind, Metadata, NodeId, Result};
+use crate::{DirEntry, Error, FileIdentity, FileSystem, Kind, Metadata, NodeId, Result};
 use node::Body;
 use rename::Place;
 use state::{ROOT, State};
@@ -48,14 +49,22 @@ use state::{ROOT, State};
 /// ```
 pub struct MemoryFs {
     state: RwLock<State>,
+    /// No other tree of the process has it.
+    number: u64,
 }
 
 impl MemoryFs {
     /// An empty tree that may be charged up to `max_bytes`.
     #[must_use]
     pub fn new(max_bytes: u64) -> Self {
+        Self::of(State::new(max_bytes, now()))
+    }
+
+    fn of(state: State) -> Self {
+        static TREES: AtomicU64 = AtomicU64::new(0);
         Self {
-            state: RwLock::new(State::new(max_bytes, now())),
+            state: RwLock::new(state),
+            number: TREES.fetch_add(1, Ordering::Relaxed),
         }
     }
 
@@ -64,9 +73,7 @@ impl MemoryFs {
     /// who takes over no handles needs [`MemoryFs::close_all`].
     #[must_use]
     pub fn fork(&self) -> Self {
-        Self {
-            state: RwLock::new(self.state().clone()),
-        }
+        Self::of(self.state().clone())
     }
 
     /// Becomes a copy of `other`, its quota included, in constant time.
@@ -126,6 +133,11 @@ impl fmt::Debug for MemoryFs {
 impl FileSystem for MemoryFs {
     fn root(&self) -> NodeId {
         ROOT
+    }
+
+    fn identity(&self, node: NodeId) -> Option<FileIdentity> {
+        let tree = self.number;
+        Some(FileIdentity::Memory { tree, node })
     }
 
     fn metadata(&self, node: NodeId) -> Result<Metadata> {

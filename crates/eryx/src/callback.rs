@@ -87,14 +87,24 @@ pub(crate) fn decode(arguments: &[u8]) -> Option<Arguments> {
     }
 }
 
-/// Where the answer to one call goes. Dropped without an answer, the call waits until it times out.
+/// Where the answer to one call goes. Dropped without one, it answers with an error: nobody waits for an answer that
+/// cannot come.
 pub struct Reply {
     /// The call's number in its run.
-    pub(crate) call: u64,
-    pub(crate) mailbox: Arc<Mailbox>,
+    call: u64,
+    mailbox: Arc<Mailbox>,
+    sent: bool,
 }
 
 impl Reply {
+    pub(crate) fn new(call: u64, mailbox: &Arc<Mailbox>) -> Self {
+        Self {
+            call,
+            mailbox: Arc::clone(mailbox),
+            sent: false,
+        }
+    }
+
     /// Answers the call.
     pub fn send(self, answer: Result<Value, CallbackFailure>) {
         let encoded = answer.and_then(|value| value.to_bytes().map_err(too_much));
@@ -114,7 +124,12 @@ impl Reply {
         checked
     }
 
-    fn deliver(self, answer: Result<Vec<u8>, CallbackFailure>) {
+    fn deliver(mut self, answer: Result<Vec<u8>, CallbackFailure>) {
+        self.put(answer);
+    }
+
+    fn put(&mut self, answer: Result<Vec<u8>, CallbackFailure>) {
+        self.sent = true;
         let (kind, body) = match answer {
             Ok(body) => (LetterKind::Value, body),
             Err(failure) => failure.encoded(),
@@ -124,6 +139,17 @@ impl Reply {
             kind,
             body,
         });
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if !self.sent {
+            self.put(Err(CallbackFailure::Raised {
+                name: String::new(),
+                message: "the host dropped the call without an answer".into(),
+            }));
+        }
     }
 }
 

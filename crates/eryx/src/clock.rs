@@ -28,6 +28,12 @@ pub(crate) struct Clock {
 /// A guest that computes. The clock ticks as long as there is one.
 pub(crate) struct Active(&'static Clock);
 
+impl std::fmt::Debug for Active {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Active")
+    }
+}
+
 impl Drop for Active {
     fn drop(&mut self) {
         self.0.active.fetch_sub(1, Ordering::Relaxed);

@@ -110,11 +110,12 @@ impl Code {
         Ok(Self { engine, module })
     }
 
-    /// Compiles and keeps the code in memory only.
-    pub(crate) fn compile(wasm: &[u8], metering: Metering) -> Result<Self, Error> {
+    /// Takes what [`compile`] made in this process.
+    pub(crate) fn from_compiled(compiled: &[u8], metering: Metering) -> Result<Self, Error> {
         let engine = new_engine(metering)?;
-        let module =
-            Module::new(&engine, wasm).map_err(|error| Error::Internal(format!("{error:#}")))?;
+        // SAFETY: callers pass what `compile` returned to them.
+        let module = unsafe { Module::deserialize(&engine, compiled) }
+            .map_err(|error| Error::Internal(format!("{error:#}")))?;
         Ok(Self { engine, module })
     }
 }

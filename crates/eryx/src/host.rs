@@ -22,6 +22,7 @@ pub(crate) use errno::Errno;
 use files::Files;
 
 use crate::caps::MAX_TABLE_ELEMENTS;
+use crate::clock::{Active, clock};
 use crate::guest_memory::GuestMemory;
 use crate::interrupt::{Interrupt, Verdict};
 use crate::manifest::InterruptWord;
@@ -44,6 +45,8 @@ pub(crate) struct Host {
     pub(crate) lasting: bool,
     /// Whether something is to be done before the interpreter goes, if the guest has told.
     pub(crate) unfinished: Option<bool>,
+    /// The guest computes. `None` while it waits, with an empty stack or below an import.
+    computing: Option<Active>,
     interrupt_words: Arc<[InterruptWord]>,
     /// The guest has just come back from a yield and has a whole time slice before it.
     slice_is_fresh: bool,
@@ -111,6 +114,7 @@ impl Host {
             frozen: run.frozen,
             lasting: false,
             unfinished: None,
+            computing: None,
             interrupt_words,
             slice_is_fresh: false,
         }
@@ -136,6 +140,20 @@ impl Host {
         self.slice_is_fresh = false;
     }
 
+    /// Lets go of what belonged to a run that has ended: handlers, answers, what was delivered. The files stay.
+    pub(crate) fn end_run(&mut self) {
+        self.output = Output::new(Some(0), None);
+        self.delivered = Delivered::default();
+        self.interrupt = Interrupt::never();
+        self.calls = Calls::default();
+    }
+
+    /// The same, and closes everything: a guest that waits for its next run holds nothing of the host's.
+    pub(crate) fn release(&mut self) {
+        self.end_run();
+        self.files = Files::none();
+    }
+
     /// Gives a guest files of its own and a clock that counts from `started`.
     pub(crate) fn settle(&mut self, files: Files, started: Instant) {
         self.files = files;
@@ -148,13 +166,31 @@ impl Host {
         until.is_some_and(|until| Instant::now() >= until)
     }
 
-    /// Sleeps until `until`, an answer, or something else that must be looked at.
-    pub(crate) async fn sleep(&self, until: Option<Instant>) {
-        let until = until.into_iter().chain(self.calls.next_deadline()).min();
-        tokio::select! {
-            () = self.interrupt.sleep(until) => {}
-            () = self.calls.mailbox().arrived() => {}
+    /// The guest computes from now on, or does not any more.
+    pub(crate) fn set_computing(&mut self, computes: bool) {
+        if computes != self.computing.is_some() {
+            self.computing = computes.then(|| clock().start());
         }
+    }
+
+    /// Awaits `rest`, during which the guest does not compute.
+    async fn at_rest<T>(&mut self, rest: impl AsyncFnOnce(&Self) -> T) -> T {
+        let computes = self.computing.take().is_some();
+        let rested = rest(self).await;
+        self.set_computing(computes);
+        rested
+    }
+
+    /// Sleeps until `until`, an answer, or something else that must be looked at.
+    pub(crate) async fn sleep(&mut self, until: Option<Instant>) {
+        let until = until.into_iter().chain(self.calls.next_deadline()).min();
+        self.at_rest(async |host| {
+            tokio::select! {
+                () = host.interrupt.sleep(until) => {}
+                () = host.calls.mailbox().arrived() => {}
+            }
+        })
+        .await;
     }
 }
 
@@ -261,12 +297,17 @@ async fn held_back<R: Future<Output = ()>>(
     ready: impl Fn() -> R,
 ) -> wasmtime::Result<()> {
     loop {
-        caller.data_mut().calls.expire();
-        let host = caller.data();
-        tokio::select! {
-            biased;
-            () = ready() => return Ok(()),
-            () = host.interrupt.sleep(host.calls.next_deadline()) => {}
+        let host = caller.data_mut();
+        host.calls.expire();
+        let has_room = host.at_rest(async |host| {
+            tokio::select! {
+                biased;
+                () = ready() => true,
+                () = host.interrupt.sleep(host.calls.next_deadline()) => false,
+            }
+        });
+        if has_room.await {
+            return Ok(());
         }
         if apply_interrupt(&mut *caller)? || caller.data().interrupt.stopped() {
             return Ok(());

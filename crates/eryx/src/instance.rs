@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use wasmtime::{Global, InstancePre, Store, Trap, TypedFunc, Val};
 
 use crate::abi::Status;
-use crate::clock::clock;
 use crate::error::PythonError;
 use crate::guest_memory::GuestMemory;
 use crate::host::system::Exit;
@@ -18,7 +17,9 @@ use crate::image::Image;
 use crate::interrupt::{Interrupt, Verdict};
 use crate::manifest::ImageManifest;
 use crate::slot::{Counted, Occupied, Resting, RestoreStrategy, Slot};
-use crate::{Error, Limit, workers};
+use crate::waiter::panicked;
+use crate::workers::{self, survived};
+use crate::{Error, Limit};
 
 /// Instructions for [`Instance::flush_output`].
 const FLUSH_FUEL: u64 = 50_000_000;
@@ -148,16 +149,26 @@ impl Instance {
         self.slot.accessible() as u64
     }
 
-    /// Runs one request to its end.
+    /// Runs one request to its end. A panic of a function that the host gave the run ends that run.
     pub(crate) async fn run(
         &mut self,
         state: RunState,
         begin: Begin<'_>,
         fuel: Option<u64>,
     ) -> Ended {
-        let (ended, faults) = {
+        let survived = {
             let run = pin!(self.run_uncounted(state, begin, fuel));
-            Counted::new(run).await
+            survived(Counted::new(run)).await
+        };
+        let Ok((ended, faults)) = survived else {
+            // Unwound out of the guest: as after a trap, nothing in its memory can be relied on.
+            self.store.data_mut().set_computing(false);
+            return Ended {
+                condition: Condition::Lost,
+                reached: true,
+                result: Err(panicked()),
+                fuel_consumed: None,
+            };
         };
         self.slot.ran(faults);
         ended
@@ -186,6 +197,7 @@ impl Instance {
             };
         }
         let result = self.drive(begin).await;
+        self.store.data_mut().set_computing(false);
         let fuel_consumed = fuel.and_then(|budget| Some(budget - self.store.get_fuel().ok()?));
         let (condition, result) = match result {
             Ok(()) => (Condition::Sound, Ok(())),
@@ -215,20 +227,21 @@ impl Instance {
     /// Asks an interpreter that was cut off for what the code had printed. It may be in any state: if it fails at this,
     /// or takes long, the output stays lost. Its memory is thrown away afterwards.
     async fn flush_output(&mut self) {
-        let _computing = clock().start();
         self.store.data_mut().interrupt = Interrupt::soon();
         self.store.set_epoch_deadline(1);
         if self.metered && self.store.set_fuel(FLUSH_FUEL).is_err() {
             return;
         }
+        self.store.data_mut().set_computing(true);
         if self.set_globals().is_ok() {
             // The outcome is decided already; whether this works changes only what is shown with it.
             drop(self.flush.call_async(&mut self.store, ()).await);
         }
+        self.store.data_mut().set_computing(false);
     }
 
     async fn drive(&mut self, begin: Begin<'_>) -> wasmtime::Result<()> {
-        let mut computing = clock().start();
+        self.store.data_mut().set_computing(true);
         let first = match begin {
             Begin::Request(request) => {
                 let (at, size) = self.place(request).await?;
@@ -238,7 +251,7 @@ impl Instance {
         };
         let mut status = Status::from_guest(first);
         while let Status::Pending(timer) = status {
-            drop(computing);
+            self.store.data_mut().set_computing(false);
             let until =
                 timer.and_then(|timer| Instant::now().checked_add(Duration::from_nanos(timer)));
             let next = if self.wait(until).await? {
@@ -246,7 +259,7 @@ impl Instance {
             } else {
                 &self.interrupt
             };
-            computing = clock().start();
+            self.store.data_mut().set_computing(true);
             status = Status::from_guest(next.call_async(&mut self.store, ()).await?);
         }
         Ok(())

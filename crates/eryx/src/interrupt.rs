@@ -3,6 +3,7 @@
 //! First Python is asked: a flag in its memory makes it raise `SandboxInterrupt` at the next bytecode, so `finally`
 //! blocks run. If it is still running [`GRACE`] later, it is cut off with a trap.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -92,6 +93,11 @@ impl Interrupt {
         }
     }
 
+    /// For a guest that runs nothing.
+    pub(crate) fn never() -> Self {
+        Self::new(Instant::now(), None, CancelHandle::new())
+    }
+
     /// For a last call into a guest that was cut off: it is cut off again soon.
     pub(crate) fn soon() -> Self {
         let now = Instant::now();
@@ -105,6 +111,25 @@ impl Interrupt {
             asked: Some((Stop::Timeout, asked)),
             slices: FAIR_SLICES,
         }
+    }
+
+    /// What `future` returns, if it does so before the run has to end. For what comes before its first instruction.
+    pub(crate) async fn or_end<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Error> {
+        let mut future = pin!(future);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut future => return Ok(done),
+                () = self.sleep(None) => {}
+            }
+            if self.check() != Verdict::Continue {
+                return Err(self.error(false));
+            }
+        }
+    }
+
+    pub(crate) fn cancel_handle(&self) -> &CancelHandle {
+        &self.cancel
     }
 
     /// Whether the run was asked to end.

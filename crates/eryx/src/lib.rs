@@ -37,6 +37,7 @@ mod interrupt;
 mod library;
 mod limits;
 mod live;
+mod making;
 pub mod manifest;
 mod mounts;
 mod outcome;
@@ -54,6 +55,7 @@ mod state;
 mod storage;
 mod trace;
 mod value;
+mod waiter;
 mod wire;
 mod workers;
 

@@ -148,15 +148,17 @@ impl Live {
         settle: impl FnOnce(&mut Instance, Ended) -> T,
         done: impl FnOnce(T, bool),
     ) -> bool {
-        let (fuel, before) = (self.fuel, self.files().0.saved());
+        let (fuel, mut before) = (self.fuel, self.files().0.saved());
         let instance = self.instance().expect("woken before it is to run");
         let ended = instance.run(state, begin, fuel).await;
         let (condition, reached) = (ended.condition, ended.reached);
         let settled = settle(instance, ended);
+        let unfinished = instance.host().unfinished;
+        instance.host().end_run();
         // What was not read is for nobody else, and takes no memory of a session that rests.
         let stdin_used = instance.host().files.take_stdin();
-        let unfinished = instance.host().unfinished;
         if condition != Condition::Sound {
+            before.go_back(&mut instance.host().files);
             // wasmtime's own state of the instance cannot be relied on, nor what is in its slot.
             if let Some(instance) = self.asleep(Some(before)) {
                 pool.reclaim(*instance, condition);

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use tokio::sync::Notify;
 use wasmtime::{ExternType, InstancePre, Linker, Module, Mutability};
@@ -17,7 +16,7 @@ use crate::manifest::ImageManifest;
 use crate::output::Output;
 use crate::slot::{GUARD, RESERVATION, RestoreStrategy, Slot};
 use crate::state::State;
-use crate::{CancelHandle, Error, workers};
+use crate::{Error, workers};
 
 /// Makes and recycles the guests of one image and one kind of code.
 pub(crate) struct Pool {
@@ -115,18 +114,21 @@ impl Pool {
     /// Takes back a guest that was not given back after each run, if its slot is still on the image.
     pub(crate) fn reclaim(&self, instance: Instance, condition: Condition) {
         if Arc::ptr_eq(instance.image(), &self.image) {
-            self.will_return();
-            self.give_back(instance, condition);
+            drop(self.returning(instance, condition));
         }
     }
 
-    /// A guest has ended its run and will be given back.
-    pub(crate) fn will_return(&self) {
+    /// A guest that has ended its run, and is given back when this is dropped, however that comes about.
+    pub(crate) fn returning(&self, instance: Instance, condition: Condition) -> Returning<'_> {
         self.returning.fetch_add(1, Ordering::AcqRel);
+        Returning {
+            guest: Some((instance, condition)),
+            place: Place(self),
+        }
     }
 
     /// Cleans a guest up after its run and keeps it, if there is room.
-    pub(crate) fn give_back(&self, instance: Instance, condition: Condition) {
+    fn give_back(&self, instance: Instance, condition: Condition) {
         // A slot that cannot be cleaned is dropped, mapping and all.
         let clean = match instance.recycle(condition, self.strategy) {
             Ok(Recycled::Instance(instance)) => Some(*instance),
@@ -137,9 +139,30 @@ impl Pool {
         if idle.len() < MAX_IDLE_PER_CORE * workers::count() {
             idle.extend(clean);
         }
-        drop(idle);
-        self.returning.fetch_sub(1, Ordering::AcqRel);
-        self.returned.notify_waiters();
+    }
+}
+
+/// A guest on its way back to its pool.
+pub(crate) struct Returning<'a> {
+    guest: Option<(Instance, Condition)>,
+    place: Place<'a>,
+}
+
+impl Drop for Returning<'_> {
+    fn drop(&mut self) {
+        if let Some((instance, condition)) = self.guest.take() {
+            self.place.0.give_back(instance, condition);
+        }
+    }
+}
+
+/// Counts as a guest that is being cleaned.
+struct Place<'a>(&'a Pool);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.returning.fetch_sub(1, Ordering::AcqRel);
+        self.0.returned.notify_waiters();
     }
 }
 
@@ -177,7 +200,7 @@ pub(crate) fn nothing() -> RunState {
         files: None,
         stdin: Arc::default(),
         output: Output::new(Some(0), None),
-        interrupt: Interrupt::new(Instant::now(), None, CancelHandle::new()),
+        interrupt: Interrupt::never(),
         calls: Calls::default(),
         max_memory: usize::MAX,
         frozen: false,

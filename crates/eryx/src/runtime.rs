@@ -1,13 +1,14 @@
 //! The Python runtime: its files, loaded once, and the guests made from them.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 
 use eryx_vfs::ArchiveFs;
 
 use crate::cache::CodeCache;
 use crate::engine::{Code, Metering};
 use crate::image::Image;
+use crate::making::Making;
 use crate::manifest::{ImageManifest, Manifest, file};
 use crate::pool::Pool;
 use crate::{Error, RestoreStrategy, engine, process};
@@ -23,8 +24,7 @@ struct Inner {
     strategy: RestoreStrategy,
     pool: Pool,
     /// Made when someone first asks for fuel.
-    metered_pool: OnceLock<Pool>,
-    making_metered: Mutex<()>,
+    metered_pool: Making<Pool>,
     wasm: std::path::PathBuf,
     /// The standard library.
     library: Arc<ArchiveFs>,
@@ -73,8 +73,7 @@ impl Runtime {
             image,
             strategy,
             pool,
-            metered_pool: OnceLock::new(),
-            making_metered: Mutex::default(),
+            metered_pool: Making::default(),
         })))
     }
 
@@ -101,42 +100,33 @@ impl Runtime {
         self.0.image.size() as u64
     }
 
-    /// Where guests of one kind of code come from. Compiles that code if it has to.
-    pub(crate) fn pool(&self, metering: Metering) -> Result<&Pool, Error> {
+    /// Where guests of one kind of code come from. Waits for that code if it is to be compiled.
+    pub(crate) async fn pool(&self, metering: Metering) -> Result<&Pool, Error> {
         if metering == Metering::Off {
             return Ok(&self.0.pool);
         }
-        if let Some(pool) = self.0.metered_pool.get() {
-            return Ok(pool);
-        }
-        let _making = self
-            .0
-            .making_metered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = self.0.metered_pool.get() {
-            return Ok(pool);
-        }
-        let pool = self.make_metered_pool()?;
-        Ok(self.0.metered_pool.get_or_init(|| pool))
-    }
-
-    fn make_metered_pool(&self) -> Result<Pool, Error> {
-        let inner = &self.0;
-        let code = metered_code(&inner.manifest, &inner.wasm)?;
-        Pool::new(
-            &code,
-            Arc::clone(&inner.image),
-            Arc::clone(&inner.image_manifest),
-            inner.strategy,
-            true,
-        )
-        .map_err(|error| Error::Internal(format!("{error:#}")))
+        let runtime = self.clone();
+        let make = move || runtime.0.make_metered_pool();
+        self.0.metered_pool.get(make).await
     }
 
     /// The standard library.
     pub(crate) fn library(&self) -> &Arc<ArchiveFs> {
         &self.0.library
+    }
+}
+
+impl Inner {
+    fn make_metered_pool(&self) -> Result<Pool, Error> {
+        let code = metered_code(&self.manifest, &self.wasm)?;
+        Pool::new(
+            &code,
+            Arc::clone(&self.image),
+            Arc::clone(&self.image_manifest),
+            self.strategy,
+            true,
+        )
+        .map_err(|error| Error::Internal(format!("{error:#}")))
     }
 }
 
@@ -192,6 +182,6 @@ fn metered_code(manifest: &Manifest, wasm: &Path) -> Result<Code, Error> {
         .map_err(|error| Error::Internal(format!("{error:#}")))?;
     match cache.and_then(|cache| cache.put(&name, &compiled)) {
         Some(path) => Code::load(&path, Metering::Fuel),
-        None => Code::compile(&wasm, Metering::Fuel),
+        None => Code::from_compiled(&compiled, Metering::Fuel),
     }
 }

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::instance::{Begin, Condition};
+use crate::instance::{Begin, Condition, Instance};
+use crate::pool::Pool;
 use crate::request::Start;
 use crate::setup::Setup;
+use crate::waiter::Waiter;
 use crate::{
     CancelHandle, Error, ExecutionError, ExecutionOptions, ExecutionResult, Runtime,
     SandboxOptions, outcome, process, request, workers,
@@ -51,8 +53,9 @@ impl Sandbox {
     /// See [`Error`].
     pub async fn execute(&self, code: impl Into<String>, options: ExecutionOptions) -> Outcome {
         let (sender, receiver) = tokio::sync::oneshot::channel();
-        let cancel = CancelOnDrop::new(options.cancel.clone());
+        let cancel = options.cancel.clone();
         self.spawn(code, options, move |outcome| drop(sender.send(outcome)))?;
+        let cancel = CancelOnDrop::new(cancel);
         let outcome = receiver
             .await
             .unwrap_or_else(|_| Err(Error::Internal("the run was dropped".into()).into()));
@@ -76,8 +79,12 @@ impl Sandbox {
         let request = request::encode(code, &mut options, &self.0.setup.config, Start::FRESH)?;
         let id = self.0.register(options.cancel.clone())?;
         let started = Instant::now();
-        let inner = Arc::clone(&self.0);
-        workers::spawn(async move { inner.run(id, request, options, started, done).await });
+        let (inner, ended) = (Arc::clone(&self.0), Arc::clone(&self.0));
+        let waiter = Waiter::new(false, move |outcome| {
+            ended.running().cancels.remove(&id);
+            done(outcome);
+        });
+        workers::spawn(async move { inner.run(request, options, started, waiter).await });
         Ok(())
     }
 
@@ -109,31 +116,21 @@ impl Inner {
 
     async fn run(
         &self,
-        id: u64,
         request: Vec<u8>,
         options: ExecutionOptions,
         mut started: Instant,
-        done: impl FnOnce(Outcome),
+        waiter: Waiter,
     ) {
-        let finish = |outcome| {
-            self.running().cancels.remove(&id);
-            done(outcome);
-        };
         let config = &self.setup.config;
-        let pool = match self.setup.pool(&options.cancel, &mut started).await {
-            Ok(pool) => pool,
-            Err(error) => return finish(Err(error.into())),
-        };
-        let request = match request::complete(request, config, Start::FRESH) {
-            Ok(request) => request,
-            Err(error) => return finish(Err(error.into())),
-        };
-        let mut instance = match pool.take().await {
-            Ok(instance) => instance,
-            Err(error) => return finish(Err(error.into())),
+        let ready = self.ready(request, &options, &mut started).await;
+        let (pool, request, mut instance) = match ready {
+            Ok(ready) => ready,
+            Err(error) => return waiter.settle(Err(error.into())),
         };
         let (root, files) = self.setup.files(config.mounts.storage());
         let state = self.setup.state(&options, Some(files), started);
+        // The run's state has what it needs of them, and goes with the run.
+        drop(options);
         let mut ended = instance
             .run(state, Begin::Request(&request), config.limits.max_fuel)
             .await;
@@ -143,11 +140,23 @@ impl Inner {
             ended.result = Err(self.setup.suspend(&mut instance, pool, 0, trees));
         }
         let outcome = outcome::of(&mut instance, ended, started);
-        // An idle guest holds no files.
-        instance.host().files.release();
-        pool.will_return();
-        finish(outcome);
-        pool.give_back(instance, condition);
+        instance.host().release();
+        // Given back when the outcome is known: nobody has to wait for that.
+        let _returning = pool.returning(instance, condition);
+        waiter.settle(outcome);
+    }
+
+    /// A guest to run in, its pool, and the whole request.
+    async fn ready(
+        &self,
+        request: Vec<u8>,
+        options: &ExecutionOptions,
+        started: &mut Instant,
+    ) -> Result<(&Pool, Vec<u8>, Instance), Error> {
+        let mut until = self.setup.interrupt(options, *started);
+        let pool = self.setup.pool(&mut until, started).await?;
+        let request = request::complete(request, &self.setup.config, Start::FRESH)?;
+        Ok((pool, request, pool.take().await?))
     }
 }
 

@@ -4,22 +4,22 @@ mod awake;
 mod executions;
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use crate::caps::MAX_FORKS;
+use crate::interrupt::Interrupt;
 use crate::live::{Live, Restored};
 use crate::pool::Pool;
 use crate::sandbox::{CancelOnDrop, Outcome};
 use crate::setup::Setup;
 use crate::snapshot::Kind;
+use crate::waiter::Waiter;
+use crate::workers::survived;
 use crate::{
     Answers, CancelHandle, Error, ExecutionOptions, Runtime, SandboxOptions, Storage, process,
     workers,
@@ -127,8 +127,9 @@ impl Session {
     /// See [`Error`].
     pub async fn execute(&self, code: impl Into<String>, options: ExecutionOptions) -> Outcome {
         let (sender, receiver) = oneshot::channel();
-        let cancel = CancelOnDrop::new(options.cancel.clone());
+        let cancel = options.cancel.clone();
         self.spawn(code, options, move |outcome| drop(sender.send(outcome)))?;
+        let cancel = CancelOnDrop::new(cancel);
         let outcome = receiver.await.unwrap_or_else(|_| Err(dropped().into()));
         cancel.forget();
         outcome
@@ -146,15 +147,18 @@ impl Session {
     ) -> Result<(), Error> {
         let code = code.into();
         options.check(&code, &self.0.setup.config)?;
-        self.push(Box::new(move |inner, guest| {
-            Box::pin(async move {
-                let Some(inner) = inner else {
-                    done(Err(Error::Closed.into()));
-                    return guest;
-                };
-                inner.execute(guest, code, options, done).await
+        self.push(|| {
+            let waiter = Waiter::new(true, done);
+            Box::new(move |inner, guest| {
+                Box::pin(async move {
+                    let Some(inner) = inner else {
+                        waiter.settle(Err(Error::Closed.into()));
+                        return guest;
+                    };
+                    inner.execute(guest, code, options, waiter).await
+                })
             })
-        }))
+        })
     }
 
     /// Starts over with a new interpreter. Files stay. [`Session::execution_count`] is 0 again.
@@ -286,15 +290,18 @@ impl Session {
         done: impl FnOnce(Outcome) + Send + 'static,
     ) -> Result<Self, Error> {
         let session = Self::new(runtime, options)?;
-        session.push(Box::new(move |inner, guest| {
-            Box::pin(async move {
-                let Some(inner) = inner else {
-                    done(Err(Error::Closed.into()));
-                    return guest;
-                };
-                inner.resume(&checkpoint, answers, execution, done).await
+        session.push(|| {
+            let waiter = Waiter::new(true, done);
+            Box::new(move |inner, guest| {
+                Box::pin(async move {
+                    let Some(inner) = inner else {
+                        waiter.settle(Err(Error::Closed.into()));
+                        return guest;
+                    };
+                    inner.resume(&checkpoint, answers, execution, waiter).await
+                })
             })
-        }))?;
+        })?;
         Ok(session)
     }
 
@@ -356,29 +363,32 @@ impl Session {
         J: FnOnce(Arc<Inner>, Guest) -> Asked<T> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
-        let pushed = self.push(Box::new(move |inner, guest| {
-            Box::pin(async move {
-                let (guest, answer) = match inner {
-                    Some(inner) => job(inner, guest).await,
-                    None => (guest, Err(Error::Closed)),
-                };
-                drop(sender.send(answer));
-                guest
+        let pushed = self.push(|| {
+            Box::new(move |inner, guest| {
+                Box::pin(async move {
+                    let (guest, answer) = match inner {
+                        Some(inner) => job(inner, guest).await,
+                        None => (guest, Err(Error::Closed)),
+                    };
+                    drop(sender.send(answer));
+                    guest
+                })
             })
-        }));
+        });
         async move {
             pushed?;
             receiver.await.unwrap_or_else(|_| Err(dropped()))
         }
     }
 
-    fn push(&self, job: Job) -> Result<(), Error> {
+    /// Queues a job, which is made only if the session takes it.
+    fn push(&self, job: impl FnOnce() -> Job) -> Result<(), Error> {
         process::check()?;
         let mut queue = self.0.queue();
         if queue.closed {
             return Err(Error::Closed);
         }
-        queue.jobs.push_back(job);
+        queue.jobs.push_back(job());
         let idle = queue.guest.is_some();
         drop(queue);
         if idle {
@@ -388,22 +398,11 @@ impl Session {
     }
 }
 
-/// What the future returns, or that it panicked.
-async fn survived<T>(future: impl Future<Output = T>) -> std::thread::Result<T> {
-    let mut future = pin!(future);
-    poll_fn(|context| {
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
-        match polled {
-            Ok(polled) => polled.map(Ok),
-            Err(panic) => Poll::Ready(Err(panic)),
-        }
-    })
-    .await
-}
-
 /// Finishes what is open in a guest and gives it back.
 async fn discard(setup: &Setup, mut live: Live, limit: Option<Duration>) {
-    let pool = setup.pool(&CancelHandle::new(), &mut Instant::now()).await;
+    let pool = setup
+        .pool(&mut Interrupt::never(), &mut Instant::now())
+        .await;
     let Ok(pool) = pool else { return };
     if live.is_unfinished() {
         live.finish(setup, pool, limit).await;
@@ -547,7 +546,7 @@ impl Inner {
 
     async fn pool(&self) -> Result<&Pool, Error> {
         self.setup
-            .pool(&CancelHandle::new(), &mut Instant::now())
+            .pool(&mut Interrupt::never(), &mut Instant::now())
             .await
     }
 

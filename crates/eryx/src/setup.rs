@@ -47,10 +47,11 @@ impl Setup {
     }
 
     /// Where guests come from. Compiles the libraries and the code that counts, if that is wanted and was not done yet.
-    /// `started` moves on past that: what the first run prepares for all is not its time.
+    /// `started` moves on past the libraries: what the first run prepares for all is not its time. The code that counts takes
+    /// seconds, and is waited for until `until` says otherwise.
     pub(crate) async fn pool(
         &self,
-        cancel: &CancelHandle,
+        until: &mut Interrupt,
         started: &mut Instant,
     ) -> Result<&Pool, Error> {
         let metering = if self.config.limits.max_fuel.is_some() {
@@ -58,13 +59,17 @@ impl Setup {
         } else {
             Metering::Off
         };
-        let pool = self.runtime.pool(metering)?;
-        let compiles = self.config.libraries.to_compile().is_some();
-        self.compile_libraries(pool, cancel).await?;
-        if compiles || metering == Metering::Fuel {
+        let pool = until.or_end(self.runtime.pool(metering)).await??;
+        if self.config.libraries.to_compile().is_some() {
+            self.compile_libraries(pool, until.cancel_handle()).await?;
             *started = Instant::now();
         }
         Ok(pool)
+    }
+
+    /// What ends a run with these options that was started at `started`.
+    pub(crate) fn interrupt(&self, options: &ExecutionOptions, started: Instant) -> Interrupt {
+        Interrupt::new(started, self.timeout(options), options.cancel.clone())
     }
 
     /// Compiles the libraries, if that was not done yet, in a guest that runs nothing else.
@@ -86,9 +91,8 @@ impl Setup {
         let report = ended
             .result
             .map(|()| Report::new(std::mem::take(&mut instance.host().delivered)));
-        instance.host().files.release();
-        pool.will_return();
-        pool.give_back(instance, condition);
+        instance.host().release();
+        drop(pool.returning(instance, condition));
         match report? {
             Report {
                 failure: Some(failure),
@@ -153,7 +157,7 @@ impl Setup {
             files,
             stdin: options.stdin.as_slice().into(),
             output,
-            interrupt: Interrupt::new(started, self.timeout(options), options.cancel.clone()),
+            interrupt: self.interrupt(options, started),
             calls: Calls::new(
                 Arc::clone(&self.config.callbacks),
                 options.callback_handler.clone(),

@@ -1,8 +1,11 @@
 //! The threads that run guests: one per core, for the whole process.
 
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
@@ -61,6 +64,19 @@ pub fn spawn(future: impl Future<Output = ()> + Send + 'static) {
             next = LOOKOUT.next();
         }
     });
+}
+
+/// What the future returns, or that it panicked.
+pub(crate) async fn survived<T>(future: impl Future<Output = T>) -> std::thread::Result<T> {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
+        match polled {
+            Ok(polled) => polled.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    })
+    .await
 }
 
 /// Looks out for a moment for what `found` waits for, if the machine has nothing else to do for us.

@@ -12,7 +12,7 @@ use super::listing::Listing;
 use super::names::Numbers;
 use super::volume::Volume;
 use super::{MAX_HOST_HANDLES, MAX_HOST_LISTED, MAX_HOST_NODES};
-use crate::{Error, Kind, MAX_PATH, Metadata, NodeId, Result};
+use crate::{Error, FileIdentity, Kind, MAX_PATH, Metadata, NodeId, Result};
 
 pub(super) const ROOT: NodeId = NodeId(1);
 
@@ -61,6 +61,16 @@ impl Node {
             return Err(Error::NotFound);
         }
         Ok(())
+    }
+
+    /// Of an open file.
+    pub(super) fn file_identity(&self) -> Option<FileIdentity> {
+        let Some(Handle::File { file, .. }) = &self.handle else {
+            return None;
+        };
+        let of_handle = || file.metadata().ok().map(|metadata| identity(&metadata));
+        let (device, inode) = self.identity.or_else(of_handle)?;
+        Some(FileIdentity::Host { device, inode })
     }
 
     pub(super) fn has_handle_for(&self, write: bool) -> bool {

@@ -5,7 +5,7 @@
 
 use std::io::{self, Read};
 use std::str;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use super::MemoryFs;
 use super::chunk::{CHUNK_SIZE, Chunk};
@@ -55,9 +55,7 @@ impl MemoryFs {
         let mut state = loader.state;
         connect(&mut state)?;
         check_reachable(&state)?;
-        Ok(Self {
-            state: RwLock::new(state),
-        })
+        Ok(Self::of(state))
     }
 }
 

@@ -62,10 +62,21 @@ struct Handler {
 
 impl CallbackHandler for Handler {
     fn call(&self, call: Call) {
-        let answer = match call.decoded() {
-            Ok(arguments) => self.functions[call.callback](arguments),
-            Err(_) => return,
+        let Some(function) = self.functions.get(call.callback) else {
+            return call.reply.send(Err(CallbackFailure::Raised {
+                name: String::new(),
+                message: format!(
+                    "the handler has {} functions, and the sandbox calls number {}",
+                    self.functions.len(),
+                    call.callback
+                ),
+            }));
         };
+        // What cannot be decoded, the dropped reply answers.
+        let Ok(arguments) = call.decoded() else {
+            return;
+        };
+        let answer = function(arguments);
         let Call { id, reply, .. } = call;
         let running = Arc::clone(&self.running);
         // Held while the task is entered, so that it cannot leave before.

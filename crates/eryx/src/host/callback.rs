@@ -201,10 +201,7 @@ impl Calls {
                 id,
                 callback,
                 arguments,
-                reply: Reply {
-                    call,
-                    mailbox: Arc::clone(&self.mailbox),
-                },
+                reply: Reply::new(call, &self.mailbox),
             });
         }
     }
@@ -249,14 +246,9 @@ impl Calls {
         } in open
         {
             let known = self.table.order.iter().position(|known| *known == name);
-            let reply = Reply {
-                call,
-                mailbox: Arc::clone(&self.mailbox),
-            };
             match (answer(call), known) {
                 (None, Some(_)) if self.limit.is_some_and(|limit| self.started >= limit) => {
-                    self.expect_answer(call, arguments);
-                    reply.send(Err(over_the_limit()));
+                    self.answer(call, arguments, Err(over_the_limit()));
                 }
                 (None, Some(callback)) => {
                     self.started += 1;
@@ -264,15 +256,15 @@ impl Calls {
                     self.send(call, callback, (arguments, values));
                 }
                 (answer, _) => {
-                    self.expect_answer(call, arguments);
-                    reply.send(answer.unwrap_or_else(|| Err(unknown(&name))));
+                    let answer = answer.unwrap_or_else(|| Err(unknown(&name)));
+                    self.answer(call, arguments, answer);
                 }
             }
         }
     }
 
-    /// Notes a call that no handler was told of.
-    fn expect_answer(&mut self, call: u64, arguments: Vec<u8>) {
+    /// Notes a call that no handler was told of, and its answer.
+    fn answer(&mut self, call: u64, arguments: Vec<u8>, answer: Result<Value, CallbackFailure>) {
         self.bytes += arguments.len();
         self.mailbox.expect(call);
         let in_flight = InFlight {
@@ -284,6 +276,7 @@ impl Calls {
             values: 0,
         };
         self.in_flight.insert(call, in_flight);
+        Reply::new(call, &self.mailbox).send(answer);
     }
 
     /// Why the run is to be suspended, if a function asked for it and the guest has taken all answers that have arrived.
@@ -303,11 +296,7 @@ impl Calls {
         }
         for (call, _) in std::mem::take(&mut self.suspend) {
             self.mailbox.expect(call);
-            let reply = Reply {
-                call,
-                mailbox: Arc::clone(&self.mailbox),
-            };
-            reply.send(Err(CallbackFailure::Raised {
+            Reply::new(call, &self.mailbox).send(Err(CallbackFailure::Raised {
                 name: "SuspendExecution".into(),
                 message: NOT_HERE.into(),
             }));

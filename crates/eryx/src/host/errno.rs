@@ -8,6 +8,7 @@ use crate::guest_memory::Fault;
 pub(crate) enum Errno {
     Success = 0,
     Acces = 2,
+    Again = 6,
     Badf = 8,
     Busy = 10,
     Exist = 20,

@@ -2,6 +2,7 @@
 
 mod descriptors;
 mod directory;
+mod locks;
 mod paths;
 mod saved;
 mod streams;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use eryx_vfs::{Device, Kind, Location, MemoryFs, Metadata, Namespace};
 use wasmtime::Linker;
 
+use self::locks::Locks;
 use super::{Errno, Host};
 use crate::caps::MAX_OPEN;
 
@@ -40,6 +42,7 @@ const ROOT_FD: u32 = 3;
 pub(crate) struct Files {
     namespace: Namespace,
     open: Vec<Option<Descriptor>>,
+    locks: Locks,
     stdin: Arc<[u8]>,
     stdin_at: usize,
     /// Changes whenever one more file is opened for writing.
@@ -64,6 +67,8 @@ struct OpenNode {
     writable: bool,
     /// The path it was opened by, for snapshots. Empty if it was too long: a snapshot then leaves it closed.
     path: Arc<str>,
+    /// A lock that the guest believes to have on it is gone: nothing is read or written through this any more.
+    revoked: bool,
 }
 
 const FLAG_APPEND: u16 = 1;
@@ -81,6 +86,7 @@ impl Files {
             readable: true,
             writable: false,
             path: "/".into(),
+            revoked: false,
         };
         namespace.fs(root.at).opened(root.at.node);
         let open = vec![
@@ -92,6 +98,7 @@ impl Files {
         Self {
             namespace,
             open,
+            locks: Locks::new(),
             stdin,
             stdin_at: 0,
             opened: 0,
@@ -109,11 +116,12 @@ impl Files {
         Self::new(Namespace::new(Arc::new(MemoryFs::new(0))), Arc::default())
     }
 
-    /// The same descriptors once more. Both lists must be dropped.
+    /// The same descriptors once more, with a note of the locks. Both lists must be dropped.
     pub(crate) fn saved(&self) -> Self {
         let saved = Self {
             namespace: self.namespace.clone(),
             open: self.open.clone(),
+            locks: self.locks.noted(),
             stdin: Arc::default(),
             stdin_at: 0,
             opened: self.opened,
@@ -133,9 +141,10 @@ impl Files {
         }
         let mut taken = namespace.fork_users();
         taken.extend(trees.iter().map(|(mount, _)| *mount));
-        let forked = Self {
+        let mut forked = Self {
             namespace,
             open: self.open.clone(),
+            locks: Locks::new(),
             stdin: Arc::default(),
             stdin_at: 0,
             opened: self.opened,
@@ -146,6 +155,7 @@ impl Files {
                 forked.opened(descriptor);
             }
         }
+        forked.lock_as(self);
         forked
     }
 
@@ -175,11 +185,6 @@ impl Files {
         self.stdin_at = 0;
     }
 
-    /// Closes everything and lets go of the file systems: a guest that waits for its next run holds none of them.
-    pub(crate) fn release(&mut self) {
-        *self = Self::none();
-    }
-
     fn get(&self, fd: u32) -> Result<&Descriptor, Errno> {
         self.open
             .get(fd as usize)
@@ -194,6 +199,7 @@ impl Files {
 
     fn node(&self, fd: u32) -> Result<&OpenNode, Errno> {
         match self.get(fd)? {
+            Descriptor::Node(node) if node.revoked => Err(Errno::Io),
             Descriptor::Node(node) => Ok(node),
             Descriptor::Stdin | Descriptor::Output(_) => Err(Errno::Spipe),
         }
@@ -201,6 +207,7 @@ impl Files {
 
     fn node_mut(&mut self, fd: u32) -> Result<&mut OpenNode, Errno> {
         match self.open.get_mut(fd as usize).and_then(Option::as_mut) {
+            Some(Descriptor::Node(node)) if node.revoked => Err(Errno::Io),
             Some(Descriptor::Node(node)) => Ok(node),
             Some(_) => Err(Errno::Spipe),
             None => Err(Errno::Badf),
@@ -244,6 +251,24 @@ impl Files {
         u32::try_from(free).map_err(|_| Errno::Mfile)
     }
 
+    /// Cuts a file that was just opened, if that is asked for. If it cannot be used, its handle is given back.
+    fn ready(&self, at: Location, truncate: bool) -> Result<(), Errno> {
+        let fs = self.namespace.fs(at);
+        let cut = || match self.metadata(at)?.kind {
+            Kind::Device => Ok(()),
+            _ => Ok(fs.set_len(at.node, 0)?),
+        };
+        let ready = match self.is_revoked(at) {
+            true => Err(Errno::Io),
+            false if truncate => cut(),
+            false => Ok(()),
+        };
+        if ready.is_err() {
+            fs.closed(at.node);
+        }
+        ready
+    }
+
     /// Opens `descriptor`, whose handle is counted already, as the number that [`Files::free`] gave.
     fn occupy(&mut self, free: u32, descriptor: Descriptor) {
         if let Descriptor::Node(node) = &descriptor {
@@ -263,8 +288,15 @@ impl Files {
             .get_mut(fd as usize)
             .and_then(Option::take)
             .ok_or(Errno::Badf)?;
-        self.released(&descriptor);
+        self.closed(&descriptor);
         Ok(())
+    }
+
+    /// What follows when a descriptor is taken out of the table.
+    fn closed(&mut self, descriptor: &Descriptor) {
+        let file = self.identity(descriptor);
+        self.unlock_closed(file);
+        self.released(descriptor);
     }
 
     fn released(&self, descriptor: &Descriptor) {
@@ -283,7 +315,7 @@ impl Files {
         if from != to {
             let moved = self.open[from as usize].take();
             if let Some(replaced) = std::mem::replace(&mut self.open[to as usize], moved) {
-                self.released(&replaced);
+                self.closed(&replaced);
             }
         }
         Ok(())
@@ -315,5 +347,6 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     streams::link(linker)?;
     descriptors::link(linker)?;
     directory::link(linker)?;
-    paths::link(linker)
+    paths::link(linker)?;
+    locks::link(linker)
 }

@@ -11,6 +11,7 @@ use crate::live::Live;
 use crate::pool::Pool;
 use crate::sandbox::Outcome;
 use crate::snapshot::Kind;
+use crate::waiter::Waiter;
 use crate::{
     Answers, CancelHandle, Error, ExecutionError, ExecutionOptions, Storage, outcome, request,
 };
@@ -39,13 +40,13 @@ impl Inner {
         checkpoint: &[u8],
         mut answers: Answers,
         mut options: ExecutionOptions,
-        done: impl FnOnce(Outcome),
+        waiter: Waiter,
     ) -> Guest {
         let done = |outcome: Outcome| {
             if outcome.is_err() {
                 self.queue().closed = true;
             }
-            done(outcome);
+            waiter.settle(outcome);
         };
         self.runs(&options.cancel);
         options.timeout = options.timeout.or(Some(*self.timeout()));
@@ -111,22 +112,23 @@ impl Inner {
         guest: Guest,
         code: String,
         mut options: ExecutionOptions,
-        done: impl FnOnce(Outcome),
+        waiter: Waiter,
     ) -> Guest {
         let mut started = Instant::now();
         self.runs(&options.cancel);
         options.timeout = options.timeout.or(Some(*self.timeout()));
-        let pool = match self.setup.pool(&options.cancel, &mut started).await {
+        let mut until = self.setup.interrupt(&options, started);
+        let pool = match self.setup.pool(&mut until, &mut started).await {
             Ok(pool) => pool,
             Err(error) => {
-                done(Err(error.into()));
+                waiter.settle(Err(error.into()));
                 return guest;
             }
         };
         let new = || Live::new(&self.setup, pool, Some(&self.storage));
         let mut live = guest.unwrap_or_else(new);
         if let Err(error) = self.wake(&mut live, pool).await {
-            done(Err(error.into()));
+            waiter.settle(Err(error.into()));
             return Some(live);
         }
         let config = &self.setup.config;
@@ -136,7 +138,7 @@ impl Inner {
         let request = match request {
             Ok(request) => request,
             Err(error) => {
-                done(Err(error.into()));
+                waiter.settle(Err(error.into()));
                 return Some(live);
             }
         };
@@ -146,6 +148,9 @@ impl Inner {
             begin: Begin::Request(&request),
             started,
         };
+        // The run's state has what it needs of them, and goes with the run.
+        drop(options);
+        let done = |outcome| waiter.settle(outcome);
         self.run(live, pool, run, done).await
     }
 

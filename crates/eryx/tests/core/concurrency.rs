@@ -99,6 +99,52 @@ async fn waiting_holds_no_thread() {
     }
 }
 
+/// How often the clock's thread went to sleep, and so woke up.
+#[cfg(target_os = "linux")]
+fn clock_wakes() -> String {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
+    let read = |path: std::path::PathBuf| std::fs::read_to_string(path).unwrap_or_default();
+    let clock = tasks
+        .filter_map(|task| Some(task.ok()?.path()))
+        .find(|task| read(task.join("comm")).trim() == "eryx-clock");
+    let status = read(clock.expect("it runs").join("status"));
+    let mut lines = status.lines();
+    let line = lines.find(|line| line.starts_with("voluntary_ctxt_switches"));
+    line.expect("Linux says it").to_owned()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn runs_that_sleep_let_the_clock_rest() {
+    if !alone("concurrency::runs_that_sleep_let_the_clock_rest") {
+        return;
+    }
+    let sandbox = sandbox();
+    let cancel = CancelHandle::new();
+    for code in [
+        "import time\ntime.sleep(600)",
+        "import asyncio\ndef f(): asyncio.run(asyncio.sleep(600))\nf()",
+    ] {
+        for _ in 0..20 {
+            let mut options = within(Duration::from_mins(1));
+            options.cancel = cancel.clone();
+            sandbox.spawn(code, options, |_| ()).expect("starts");
+        }
+    }
+    // The clock rests once all of them wait. Before the deadline of the sleepers, or they do not hold it up.
+    let mut before = clock_wakes();
+    for _ in 0..80 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let now = clock_wakes();
+        if now == before {
+            cancel.cancel();
+            return;
+        }
+        before = now;
+    }
+    panic!("the clock goes on beside sleepers: {before}");
+}
+
 #[tokio::test]
 async fn runs_that_compute_do_not_starve_others() {
     if !alone("concurrency::runs_that_compute_do_not_starve_others") {

@@ -1,8 +1,13 @@
 //! Counting instructions.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use eryx::{Error, ExecutionOptions, Limit, Sandbox};
 
-use crate::support::{sandbox_with, text};
+use crate::session_support::session_of;
+use crate::support::{runtime, said_alone, sandbox, sandbox_with, text, within};
 
 fn metered(fuel: u64) -> Sandbox {
     sandbox_with(|limits| limits.max_fuel = Some(fuel))
@@ -130,4 +135,55 @@ async fn other_limits_hold_too() {
         crate::support::python_error(outcome).python_type,
         "MemoryError"
     );
+}
+
+#[tokio::test]
+async fn nobody_waits_for_the_first_to_compile() {
+    // Nothing can be kept below a file, so the code is compiled and not loaded.
+    let no_cache = ["ERYX_CACHE_DIR=/dev/null/cache"];
+    let test = "fuel::nobody_waits_for_the_first_to_compile";
+    if said_alone("env", &no_cache, test).is_some() {
+        return;
+    }
+    let sandbox_with_fuel = metered(10_000_000_000);
+    let compiled = Arc::new(AtomicBool::new(false));
+    // More of them than threads.
+    let waiting: Vec<_> = (0..20)
+        .map(|_| {
+            let (sandbox, compiled) = (sandbox_with_fuel.clone(), Arc::clone(&compiled));
+            tokio::spawn(async move {
+                let outcome = sandbox
+                    .execute("1 + 1", within(Duration::from_mins(5)))
+                    .await;
+                compiled.store(true, Ordering::SeqCst);
+                outcome.expect("runs").value
+            })
+        })
+        .collect();
+    let limit = Duration::from_millis(50);
+    let timed_out = Error::Timeout { limit, hard: false };
+    let late = sandbox_with_fuel.execute("1", within(limit)).await;
+    assert_eq!(late.expect_err("not compiled yet").error, timed_out);
+    let session = session_of(runtime(), |options| {
+        options.limits.max_fuel = Some(1_000_000_000);
+    });
+    let late = session.execute("1", within(limit)).await;
+    assert_eq!(late.expect_err("not compiled yet").error, timed_out);
+    let cancelled = within(Duration::from_mins(5));
+    cancelled.cancel.cancel();
+    let outcome = sandbox_with_fuel.execute("1", cancelled).await;
+    let error = outcome.expect_err("cancelled").error;
+    assert_eq!(error, Error::Cancelled { hard: false });
+    // Others run meanwhile.
+    let other = sandbox();
+    for _ in 0..20 {
+        let result = other.execute("1 + 1", ExecutionOptions::default()).await;
+        assert_eq!(result.expect("runs").value, Some(2.into()));
+    }
+    assert!(!compiled.load(Ordering::SeqCst), "compiled before all that");
+    for run in waiting {
+        assert_eq!(run.await.expect("no panic"), Some(2.into()));
+    }
+    let next = session.execute("1", ExecutionOptions::default()).await;
+    assert!(next.expect("compiled").fuel_consumed.is_some());
 }

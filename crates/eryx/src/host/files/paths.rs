@@ -38,9 +38,9 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
         linker,
         "path_unlink_file",
         |memory, files, fd: u32, path: u32, size: u32| {
-            Ok(files
-                .namespace
-                .unlink(files.start(fd)?, text(memory, (path, size))?)?)
+            let (start, path) = (files.start(fd)?, text(memory, (path, size))?);
+            files.check_unlink(start, path)?;
+            Ok(files.namespace.unlink(start, path)?)
         }
     );
     import!(
@@ -198,7 +198,11 @@ fn open(
     };
     let readable = rights & (RIGHT_READ | RIGHT_READ_DIRECTORY) != 0;
     let mut whole = joined(&directory?.path, path);
-    let mut at = files.namespace.open(start, path, how)?;
+    let opening = OpenHow {
+        truncate: false,
+        ..how
+    };
+    let mut at = files.namespace.open(start, path, opening)?;
     let fs = files.namespace.fs(at);
     if let Some(Device::Descriptor(number)) = fs.device(at.node) {
         // A name of a descriptor of the caller's own: what that leads to is opened in its place.
@@ -207,8 +211,9 @@ fn open(
             Descriptor::Node(node) => (at, whole) = (node.at, Arc::clone(&node.path)),
             stream => return again(stream, readable, how.write),
         }
-        files.namespace.open_node(at, how)?;
+        files.namespace.open_node(at, opening)?;
     }
+    files.ready(at, how.truncate)?;
     Ok(Descriptor::Node(OpenNode {
         at,
         offset: 0,
@@ -216,6 +221,7 @@ fn open(
         readable,
         writable: how.write,
         path: whole,
+        revoked: false,
     }))
 }
 

@@ -1,7 +1,8 @@
 //! The imports by which a guest calls the host's functions.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
@@ -10,6 +11,7 @@ use wasmtime::Val;
 use super::{Guest, run_state};
 use crate::callback::{Call, CallbackFailure, CallbackHandler, CallbackTable, Reply};
 use crate::caps::{MAX_IN_FLIGHT, MAX_IN_FLIGHT_BYTES, MAX_IN_FLIGHT_VALUES};
+use crate::clock::clock;
 use crate::host::Calls;
 use crate::interrupt::Interrupt;
 use crate::{CancelHandle, Value};
@@ -478,4 +480,44 @@ async fn timeouts_pass_while_the_guest_is_held_back() {
     let second = tokio::time::timeout(Duration::from_mins(1), guest.start(0, AT, SIZE)).await;
     assert_eq!(second, Ok(2));
     assert_eq!(handler.cancelled(), handler.ids()[..1]);
+}
+
+/// One test for all: what computes is counted for the whole process.
+#[tokio::test]
+async fn a_guest_that_waits_below_an_import_does_not_compute() {
+    let computing = || clock().computing();
+    let handler = Recorder::new(0);
+    let mut guest = guest(&handler, None, None);
+    guest.host().set_computing(true);
+    assert_eq!(computing(), 1);
+
+    // `time.sleep`: one clock, far away.
+    guest.put(0, &[0; 48]);
+    guest.put(24, &u64::MAX.to_le_bytes());
+    let arguments = [0, 64, 1, 128].map(Val::I32);
+    let name = "wasi_snapshot_preview1.poll_oneoff";
+    assert!(pends(&mut pin!(guest.call(name, &arguments)), || computing() == 0).await);
+    guest.host().set_computing(true);
+
+    // A loop below a function waits for an answer.
+    let forever = Duration::from_hours(1);
+    assert!(pends(&mut pin!(guest.wait(forever)), || computing() == 0).await);
+    guest.host().set_computing(true);
+
+    // A call for which the handler has no room; then it has, and the guest computes again.
+    let mut call = Box::pin(guest.start(0, AT, SIZE));
+    assert!(pends(&mut call, || computing() == 0).await);
+    handler.room.add_permits(1);
+    assert_eq!(call.await, 1);
+    assert_eq!(computing(), 1);
+    guest.host().set_computing(false);
+    assert_eq!(computing(), 0);
+}
+
+/// Polls `future` once, which must wait, and asks `then`.
+async fn pends<T>(future: &mut (impl Future<Output = T> + Unpin), then: impl Fn() -> bool) -> bool {
+    std::future::poll_fn(|context| {
+        Poll::Ready(Pin::new(&mut *future).poll(context).is_pending() && then())
+    })
+    .await
 }
