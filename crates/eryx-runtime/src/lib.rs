@@ -1,7 +1,7 @@
 //! Makes the guest: `CPython`, a C library and our C code as one static WebAssembly module.
 //!
 //! The stages, in the order they run: [`lock`] says what is used, [`inputs`] downloads and unpacks it ([`wheel`]),
-//! [`names`] decides which C functions the module exports, `compile` builds our C code with the C library, [`glue`]
+//! [`names`] decides which C functions the module exports, `compile` builds our C code with the C library and [`musl`], [`glue`]
 //! ties it to libpython, [`rewrite`] renames imports so that they meet, `merge` makes one module of the three, [`deepen`] makes
 //! C recursion end in time,
 //! [`check`] looks at its imports and at what it changes and [`strip`] takes its initial memory out. [`link()`] runs these. Then the module
@@ -23,8 +23,10 @@ mod link;
 pub mod lock;
 mod merge;
 pub mod module;
+pub mod musl;
 pub mod names;
 pub mod object;
+pub mod program;
 mod progress;
 mod publish;
 pub mod rewrite;

@@ -13,7 +13,7 @@ use crate::stamp::{self, Key};
 use crate::{Layout, Progress, check, compile, glue, merge, rewrite, strip};
 
 /// The sources of the stages: a change in one of them is a change of the result.
-const STAGES: [(&str, &str); 12] = [
+const STAGES: [(&str, &str); 13] = [
     ("check.rs", include_str!("check.rs")),
     ("compile.rs", include_str!("compile.rs")),
     ("constant.rs", include_str!("constant.rs")),
@@ -22,6 +22,7 @@ const STAGES: [(&str, &str); 12] = [
     ("link.rs", include_str!("link.rs")),
     ("merge.rs", include_str!("merge.rs")),
     ("module.rs", include_str!("module.rs")),
+    ("musl.rs", include_str!("musl.rs")),
     ("names.rs", include_str!("names.rs")),
     ("object.rs", include_str!("object.rs")),
     ("rewrite.rs", include_str!("rewrite.rs")),
@@ -94,7 +95,9 @@ fn key(layout: &Layout, inputs: &Inputs) -> Result<Key> {
     }
     key.add("inputs", inputs.fingerprint.as_bytes());
     key.add_files(&stamp::files(&layout.guest(), &["c", "h"])?)?;
-    key.add_files(&stamp::files(&layout.guest().join("vendor"), &["c"])?)?;
+    for folder in ["libc", "vendor"] {
+        key.add_files(&stamp::files(&layout.guest().join(folder), &["c", "h"])?)?;
+    }
     Ok(key)
 }
 
