@@ -11,7 +11,7 @@ use crate::inputs::Inputs;
 use crate::module::Module;
 use crate::names::{self, Available};
 use crate::object::{self, Symbols};
-use crate::{command, stamp};
+use crate::{command, musl, stamp};
 
 /// Bytes of the shadow stack at the bottom of linear memory: `ERYX_STACK_SIZE` in C.
 pub const STACK_SIZE: u32 = 3 << 20;
@@ -19,7 +19,10 @@ pub const STACK_SIZE: u32 = 3 << 20;
 /// native stack of the host runs out.
 pub const STACK_TOLD: u32 = 2 << 20;
 
-const TARGET: [&str; 4] = ["-target", "wasm32-wasi", "-mexec-model=reactor", "-O3"];
+const TARGET: [&str; 2] = ["-target", "wasm32-wasi"];
+const MODE: [&str; 2] = ["-mexec-model=reactor", "-O3"];
+/// For functions of the C library: a loop that copies must not become a call of the function that it is in.
+const LIBRARY: [&str; 2] = ["-msimd128", "-fno-builtin"];
 /// The headers refuse `<signal.h>`, `<sys/times.h>` and `getpid` without these; zig's libc has all three built in.
 const EMULATED: [&str; 3] = [
     "-D_WASI_EMULATED_SIGNAL",
@@ -27,14 +30,15 @@ const EMULATED: [&str; 3] = [
     "-D_WASI_EMULATED_GETPID",
 ];
 
-/// Compiles every `.c` file of `guest` and links them with the C library. Returns the path of `main.wasm` in `work`.
+/// Compiles every `.c` file of `guest` and `guest/libc`, and links them with the C library. Returns the path of `main.wasm` in `work`.
 ///
 /// # Errors
 /// The compiler or the linker fails.
 pub fn compile(inputs: &Inputs, guest: &Path, libpython: &Module, work: &Path) -> Result<PathBuf> {
     let zig = Zig { inputs };
-    let objects = zig.objects(guest, libpython, &work.join("objects"))?;
-    let available = zig.available(&objects, work)?;
+    let guest_objects = zig.objects(guest, &defines(libpython)?, &work.join("objects"))?;
+    let library = zig.library(guest, &work.join("library"))?;
+    let available = zig.available(&guest_objects, &library, work)?;
     let wasm = work.join("main.wasm");
     let names = names::exported(libpython, &available);
     let exports: Vec<String> = names
@@ -44,7 +48,9 @@ pub fn compile(inputs: &Inputs, guest: &Path, libpython: &Module, work: &Path) -
     let arguments = work.join("exports.rsp");
     fs::write(&arguments, exports.join("\n"))?;
     let mut link = zig.cc();
-    link.args(objects)
+    // Definitions first: the linker takes a function from zig's archives as soon as one object needs it.
+    link.args(library)
+        .args(guest_objects)
         .arg(format!("@{}", arguments.display()))
         .args(["-Wl,--import-table", "-Wl,--import-symbols"])
         .args(["-Wl,--export=__stack_pointer", "-Wl,--export=__heap_base"])
@@ -55,40 +61,82 @@ pub fn compile(inputs: &Inputs, guest: &Path, libpython: &Module, work: &Path) -
     Ok(wasm)
 }
 
+/// Which definitions of the C library's functions a program gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Library {
+    /// Those that Python gets.
+    Ours,
+    /// Only what zig brings.
+    Zig,
+}
+
+/// Compiles one C file to a module of its own, with what it marks as exports: for tests and measurements of the C library.
+///
+/// # Errors
+/// The compiler or the linker fails.
+pub fn program(
+    inputs: &Inputs,
+    guest: &Path,
+    source: &Path,
+    library: Library,
+    work: &Path,
+) -> Result<PathBuf> {
+    let zig = Zig { inputs };
+    fs::create_dir_all(work)?;
+    let wasm = work.join("program.wasm");
+    let mut compile = zig.cc();
+    // Otherwise the compiler answers calls itself.
+    compile.arg("-fno-builtin").arg(source);
+    if library == Library::Ours {
+        compile.args(zig.library(guest, &work.join("library"))?);
+    }
+    compile
+        .arg(format!("-Wl,-z,stack-size={STACK_SIZE}"))
+        .args(["-Wl,--export=__stack_pointer", "-o"])
+        .arg(&wasm);
+    command::run(&mut compile)?;
+    Ok(wasm)
+}
+
 struct Zig<'a> {
     inputs: &'a Inputs,
 }
 
 impl Zig<'_> {
-    fn cc(&self) -> Command {
+    fn command(&self, tool: &str) -> Command {
         let mut command = Command::new(self.inputs.zig.join("zig"));
         command
             .env("ZIG_GLOBAL_CACHE_DIR", &self.inputs.zig_cache)
             .env("ZIG_LOCAL_CACHE_DIR", self.inputs.zig_cache.join("local"))
-            .arg("cc")
+            .arg(tool)
             .args(TARGET);
+        command
+    }
+
+    fn cc(&self) -> Command {
+        let mut command = self.command("cc");
+        command.args(MODE);
         command
     }
 
     /// Object files in the order of their sources' names. zig runs in the folder of the sources, so that no path of this
     /// machine gets into them.
-    fn objects(&self, guest: &Path, libpython: &Module, folder: &Path) -> Result<Vec<PathBuf>> {
-        let sources = stamp::files(guest, &["c"])?;
-        if sources.is_empty() {
-            bail!("no C file in {}", guest.display());
+    fn objects(&self, sources: &Path, flags: &[String], folder: &Path) -> Result<Vec<PathBuf>> {
+        let files = stamp::files(sources, &["c"])?;
+        if files.is_empty() {
+            bail!("no C file in {}", sources.display());
         }
         fs::create_dir_all(folder)?;
-        let defines = defines(libpython)?;
-        sources
+        files
             .iter()
             .map(|source| {
                 let name = source.file_name().context("a source has a name")?;
                 let object = folder.join(name).with_extension("o");
                 let mut compile = self.cc();
                 compile
-                    .current_dir(guest)
+                    .current_dir(sources)
                     .args(EMULATED)
-                    .args(&defines)
+                    .args(flags)
                     .arg("-c")
                     .arg(name)
                     .arg("-o")
@@ -99,16 +147,28 @@ impl Zig<'_> {
             .collect()
     }
 
-    fn available(&self, objects: &[PathBuf], work: &Path) -> Result<Available> {
+    /// What takes the place of functions of zig's C library: our own, and musl's where we have none.
+    fn library(&self, guest: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
+        let flags = LIBRARY.map(str::to_owned);
+        let mut objects = self.objects(&guest.join("libc"), &flags, &folder.join("own"))?;
+        let defined = symbols(&objects)?;
+        let musl = musl::objects(
+            self.command("build-lib"),
+            (&self.inputs.zig, &self.inputs.musl),
+            &all(&defined),
+            &folder.join("musl"),
+        )?;
+        objects.extend(musl);
+        Ok(objects)
+    }
+
+    fn available(&self, guest: &[PathBuf], library: &[PathBuf], work: &Path) -> Result<Available> {
         let mut available = Available {
+            guest: all(&symbols(guest)?),
+            replaced: symbols(library)?,
             reserved: self.reserved()?,
             ..Available::default()
         };
-        for object in objects {
-            let symbols = object::symbols(&fs::read(object)?)?;
-            available.guest.strong.extend(symbols.strong);
-            available.guest.weak.extend(symbols.weak);
-        }
         for archive in self.archives(work)? {
             let members = member_symbols(&archive)?;
             if archive.ends_with("libcompiler_rt.a") {
@@ -151,6 +211,22 @@ impl Zig<'_> {
         }
         Ok(archives)
     }
+}
+
+fn symbols(objects: &[PathBuf]) -> Result<Vec<Symbols>> {
+    objects
+        .iter()
+        .map(|object| object::symbols(&fs::read(object)?))
+        .collect()
+}
+
+fn all(objects: &[Symbols]) -> Symbols {
+    let mut all = Symbols::default();
+    for symbols in objects {
+        all.strong.extend(symbols.strong.iter().cloned());
+        all.weak.extend(symbols.weak.iter().cloned());
+    }
+    all
 }
 
 fn member_symbols(archive: &Path) -> Result<Vec<Symbols>> {

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::lock::{Extracted, Input, Lock};
 use crate::progress::Steps;
-use crate::{Layout, Progress, digest, wheel};
+use crate::{Layout, Progress, digest, musl, wheel};
 
 /// libpython's name inside the wheel and in the cache.
 const LIBPYTHON: &str = "libpython3.14.so";
@@ -28,6 +28,8 @@ pub struct Inputs {
     pub tzdata_wheel: PathBuf,
     /// The folder that holds the `zig` program and its `lib`.
     pub zig: PathBuf,
+    /// musl's sources, in the folders that musl has below `src`.
+    pub musl: PathBuf,
     /// The folder that holds binaryen's programs, which run in node.
     pub binaryen: PathBuf,
     /// Compiled C libraries that zig keeps between runs.
@@ -41,7 +43,7 @@ pub struct Inputs {
 /// # Errors
 /// A host tool is missing, a download fails, or a file is not the one the lock file pins.
 pub fn fetch(layout: &Layout, lock: &Lock, progress: &mut dyn Progress) -> Result<Inputs> {
-    let mut steps = Steps::new(progress, 4);
+    let mut steps = Steps::new(progress, 5);
     let libraries = steps.run("fetching CPython", || fetch_libraries(layout, lock))?;
     let tzdata_wheel = steps.run("fetching tzdata", || {
         download::locked(layout, lock.input("tzdata")?)
@@ -50,6 +52,7 @@ pub fn fetch(layout: &Layout, lock: &Lock, progress: &mut dyn Progress) -> Resul
         let folder = fetch_unpacked(layout, lock.input("ziglang")?)?;
         Ok(folder.join("ziglang"))
     })?;
+    let musl = steps.run("fetching musl", || fetch_musl(layout, lock))?;
     let binaryen = steps.run("fetching binaryen", || {
         let folder = fetch_unpacked(layout, lock.input("binaryen")?)?;
         Ok(folder.join("package/bin"))
@@ -62,6 +65,7 @@ pub fn fetch(layout: &Layout, lock: &Lock, progress: &mut dyn Progress) -> Resul
         tzdata_wheel,
         zig_cache: layout.cache.join("zig"),
         zig,
+        musl,
         binaryen,
     })
 }
@@ -107,6 +111,31 @@ fn fetch_libraries(layout: &Layout, lock: &Lock) -> Result<PathBuf> {
         }
         fs::write(folder.join(&file.name), bytes)?;
     }
+    Ok(folder)
+}
+
+/// The folder of musl's sources: all of them have one digest, which is checked every time.
+fn fetch_musl(layout: &Layout, lock: &Lock) -> Result<PathBuf> {
+    let input = lock.input(musl::NAME)?;
+    let [locked] = input.extracted.as_slice() else {
+        bail!("the lock file has not one digest of musl's sources");
+    };
+    let folder = layout.cache.join(format!("musl-{}", input.version));
+    if musl::read(&folder).is_ok_and(|sources| musl::fingerprint(&sources) == locked.sha256) {
+        return Ok(folder);
+    }
+    let archive = download::locked(layout, input)?;
+    let sources = musl::sources(&fs::read(&archive)?)?;
+    if musl::fingerprint(&sources) != locked.sha256 {
+        bail!(
+            "the sources in {} are not those in the lock file",
+            archive.display()
+        );
+    }
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    musl::write(&sources, &folder)?;
     Ok(folder)
 }
 

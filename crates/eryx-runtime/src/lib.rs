@@ -2,8 +2,8 @@
 //!
 //! The stages, in the order they run: [`lock`] says what is used, [`inputs`] downloads and unpacks it ([`wheel`]),
 //! [`announce`] makes stores to dicts known, [`names`] decides which C functions the module exports, `compile` builds our
-//! C code with the C library, [`glue`] ties it to libpython, [`rewrite`] renames imports so that they meet, `merge` makes one
-//! module of the three, [`deepen`] makes C recursion end in time,
+//! C code with the C library and [`musl`], [`glue`] ties it to libpython, [`rewrite`] renames imports so that they meet, `merge`
+//! makes one module of the three, [`deepen`] makes C recursion end in time,
 //! [`check`] looks at its imports and at what it changes and [`strip`] takes its initial memory out. [`link()`] runs these. Then
 //! the module is compiled, it compiles the standard library (`library`, with what [`patch`] changes in it), and its memory is
 //! frozen with everything imported
@@ -25,9 +25,11 @@ mod link;
 pub mod lock;
 mod merge;
 pub mod module;
+pub mod musl;
 pub mod names;
 pub mod object;
 pub mod patch;
+pub mod program;
 mod progress;
 mod publish;
 pub mod rewrite;

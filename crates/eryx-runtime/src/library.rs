@@ -11,7 +11,6 @@ use anyhow::{Context as _, Result, anyhow};
 use eryx::builder::Boot;
 use eryx_vfs::{ArchiveFs, FileSystem, Kind, MemoryFs, Namespace, NodeId};
 
-use crate::constant::Constant;
 use crate::patch;
 use crate::strip::Stripped;
 
@@ -79,17 +78,7 @@ pub(crate) fn boot(
         namespace.create_dir(namespace.root(), path)?;
     }
     namespace.mount(MOUNT, Arc::new(ArchiveFs::from_tar(Arc::new(library))?))?;
-    let globals: Vec<_> = stripped
-        .globals
-        .iter()
-        .map(|global| match global.initial {
-            Constant::I32(value) => Ok((global.export.clone(), value)),
-            other => Err(anyhow!(
-                "the mutable global {} is {other:?}, not an i32",
-                global.export
-            )),
-        })
-        .collect::<Result<_>>()?;
+    let globals = stripped.values()?;
     let boot =
         Boot::new(module, &stripped.image, &globals, namespace).map_err(|error| anyhow!(error))?;
     Ok((boot, root))

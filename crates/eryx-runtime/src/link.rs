@@ -13,7 +13,7 @@ use crate::stamp::{self, Key};
 use crate::{Layout, Progress, announce, check, compile, glue, merge, rewrite, strip};
 
 /// The sources of the stages: a change in one of them is a change of the result.
-const STAGES: [(&str, &str); 13] = [
+const STAGES: &[(&str, &str)] = &[
     ("announce.rs", include_str!("announce.rs")),
     ("check.rs", include_str!("check.rs")),
     ("compile.rs", include_str!("compile.rs")),
@@ -23,6 +23,7 @@ const STAGES: [(&str, &str); 13] = [
     ("link.rs", include_str!("link.rs")),
     ("merge.rs", include_str!("merge.rs")),
     ("module.rs", include_str!("module.rs")),
+    ("musl.rs", include_str!("musl.rs")),
     ("names.rs", include_str!("names.rs")),
     ("object.rs", include_str!("object.rs")),
     ("rewrite.rs", include_str!("rewrite.rs")),
@@ -95,7 +96,9 @@ fn key(layout: &Layout, inputs: &Inputs) -> Result<Key> {
     }
     key.add("inputs", inputs.fingerprint.as_bytes());
     key.add_files(&stamp::files(&layout.guest(), &["c", "h"])?)?;
-    key.add_files(&stamp::files(&layout.guest().join("vendor"), &["c"])?)?;
+    for folder in ["libc", "vendor"] {
+        key.add_files(&stamp::files(&layout.guest().join(folder), &["c", "h"])?)?;
+    }
     Ok(key)
 }
 

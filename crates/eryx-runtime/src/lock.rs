@@ -23,6 +23,9 @@ pub struct Lock {
 pub struct Input {
     /// The registry it comes from.
     pub source: Source,
+    /// What the build calls it, if not by the package's name.
+    #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
     /// The package's name there.
     pub name: String,
     /// The exact version.
@@ -99,19 +102,25 @@ impl Lock {
         Ok(lock)
     }
 
-    /// The input with this package name.
+    /// The input that the build calls by this name.
     ///
     /// # Errors
     /// There is none.
     pub fn input(&self, name: &str) -> Result<&Input> {
         self.inputs
             .iter()
-            .find(|input| input.name == name)
+            .find(|input| input.called() == name)
             .with_context(|| format!("the lock file has no input named {name}"))
     }
 }
 
 impl Input {
+    /// The name that the build knows it by.
+    #[must_use]
+    pub fn called(&self) -> &str {
+        self.alias.as_deref().unwrap_or(&self.name)
+    }
+
     /// The file for the host this program runs on.
     ///
     /// # Errors

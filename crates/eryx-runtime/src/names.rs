@@ -39,6 +39,8 @@ const HELPER_TYPES: [&str; 11] = [
 pub struct Available {
     /// What our own C code defines.
     pub guest: Symbols,
+    /// Objects that take the place of members of the C library.
+    pub replaced: Vec<Symbols>,
     /// Members of the C library's archives.
     pub libc: Vec<Symbols>,
     /// Members of the compiler's helper library. Some of C's functions are only there: `memset`, `cosf`.
@@ -70,6 +72,7 @@ pub fn exported(libpython: &Module, available: &Available) -> BTreeSet<String> {
         .libc
         .iter()
         .filter(|member| member.strong.is_disjoint(&available.guest.strong))
+        .chain(&available.replaced)
         .flat_map(Symbols::all)
         .filter(|name| is_public(name, &available.reserved));
     let helpers = available

@@ -41,6 +41,25 @@ pub struct MutableGlobal {
     pub initial: Constant,
 }
 
+impl Stripped {
+    /// Names and initial values of the mutable globals.
+    ///
+    /// # Errors
+    /// One of them is not an i32.
+    pub fn values(&self) -> Result<Vec<(String, i32)>> {
+        self.globals
+            .iter()
+            .map(|global| match global.initial {
+                Constant::I32(value) => Ok((global.export.clone(), value)),
+                other => bail!(
+                    "the mutable global {} is {other:?}, not an i32",
+                    global.export
+                ),
+            })
+            .collect()
+    }
+}
+
 /// Splits `wasm`.
 ///
 /// # Errors

@@ -63,6 +63,25 @@ impl Boot {
         globals: &[(String, i32)],
         files: Namespace,
     ) -> Result<Self> {
+        let mut boot = Self::load(module, memory, globals, files)?;
+        if boot.call::<(), i32>("eryx_boot", ())? != 0 {
+            let at = boot.call::<(), u32>("eryx_boot_error", ())?;
+            let text = boot.text(at)?;
+            return Err(format!("CPython did not start: {text}").into());
+        }
+        Ok(boot)
+    }
+
+    /// The same for any module: one of C functions that are tested or measured has no interpreter to start.
+    ///
+    /// # Errors
+    /// The module does not load.
+    pub fn load(
+        module: &Path,
+        memory: &[u8],
+        globals: &[(String, i32)],
+        files: Namespace,
+    ) -> Result<Self> {
         let code = Code::load(module, Metering::Off)?;
         let mut linker = Linker::new(&code.engine);
         host::link(&mut linker)?;
@@ -89,14 +108,6 @@ impl Boot {
             globals: globals.iter().map(|(name, _)| name.clone()).collect(),
         };
         boot.call::<(), ()>("_initialize", ())?;
-        if boot.call::<(), i32>("eryx_boot", ())? != 0 {
-            let at = boot.call::<(), u32>("eryx_boot_error", ())?;
-            let text = boot
-                .bytes()
-                .c_string(at, 1000)
-                .map_err(|_| "CPython did not start")?;
-            return Err(format!("CPython did not start: {text}").into());
-        }
         Ok(boot)
     }
 
@@ -184,7 +195,20 @@ impl Boot {
         GuestMemory::new(self.memory.data_mut(&mut self.store))
     }
 
-    fn call<P: WasmParams + Sync, R: WasmResults + Sync>(
+    /// The text at an address, up to a zero or 1,000 bytes.
+    ///
+    /// # Errors
+    /// The address is outside of memory.
+    pub fn text(&mut self, at: u32) -> Result<String> {
+        let text = self.bytes().c_string(at, 1000);
+        Ok(text.map_err(|_| "a text outside of memory")?)
+    }
+
+    /// Calls an exported function.
+    ///
+    /// # Errors
+    /// There is none with this name and type, or it traps.
+    pub fn call<P: WasmParams + Sync, R: WasmResults + Sync>(
         &mut self,
         name: &str,
         arguments: P,

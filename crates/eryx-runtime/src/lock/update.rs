@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use super::{Extracted, Input, Lock, LockedFile};
 use crate::inputs::download;
-use crate::{Layout, Progress, digest, wheel};
+use crate::{Layout, Progress, digest, musl, wheel};
 
 const HEADER: &str = "\
 # Inputs of the runtime, pinned by hash. The checksums are written by the builder's lock update
@@ -36,8 +36,9 @@ pub fn update(layout: &Layout, progress: &mut dyn Progress) -> Result<Lock> {
 
 fn lock_input(layout: &Layout, input: &mut Input) -> Result<()> {
     let wanted = input.files.clone();
+    let called = input.called().to_owned();
     for (file, wanted) in input.files.iter_mut().zip(&wanted) {
-        let folder = empty_folder(layout, &input.name)?;
+        let folder = empty_folder(layout, &called)?;
         let path = download::package(input.source, &input.name, &input.version, wanted, &folder)?;
         let name = path.file_name().context("a download has a name")?;
         *file = LockedFile {
@@ -46,7 +47,7 @@ fn lock_input(layout: &Layout, input: &mut Input) -> Result<()> {
             ..wanted.clone()
         };
         if !input.extracted.is_empty() {
-            input.extracted = extracted(&fs::read(&path)?)?;
+            input.extracted = extracted(&called, &fs::read(&path)?)?;
         }
         let kept = layout.cache.join("downloads");
         fs::create_dir_all(&kept)?;
@@ -55,7 +56,13 @@ fn lock_input(layout: &Layout, input: &mut Input) -> Result<()> {
     Ok(())
 }
 
-fn extracted(archive: &[u8]) -> Result<Vec<Extracted>> {
+fn extracted(input: &str, archive: &[u8]) -> Result<Vec<Extracted>> {
+    if input == musl::NAME {
+        return Ok(vec![Extracted {
+            name: musl::NAME.to_owned(),
+            sha256: musl::fingerprint(&musl::sources(archive)?),
+        }]);
+    }
     let mut files: Vec<_> = wheel::libraries(archive)?
         .into_iter()
         .map(|file| Extracted {

@@ -17,7 +17,7 @@ fn lock(name: &str, sha256: &str) -> String {
 fn the_committed_lock_file_is_complete() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("inputs.lock.toml");
     let lock = Lock::read(&path).expect("it parses");
-    for name in ["componentize-py", "ziglang", "tzdata", "binaryen"] {
+    for name in ["componentize-py", "ziglang", "musl", "tzdata", "binaryen"] {
         let input = lock.input(name).expect("it is locked");
         input
             .file_for("linux-x86_64")

@@ -1,6 +1,7 @@
-//! The stages that need no tools, on modules made by hand.
+//! The stages, most of them on modules made by hand; and the C library that they make.
 
 mod announce;
+mod c_library;
 mod check;
 mod glue;
 mod lock;
