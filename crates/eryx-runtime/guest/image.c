@@ -70,6 +70,7 @@ PyObject *eryx_immortalize(PyObject *module, PyObject *arguments) {
         while (pending.count) visit_referents(pending.objects[--pending.count], &pending);
     }
     free(pending.objects);
+    eryx_image_collected();
     PyObject *none = Py_GetConstantBorrowed(Py_CONSTANT_NONE);
     Py_IncRef(none);
     return none;

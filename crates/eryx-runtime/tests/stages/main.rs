@@ -2,6 +2,7 @@
 
 mod check;
 mod glue;
+mod hook;
 mod lock;
 mod modules;
 mod names;

@@ -6,8 +6,10 @@ mod callback_signatures;
 mod callback_support;
 mod callbacks;
 mod cancel;
+mod collector;
 mod concurrency;
 mod corpus;
+mod exhaustion;
 mod exit;
 mod fuel;
 #[path = "../../../eryx-vfs/tests/vfs/fuzz.rs"]
