@@ -166,6 +166,6 @@ int eryx_find_collector(void) {
 
 void eryx_image_collected(void) {
     image_containers = collector->heap_size;
+    eryx_reserve_make();
     note();
-    eryx_reserve_begin();
 }

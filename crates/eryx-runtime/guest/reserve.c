@@ -9,12 +9,12 @@
 enum { PIECE = 16 << 10, PIECES = 64, OURS = 32, USERS = 8 };
 
 static void *pieces[PIECES];
-static int held;
+static int made, held;
 /* Pieces that may not be touched now, and while the user's code runs. */
 static int kept, kept_from_user = OURS;
 
 static void refill(void) {
-    while (held < PIECES && (pieces[held] = eryx_malloc_free_memory(PIECE))) held++;
+    while (made && held < PIECES && (pieces[held] = eryx_malloc_free_memory(PIECE))) held++;
 }
 
 int eryx_make_room(size_t size) {
@@ -23,6 +23,12 @@ int eryx_make_room(size_t size) {
     /* Neighbours, if they were taken together: they become one free chunk again. */
     free(pieces[--held]);
     return 1;
+}
+
+void eryx_reserve_make(void) {
+    made = eryx_malloc_neighbours(PIECE, PIECES, pieces);
+    if (!made) abort();
+    held = PIECES;
 }
 
 void eryx_reserve_begin(void) {
