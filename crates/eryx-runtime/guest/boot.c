@@ -1,5 +1,6 @@
 /* Start of the interpreter (image time only) and the entry points that the host calls. */
 #include "eryx.h"
+#include "memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,10 @@ ERYX_EXPORT("eryx_boot") int eryx_boot(void) {
         return 1;
     }
     PyInitConfig_Free(config);
+    if (eryx_find_collector()) {
+        boot_error = "its collector of cycles is not the one that is known";
+        return 1;
+    }
     return 0;
 }
 
@@ -72,6 +77,17 @@ static PyObject *call(PyObject *function, PyObject *argument) {
     return argument ? PyObject_CallOneArg(function, argument) : PyObject_CallNoArgs(function);
 }
 
+/* Reports a run for whose report even the reserve is too small. */
+static int64_t out_of_memory(void) {
+    static const uint8_t outcome[] = "m\2\0\0\0\4\0\0\0types\13\0\0\0MemoryError\7\0\0\0messages\13\0\0\0MemoryError";
+    PyErr_Clear();
+    PyObject *flushed = call(eryx_driver_flush, NULL);
+    if (flushed) Py_DecRef(flushed);
+    PyErr_Clear();
+    eryx_host_deliver(ERYX_KIND_OUTCOME, outcome, sizeof outcome - 1);
+    return ERYX_DONE;
+}
+
 /* Calls a driver function that reports how the run goes on. It handles the user's exceptions itself. The interrupt may
  * come in the middle of the driver's own code: then it ends the run. Anything else that gets here comes from a guest
  * that took its driver apart, and ends the run as a trap. */
@@ -81,6 +97,7 @@ static int64_t call_driver(PyObject *function, PyObject *argument) {
         PyErr_Clear();
         status = call(eryx_driver_interrupt, NULL);
     }
+    if (!status && PyErr_ExceptionMatches(eryx_memory_error)) return out_of_memory();
     if (!status) abort();
     int64_t next = PyLong_AsLongLong(status);
     Py_DecRef(status);
@@ -89,8 +106,11 @@ static int64_t call_driver(PyObject *function, PyObject *argument) {
 
 /* `data` is the request buffer, or memory from eryx_alloc, which is freed here. */
 ERYX_EXPORT("eryx_start") int64_t eryx_start(const uint8_t *data, uint32_t size) {
+    eryx_collect_begin();
+    eryx_reserve_begin();
     PyObject *request = eryx_decode(data, size);
     if (data != request_buffer) free((void *)data);
+    if (!request && PyErr_ExceptionMatches(eryx_memory_error)) return ERYX_NO_MEMORY;
     if (!request) PyErr_Clear();
     int64_t next = call_driver(eryx_driver_start, request ? request : Py_GetConstantBorrowed(Py_CONSTANT_NONE));
     if (request) Py_DecRef(request);
@@ -102,7 +122,10 @@ ERYX_EXPORT("eryx_resume") int64_t eryx_resume(void) { return call_driver(eryx_d
 ERYX_EXPORT("eryx_interrupt") int64_t eryx_interrupt(void) { return call_driver(eryx_driver_interrupt, NULL); }
 
 /* Hands over what a run had printed when it was cut off. The interpreter may be in any state: this may trap. */
-ERYX_EXPORT("eryx_flush") void eryx_flush(void) { call(eryx_driver_flush, NULL); }
+ERYX_EXPORT("eryx_flush") void eryx_flush(void) {
+    eryx_reserve_user(0);
+    call(eryx_driver_flush, NULL);
+}
 
 /* Trips ERYX_SIGNAL the ordinary way. Image time only: the builder learns from it which words of memory to set. */
 ERYX_EXPORT("eryx_trip_signal") int eryx_trip_signal(void) { return PyErr_SetInterruptEx(ERYX_SIGNAL); }

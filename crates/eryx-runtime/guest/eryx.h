@@ -9,11 +9,14 @@
 
 /* ---- what eryx_start and eryx_resume return: DONE, NO_TIMER, or nanoseconds until the next timer (PENDING) */
 #define ERYX_DONE (-1ll)
+/* eryx_start: there is no memory for the request, and nothing was done. */
+#define ERYX_NO_MEMORY (-2ll)
 #define ERYX_NO_TIMER INT64_MAX
 
 /* ---- imports */
 
-/* Hands one encoded value to the host. `kind` says what it is: see _eryx.KIND_* in module.c. */
+/* Hands one encoded value to the host. `kind` says what it is: see KIND_* in _eryx_driver.py. */
+enum { ERYX_KIND_OUTCOME = 2 };
 ERYX_IMPORT("deliver") void eryx_host_deliver(int32_t kind, const uint8_t *data, uint32_t size);
 /* Waits inside a guest call until a timer of `nanoseconds` passed or something for the guest arrived. */
 ERYX_IMPORT("wait") int32_t eryx_host_wait(int64_t nanoseconds);
@@ -33,6 +36,8 @@ ERYX_IMPORT("read_answer") void eryx_host_read_answer(uint8_t *data);
 /* The run is about to end; `unfinished`: something has to be done before its interpreter goes. The answer: REST_* in
  * _eryx_files.py. */
 ERYX_IMPORT("rest") int64_t eryx_host_rest(int32_t unfinished);
+/* The most bytes that the guest's memory may have. */
+ERYX_IMPORT("memory_limit") uint32_t eryx_host_memory_limit(void);
 /* Hands encoded events of a traced run to the host. */
 ERYX_IMPORT("trace") void eryx_host_trace(const uint8_t *data, uint32_t size);
 
@@ -44,6 +49,7 @@ ERYX_IMPORT("lock") int32_t eryx_host_lock(int32_t descriptor, int32_t how, uint
 
 enum { ERYX_MAX_DEPTH = 256 };
 int eryx_value_init(void);
+extern PyObject *eryx_memory_error;
 /* Encodes `value` into a malloc'd buffer. On failure returns NULL with a TypeError that names the path from `root`. */
 uint8_t *eryx_encode(PyObject *value, const char *root, size_t *size);
 /* Encodes the arguments of a call: a list of a sequence and a dict. Errors begin with the callback's name. */
@@ -77,6 +83,10 @@ PyObject *eryx_mark_image(PyObject *module, PyObject *arguments);
 int eryx_watch_init(void);
 PyObject *eryx_watch(PyObject *module, PyObject *arguments);
 PyObject *eryx_unwatch(PyObject *module, PyObject *arguments);
+
+/* ---- collect.c: image time only */
+int eryx_find_collector(void);
+void eryx_image_collected(void);
 
 /* The signal whose handler raises SandboxInterrupt. The host sets its "tripped" flag directly in memory. */
 enum { ERYX_SIGNAL = 24 /* SIGXCPU */ };

@@ -1,5 +1,6 @@
 /* The built-in module _eryx: what the driver (guest/python) needs from C. */
 #include "eryx.h"
+#include "memory.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -109,6 +110,18 @@ static PyObject *wait_for_host(PyObject *module, PyObject *arguments) {
     return PyLong_FromLong(eryx_host_wait(nanoseconds));
 }
 
+/* as_user(function, *arguments): calls it as code that leaves the memory reserve alone. */
+static PyObject *as_user(PyObject *module, PyObject *arguments) {
+    PyObject *function = PyTuple_GetItem(arguments, 0);
+    PyObject *rest = function ? PyTuple_GetSlice(arguments, 1, PyTuple_Size(arguments)) : NULL;
+    if (!rest) return NULL;
+    int user = eryx_reserve_user(1);
+    PyObject *result = PyObject_Call(function, rest, NULL);
+    eryx_reserve_user(user);
+    Py_DecRef(rest);
+    return result;
+}
+
 /* set_driver(start, resume, interrupt, flush): the driver's entry points. Refused once they are set. */
 static PyObject *set_driver(PyObject *module, PyObject *arguments) {
     if (eryx_driver_start) {
@@ -139,6 +152,7 @@ static PyMethodDef methods[] = {
     {"decode", decode, METH_O, NULL},
     {"set_driver", set_driver, METH_VARARGS, NULL},
     {"interrupt", interrupt, METH_VARARGS, NULL},
+    {"as_user", as_user, METH_VARARGS, NULL},
     {"immortalize", eryx_immortalize, METH_VARARGS, NULL},
     {"mend_union", eryx_mend_union, METH_O, NULL},
     {"finalizable", eryx_finalizable, METH_NOARGS, NULL},

@@ -58,6 +58,8 @@ int PyInitConfig_SetStr(PyInitConfig *, const char *name, const char *value);
 int PyInitConfig_SetStrList(PyInitConfig *, const char *name, size_t length, char *const *items);
 int Py_InitializeFromInitConfig(PyInitConfig *);
 
+void *PyInterpreterState_Get(void);
+
 int PyImport_AppendInittab(const char *name, PyObject *(*init)(void));
 PyObject *PyImport_ImportModule(const char *name);
 PyObject *PyModule_Create2(PyModuleDef *, int api_version);
@@ -73,13 +75,18 @@ int PyObject_GC_IsFinalized(PyObject *);
 void PyObject_CallFinalizer(PyObject *);
 /* Until the function returns 0. It must not make Python objects. */
 void PyUnstable_GC_VisitObjects(int (*)(PyObject *, void *), void *);
+int PyGC_IsEnabled(void);
+Py_ssize_t PyGC_Collect(void);
+int Py_AddPendingCall(int (*function)(void *), void *argument);
 
 void Py_IncRef(PyObject *);
 void Py_DecRef(PyObject *);
 PyObject *Py_GetConstantBorrowed(unsigned int);
 PyObject *PyObject_Type(PyObject *);
 PyObject *PyObject_GetAttrString(PyObject *, const char *);
+PyObject *PyObject_CallMethod(PyObject *, const char *name, const char *format, ...);
 PyObject *PyObject_CallOneArg(PyObject *callable, PyObject *argument);
+PyObject *PyObject_Call(PyObject *callable, PyObject *positional, PyObject *named);
 PyObject *PyObject_CallNoArgs(PyObject *callable);
 PyObject *PyObject_GetItem(PyObject *, PyObject *key);
 PyObject *PyObject_CallMethod(PyObject *, const char *name, const char *format, ...);
@@ -128,6 +135,7 @@ PyObject *PyList_GetItem(PyObject *, Py_ssize_t);
 PyObject *PyTuple_New(Py_ssize_t);
 Py_ssize_t PyTuple_Size(PyObject *);
 PyObject *PyTuple_GetItem(PyObject *, Py_ssize_t);
+PyObject *PyTuple_GetSlice(PyObject *, Py_ssize_t begin, Py_ssize_t end);
 PyObject *PyDict_New(void);
 int PyDict_SetItem(PyObject *, PyObject *key, PyObject *value);
 Py_ssize_t PyDict_Size(PyObject *);

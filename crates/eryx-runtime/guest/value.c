@@ -16,7 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static PyObject *type_error, *memory_error;
+static PyObject *type_error;
+PyObject *eryx_memory_error;
 static PyTypeObject *float_type, *bytearray_type, *set_type, *frozenset_type;
 
 static PyTypeObject *type_of_new(PyObject *object) {
@@ -29,13 +30,13 @@ int eryx_value_init(void) {
     PyObject *builtins = PyImport_ImportModule("builtins");
     if (!builtins) return -1;
     type_error = PyObject_GetAttrString(builtins, "TypeError");
-    memory_error = PyObject_GetAttrString(builtins, "MemoryError");
+    eryx_memory_error = PyObject_GetAttrString(builtins, "MemoryError");
     Py_DecRef(builtins);
     float_type = type_of_new(PyFloat_FromDouble(0.5));
     bytearray_type = type_of_new(PyByteArray_FromStringAndSize("", 0));
     set_type = type_of_new(PySet_New(NULL));
     frozenset_type = type_of_new(PyFrozenSet_New(NULL));
-    return type_error && memory_error ? 0 : -1;
+    return type_error && eryx_memory_error ? 0 : -1;
 }
 
 /* ---- encoding */
@@ -129,7 +130,7 @@ static bool encode_str(Encoder *out, PyObject *value, const Level *level) {
     Py_ssize_t size;
     const char *text = PyUnicode_AsUTF8AndSize(value, &size);
     if (text) return put_tag(out, 's') && put_sized(out, text, size);
-    if (PyErr_ExceptionMatches(memory_error)) return false;
+    if (PyErr_ExceptionMatches(eryx_memory_error)) return false;
     PyErr_Clear();
     return refuse(out, level, "%s is not transferable", "str with a lone surrogate");
 }
@@ -173,7 +174,7 @@ static bool encode_dict(Encoder *out, PyObject *value, const Level *level) {
         Py_ssize_t size;
         const char *text = PyUnicode_AsUTF8AndSize(key, &size);
         if (!text) {
-            if (PyErr_ExceptionMatches(memory_error)) return false;
+            if (PyErr_ExceptionMatches(eryx_memory_error)) return false;
             PyErr_Clear();
             return refuse(out, level, "%s is not transferable", "dict key with a lone surrogate");
         }

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use wasm_encoder::{
     CodeSection, Function, FunctionSection, Instruction, Module as Encoder, RawSection,
 };
-use wasmparser::{CodeSectionReader, ExternalKind, Operator, Parser, Payload, TypeRef};
+use wasmparser::{CodeSectionReader, ExternalKind, Operator, Parser, Payload};
 
 use crate::module::Module;
 
@@ -36,11 +36,7 @@ pub fn deepen(wasm: &[u8]) -> Result<Vec<u8>> {
         .map(|name| export(&module, name, ExternalKind::Func))
         .collect::<Result<_>>()?;
     let stack_pointer = export(&module, "__stack_pointer", ExternalKind::Global)?;
-    let imported = module
-        .imports
-        .iter()
-        .filter(|import| matches!(import.ty, TypeRef::Func(_)));
-    let imported = u32::try_from(imported.count())?;
+    let imported = module.imported_functions();
     let code = code_section(wasm)?;
     let free = export(&module, FREE, ExternalKind::Func)? - imported;
     let mut wrapped = callers(code.clone(), &checks)?;

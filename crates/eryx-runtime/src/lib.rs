@@ -3,11 +3,10 @@
 //! The stages, in the order they run: [`lock`] says what is used, [`inputs`] downloads and unpacks it ([`wheel`]),
 //! [`announce`] makes stores to dicts known, [`names`] decides which C functions the module exports, `compile` builds our
 //! C code with the C library and [`musl`], [`glue`] ties it to libpython, [`rewrite`] renames imports so that they meet, `merge`
-//! makes one module of the three, [`deepen`] makes C recursion end in time,
-//! [`check`] looks at its imports and at what it changes and [`strip`] takes its initial memory out. [`link()`] runs these. Then
-//! the module is compiled, it compiles the standard library (`library`, with what [`patch`] changes in it), and its memory is
-//! frozen with everything imported
-//! (`freeze`). [`build`] runs all of it.
+//! makes one module of the three, [`hook`] puts functions of ours in the place of some of libpython's, [`deepen`] makes C recursion
+//! end in time, [`check`] looks at its imports and at what it changes and [`strip`] takes its initial memory out. [`link()`] runs
+//! these. Then the module is compiled, it compiles the standard library (`library`, with what [`patch`] changes in it), and its
+//! memory is frozen with everything imported (`freeze`). [`build`] runs all of it.
 
 pub mod announce;
 pub mod check;
@@ -18,6 +17,7 @@ pub mod deepen;
 pub mod digest;
 mod freeze;
 pub mod glue;
+pub mod hook;
 pub mod inputs;
 mod layout;
 mod library;

@@ -10,7 +10,7 @@ use crate::merge::write;
 use crate::module::Module;
 use crate::progress::Steps;
 use crate::stamp::{self, Key};
-use crate::{Layout, Progress, announce, check, compile, glue, merge, rewrite, strip};
+use crate::{Layout, Progress, announce, check, compile, glue, hook, merge, rewrite, strip};
 
 /// The sources of the stages: a change in one of them is a change of the result.
 const STAGES: &[(&str, &str)] = &[
@@ -20,6 +20,7 @@ const STAGES: &[(&str, &str)] = &[
     ("constant.rs", include_str!("constant.rs")),
     ("deepen.rs", include_str!("deepen.rs")),
     ("glue.rs", include_str!("glue.rs")),
+    ("hook.rs", include_str!("hook.rs")),
     ("link.rs", include_str!("link.rs")),
     ("merge.rs", include_str!("merge.rs")),
     ("module.rs", include_str!("module.rs")),
@@ -111,6 +112,7 @@ fn run(
     let mut steps = Steps::new(progress, 5);
     let work = &layout.work;
     let libpython_wasm = announce::announce(&fs::read(&inputs.libpython)?)?;
+    let libpython_wasm = hook::expose(&libpython_wasm)?;
     let libpython = Module::parse(&libpython_wasm)?;
     let main = steps.run("compiling the guest's C code", || {
         let path = compile::compile(inputs, &layout.guest(), &libpython, work)?;

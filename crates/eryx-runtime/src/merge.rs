@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use crate::command::Tool;
 use crate::deepen::deepen;
 use crate::inputs::Inputs;
-use crate::rewrite;
+use crate::{hook, rewrite};
 
 /// What the merged module may use. Not `-all`: with it binaryen writes encodings that wasmtime refuses.
 const FEATURES: [&str; 10] = [
@@ -44,7 +44,10 @@ pub(crate) fn merge(inputs: &Inputs, modules: &[(&str, &Path)], work: &Path) -> 
     command.arg("-o").arg(&raw).args(FEATURES);
     Tool::Node.run(&mut command)?;
     let merged = work.join("merged.wasm");
-    write(&merged, &deepen(&rewrite::merged(&fs::read(&raw)?)?)?)?;
+    write(
+        &merged,
+        &deepen(&hook::replace(&rewrite::merged(&fs::read(&raw)?)?)?)?,
+    )?;
     Ok(merged)
 }
 

@@ -156,6 +156,14 @@ impl Module {
             .with_context(|| format!("no function has index {index}"))
     }
 
+    /// How many functions are imported: the first with a body has this index.
+    #[must_use]
+    pub fn imported_functions(&self) -> u32 {
+        let imports = self.imports.iter();
+        let functions = imports.filter(|import| matches!(import.ty, TypeRef::Func(_)));
+        functions.map(|_| 1).sum()
+    }
+
     /// The index of an exported function.
     #[must_use]
     pub fn exported_function(&self, name: &str) -> Option<u32> {

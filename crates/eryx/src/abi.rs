@@ -5,6 +5,8 @@ pub(crate) const MODULE: &str = "eryx";
 
 /// `eryx_start` and `eryx_resume`: the run has ended.
 const DONE: i64 = -1;
+/// `eryx_start`: there is no memory for what was asked, and nothing was done.
+pub(crate) const NO_MEMORY: i64 = -2;
 /// `eryx_start` and `eryx_resume`: the run waits, and no timer is among what it waits for.
 const NO_TIMER: i64 = i64::MAX;
 

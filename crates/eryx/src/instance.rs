@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use wasmtime::{Global, InstancePre, Store, Trap, TypedFunc, Val};
 
-use crate::abi::Status;
+use crate::abi::{NO_MEMORY, Status};
 use crate::error::PythonError;
 use crate::guest_memory::GuestMemory;
 use crate::host::system::Exit;
@@ -245,7 +245,11 @@ impl Instance {
         let first = match begin {
             Begin::Request(request) => {
                 let (at, size) = self.place(request).await?;
-                self.start.call_async(&mut self.store, (at, size)).await?
+                let started = self.start.call_async(&mut self.store, (at, size)).await?;
+                if started == NO_MEMORY {
+                    return Err(NoMemory.into());
+                }
+                started
             }
             Begin::Waiting => self.resume.call_async(&mut self.store, ()).await?,
         };

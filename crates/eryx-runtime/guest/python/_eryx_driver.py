@@ -40,6 +40,8 @@ KIND_VALUE = 1
 KIND_OUTCOME = 2
 
 DONE = -1
+# The request does not fit: NO_MEMORY in crates/eryx/src/abi.rs.
+_NO_MEMORY = -2
 
 _MAX_REPR = 10_000
 # Larger sources are compiled in parts of about this size.
@@ -81,8 +83,6 @@ _given = {}
 _owed = []
 # What every module has.
 _KEPT = {"__builtins__", "__doc__", "__file__", "__loader__", "__name__", "__package__", "__spec__", "__annotations__"}
-# Memory for the report of a run that has used up all of it.
-_reserve = [bytes(1 << 18)]
 # Where the code of the top level runs, with and without a task: what it sets holds in the session's next execution.
 _context = contextvars.Context()
 
@@ -120,7 +120,10 @@ def start(request):
     code, filename, result_name, inputs, *rest = request
     _run = _Run(result_name, filename)
     _run.ready = False
-    traced = _set_up(inputs, *rest)
+    try:
+        traced = _set_up(inputs, *rest)
+    except MemoryError:  # half set up: the state is put back
+        return _NO_MEMORY
     _run.ready = True
     error = pending = None
     try:
@@ -146,7 +149,10 @@ def start(request):
     except BaseException:  # the profile function saw the call and raised: it is gone
         pass
     if pending is None:
-        return _finish(error)
+        try:
+            return _finish(error)
+        finally:
+            error = None  # its traceback has this frame: nothing would free what it holds
     if awaiting:
         _run.task = _eryx_loop.begin(pending, _context)
     else:
@@ -214,11 +220,16 @@ def interrupt():
 def _advance():
     task = _run.task
     module = _eryx_runner if type(task) is _eryx_runner.Script else _eryx_loop
-    next_timer = module.advance(task)
+    try:
+        next_timer = _eryx.as_user(module.advance, task)
+    except MemoryError as raised:  # in the loop's own code
+        _eryx_loop.cancel_all()
+        return _finish(raised)
     if next_timer is not None:
         flush()
         return next_timer
-    return _finish(module.outcome(task))
+    error, task, _run.task = module.outcome(task), None, None
+    return _finish(error)
 
 
 def _compile(code, filename):
@@ -384,7 +395,7 @@ def _run_parts(todo, inputs, call):
         if index == _run.libraries:
             _remember(inputs)
             _run.owed = ()
-        pending = call(eval, part, _names)
+        pending = _eryx.as_user(call, eval, part, _names)
         if pending is not None:
             return pending
 
@@ -432,7 +443,6 @@ def flush():
 
 def _finish(error):
     """Reports the end of the run."""
-    _reserve.clear()
     outcome = {}
     if _run.owed and (_run.interrupted or type(error) is _eryx.SandboxInterrupt):
         _owed[:] = _run.owed
@@ -537,7 +547,6 @@ def rehearsed():
     for noted in (_sources, _parts, _last_lines, _shared, _earlier, _given):
         noted.clear()
     linecache.clearcache()
-    _reserve[:] = [bytes(1 << 18)]
     _eryx_streams.buffer_lines(False)
 
 

@@ -98,7 +98,7 @@ def _has_exit_functions():
 def _run_exit_functions(context):
     _guarded(_close_generators, _eryx_loop.idle_loop())
     if _has_exit_functions():
-        context.run(atexit._run_exitfuncs)
+        _eryx.as_user(context.run, atexit._run_exitfuncs)
 
 
 def _close_generators(loop):
@@ -141,7 +141,7 @@ def _finalize(context, objects):
             if issubclass(type(thing), sqlite3.Connection):
                 _close_database(thing)
             if thing is not ours:
-                context.run(_eryx.finalize, thing)
+                _eryx.as_user(context.run, _eryx.finalize, thing)
 
 
 def _close_database(connection):

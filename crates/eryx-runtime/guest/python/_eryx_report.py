@@ -14,8 +14,12 @@ _OURS = {f"/eryx/_eryx_{name}.py" for name in ("callbacks", "driver", "loop", "r
 _MAX_TEXT = 1 << 20
 _MAX_FRAMES = 1000
 _MAX_ENTRIES = 20_000
+# Of type.__flags__: a class that was not made in C.
+_HEAP_TYPE = 1 << 9
+_PLAIN = {str, bytes, int, float, bool, type(None)}
 
 _module_of = type.__dict__["__module__"].__get__
+_flags_of = type.__dict__["__flags__"].__get__
 _name_of = type.__dict__["__qualname__"].__get__
 
 
@@ -29,7 +33,7 @@ def clean(text):
 def text_of(function, value, otherwise):
     """`function(value)` as an exact str, or `otherwise` with the name of what it raised."""
     try:
-        return str.__str__(function(value))
+        return str.__str__(_eryx.as_user(function, value))
     except _eryx.SandboxInterrupt:
         raise
     except BaseException as error:
@@ -58,8 +62,9 @@ def describe(error, outcome):
     """Adds the description of `error` to `outcome`."""
     outcome["type"] = clean(type_name(type(error)))
     outcome["message"] = message(error)
+    call = _call if _is_plain(error) else _eryx.as_user
     try:
-        shown = traceback.TracebackException.from_exception(error, compact=True, limit=_limit(error))
+        shown = call(_shown, error)
         outcome["traceback"] = clean("".join(shown.format()).rstrip("\n"))
         outcome["frames"] = _frames(shown, error)
     except _eryx.SandboxInterrupt:
@@ -67,6 +72,30 @@ def describe(error, outcome):
     except BaseException:  # a class whose attributes fail, or no memory left
         outcome["traceback"] = outcome["message"]
         outcome["frames"] = []
+
+
+def _call(function, value):
+    return function(value)
+
+
+def _shown(error):
+    return traceback.TracebackException.from_exception(error, compact=True, limit=_limit(error))
+
+
+def _is_plain(error):
+    """Whether no code of the user's is asked about `error`: then the report may take all the memory that there is."""
+    todo, seen = [error], set()
+    while todo and len(seen) < 100:
+        error = todo.pop()
+        if error is None or id(error) in seen:
+            continue
+        if _flags_of(type(error)) & _HEAP_TYPE or type(error) is BaseExceptionGroup:
+            return False
+        if not all(type(argument) in _PLAIN for argument in error.args):
+            return False
+        seen.add(id(error))
+        todo += error.__cause__, error.__context__
+    return not todo
 
 
 def _limit(error):

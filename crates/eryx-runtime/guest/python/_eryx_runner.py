@@ -72,8 +72,9 @@ def advance(script):
 
 
 def outcome(script):
-    """The exception that ended the code, or None."""
-    return script.error
+    """The exception that ended the code, or None. Its traceback has a frame that knows the script."""
+    error, script.error = script.error, None
+    return error
 
 
 @types.coroutine

@@ -19,6 +19,7 @@ pub(crate) struct Delivered {
 pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.func_wrap(MODULE, "deliver", deliver)?;
     linker.func_wrap(MODULE, "rest", rest)?;
+    linker.func_wrap(MODULE, "memory_limit", memory_limit)?;
     linker.func_wrap_async(
         MODULE,
         "wait",
@@ -46,6 +47,11 @@ fn rest(mut caller: Caller<'_, Host>, unfinished: i32) -> i64 {
     }
     let writers = host.files.writers();
     writers.map_or(AtRest::Nothing, AtRest::Writers).to_guest()
+}
+
+/// How large the guest's memory may become, as it counts: its collector of cycles looks at that.
+fn memory_limit(caller: Caller<'_, Host>) -> u32 {
+    u32::try_from(caller.data().limits.max_memory).unwrap_or(u32::MAX)
 }
 
 /// A kind or range that makes no sense comes from a guest that calls this by itself: it is ignored.
