@@ -20,10 +20,10 @@ import sys
 import tempfile
 import time
 import types
-import warnings
 import weakref
 
 import _eryx
+import _eryx_awaits
 import _eryx_callbacks
 import _eryx_loop
 import _eryx_report
@@ -116,6 +116,7 @@ def start(request):
     code, filename, result_name, inputs, *rest = request
     _run = _Run(result_name, filename)
     _run.ready = False
+    _eryx_awaits.begin()
     traced = _set_up(inputs, *rest)
     _run.ready = True
     error = pending = None
@@ -423,6 +424,7 @@ def _finish(error):
         _report_error(error, outcome)
     if atexit._ncallbacks() != _exit_functions:
         atexit._run_exitfuncs()
+    _warn_of_missing_awaits()
     flush()
     value = _names.pop(_VALUE, None)
     _eryx_trace.end()
@@ -430,6 +432,8 @@ def _finish(error):
         _deliver_values(value, outcome)
     else:
         _names.pop(_run.result_name, None)
+    if noted := _eryx_awaits.noted():
+        outcome["never_awaited"] = noted
     if outcome:
         _deliver_outcome(outcome)
     return DONE
@@ -464,37 +468,37 @@ def _exit_status(code):
 def _deliver_values(value, outcome):
     name = _run.result_name
     if name in _names:
-        outcome.update(_deliver(KIND_RESULT, _names.pop(name), name))
+        outcome.update(_deliver(KIND_RESULT, _names.pop(name), name, "result_error"))
     if value is None:
         return
-    if type(value) is types.CoroutineType and value.cr_frame is not None and not value.cr_suspended:
-        _warn_of_missing_await(value)
-    _deliver(KIND_VALUE, value, "value")
+    outcome.update(_deliver(KIND_VALUE, value, "value", "value_error"))
     failed = f"<{_eryx_report.type_name(type(value))}: repr failed with {{}}>"
     text = _eryx_report.text_of(repr, value, failed)
     outcome["value_repr"] = _eryx_report.clean(text if len(text) <= _MAX_REPR else text[:_MAX_REPR] + "...")
 
 
-def _warn_of_missing_await(coroutine):
-    """As CPython warns, but in the user's line and not in ours, where the coroutine is dropped."""
-    coroutine.close()
-    text = f"coroutine '{coroutine.__qualname__}' was never awaited"
+def _warn_of_missing_awaits():
+    """The last expression's value is dropped by us, and what other variables hold by nobody: CPython does not see either."""
     try:
-        warnings.warn_explicit(text, RuntimeWarning, _run.filename, _run.last_line)
+        value = _names.get(_VALUE)
+        if _eryx_awaits.is_new(value):
+            _eryx_awaits.warn(value, _run.filename, _run.last_line)
+            value.close()
+        _eryx_awaits.look_for_held()
     except _eryx.SandboxInterrupt:
         raise
-    except BaseException:  # filters of the user's may make an exception of it
+    except BaseException:  # no memory left
         pass
-    flush()
 
 
-def _deliver(kind, value, name):
+def _deliver(kind, value, name, failure):
+    """What the outcome says of a value that cannot cross: the entry `failure`."""
     try:
         _eryx.deliver(kind, value, name)
     except MemoryError:
-        return {"result_error": f"{name}: not enough memory to hand it over"}
+        return {failure: f"{name}: not enough memory to hand it over"}
     except TypeError as error:
-        return {"result_error": _eryx_report.clean(str(error))}
+        return {failure: _eryx_report.clean(str(error))}
     return {}
 
 
