@@ -25,6 +25,31 @@ export type Value =
   | Value[]
   | { [key: string]: Value };
 
+/**
+ * What may be given where a value is expected: also `undefined`, readonly arrays, and objects whose type is an interface. Members
+ * of these are checked when they are sent.
+ */
+export type ValueInput =
+  | null
+  | undefined
+  | boolean
+  | number
+  | bigint
+  | string
+  | Uint8Array
+  | readonly ValueInput[]
+  | { readonly [key: string]: ValueInput }
+  | PlainObject;
+/** Objects that are not seen to be of a class that does not cross: no Date, Map, Promise, RegExp, URL and no function. */
+export type PlainObject = object & {
+  readonly [Symbol.hasInstance]?: never;
+  readonly [Symbol.iterator]?: never;
+  readonly [Symbol.match]?: never;
+  readonly [Symbol.toPrimitive]?: never;
+  readonly [Symbol.toStringTag]?: never;
+  readonly toJSON?: never;
+};
+
 // ---------------------------------------------------------------- limits
 
 export interface ResourceLimits {
@@ -71,24 +96,42 @@ export interface CallbackDefinition<Args = any> {
   /**
    * JSON Schema of the argument object, or any Standard Schema (zod, valibot, arktype): arguments are validated before fn
    * runs. Arguments that do not match are a CallbackArgumentError in Python. `default` of a property is applied;
-   * `format` is not checked.
+   * `format` is not checked. It is a schema of objects: one of strings or arrays is refused.
    */
-  schema?: object;
+  schema?: ArgumentSchema;
   /** Names of the parameters in positional order. Without a schema all of them are required. */
-  parameters?: string[];
+  parameters?: readonly string[];
   /** In place of `resourceLimits.callbackTimeoutMs`; null = none. */
   timeoutMs?: number | null;
+  /**
+   * Python calls it as a plain function, `price("tea")`, and waits below the call, also if `fn` is async. An event loop that
+   * runs stands still meanwhile. SuspendExecution is a CallbackError there. Default false: `await price("tea")`.
+   */
+  sync?: boolean;
 }
+/** A JSON Schema, or a Standard Schema of an object. */
+export type ArgumentSchema =
+  | { readonly "~standard"?: undefined; readonly [keyword: string]: unknown }
+  | (object & { readonly "~standard"?: undefined })
+  | {
+      readonly "~standard": {
+        readonly version: 1;
+        readonly vendor: string;
+        readonly validate: (value: unknown) => unknown;
+        readonly types?: { readonly input: PlainObject | null | undefined };
+      };
+    };
 /**
  * Keys may be dotted: `"http.get"` becomes `await http.get(...)` in Python. The first part is a Python identifier that is
- * no keyword, no builtin and not the result variable; the others may be any text: `http["odd-name"]`.
+ * no keyword, no builtin and not the result variable; the others may be any text: `http["odd-name"]`. A name that cannot be
+ * used is an InitializationError from the constructor, whatever is wrong with it.
  *
  * What a function throws is CallbackError in Python, with the error's name and message and nothing else; its timeout is
  * TimeoutError; a call beyond `maxCallbackInvocations` is CallbackLimitError.
  */
 export type Callbacks =
   | Record<string, CallbackFunction | CallbackDefinition>
-  | Array<CallbackDefinition & { name: string }>;
+  | ReadonlyArray<CallbackDefinition & { name: string }>;
 
 /** Callbacks plus Python source that wraps them plus type stubs, as one reusable unit. */
 export declare class RuntimeLibrary {
@@ -117,17 +160,25 @@ export declare class SuspendExecution extends Error {
 // --------------------------------------------------------------- options
 
 export interface ExecutionOptions {
+  /**
+   * Aborting it ends the execution with a CancelledError, whose `cause` is the reason: for `AbortSignal.timeout()` a
+   * DOMException called "TimeoutError". The class TimeoutError is for `timeoutMs` and `executionTimeoutMs`.
+   */
   signal?: AbortSignal;
   /** In place of `resourceLimits.executionTimeoutMs`; null = none. */
   timeoutMs?: number | null;
-  /** Variables set before the code runs. */
-  inputs?: Record<string, Value>;
+  /** Variables set before the code runs. No keywords, and none of Python's own such as `__builtins__` and `__name__`. */
+  inputs?: { readonly [name: string]: ValueInput } | PlainObject;
   stdin?: string | Uint8Array;
-  /** Called in order, decoded, while the code runs; all calls are made before the promise settles. */
-  onStdout?: (chunk: string) => void;
-  onStderr?: (chunk: string) => void;
-  /** Called in order, while the code runs; all calls are made before the promise settles. */
-  onTrace?: (event: TraceEvent) => void;
+  /**
+   * Called in order, decoded, while the code runs; all calls are made before the promise settles. A promise that it returns is
+   * awaited before anything else of the execution is handed over, and the code waits when too much has piled up. What it throws
+   * or rejects with is a process warning, "EryxWarning", and the execution goes on.
+   */
+  onStdout?: (chunk: string) => unknown;
+  onStderr?: (chunk: string) => unknown;
+  /** As `onStdout`, with one event. */
+  onTrace?: (event: TraceEvent) => unknown;
   /** Collect events into result.trace. Default false. */
   trace?: boolean;
   /** Shown in tracebacks. Default "<sandbox>". */
@@ -139,9 +190,9 @@ export interface SandboxOptions extends Pick<
 > {
   resourceLimits?: ResourceLimits;
   callbacks?: Callbacks;
-  libraries?: RuntimeLibrary[];
+  libraries?: readonly RuntimeLibrary[];
   /** Added to os.environ, which otherwise holds HOME only. */
-  env?: Record<string, string>;
+  env?: { readonly [name: string]: string };
   /** Files that stay, at `vfsMountPath`. Without it every run has an empty directory of its own there. */
   vfs?: VfsStorage;
   /**
@@ -150,8 +201,8 @@ export interface SandboxOptions extends Pick<
    */
   vfsMountPath?: string;
   /** At most 64. */
-  volumes?: Volume[];
-  /** The variable returned as `result`. Default "result". */
+  volumes?: readonly Volume[];
+  /** The variable returned as `result`. No keyword, and none of Python's own. Default "result". */
   resultVariable?: string;
 }
 
@@ -183,6 +234,8 @@ export interface ExecuteResult {
   readonly stdoutBytes: Uint8Array;
   readonly stderrBytes: Uint8Array;
   readonly outputTruncated: boolean;
+  /** Mistakes that are easily missed: see Warning. At most 100. */
+  readonly warnings: readonly Warning[];
   /** The variable `result` if the code set it, else undefined. */
   readonly result?: Value;
   /** Why `result` could not cross, if it could not. */
@@ -191,8 +244,13 @@ export interface ExecuteResult {
   readonly value?: Value;
   /** `repr` of that value, cut at 10,000 characters. */
   readonly valueRepr?: string;
+  /** Why that value could not cross, if it could not. */
+  readonly valueError?: string;
+  /** From the start of the run to its end. */
   readonly durationMs: number;
+  /** Calls that were handed to JavaScript. */
   readonly callbackInvocations: number;
+  /** Linear memory, interpreter included. */
   readonly peakMemoryBytes: number;
   /** Only when maxFuel is set. Deterministic for the same code and inputs. */
   readonly fuelConsumed?: bigint;
@@ -200,6 +258,22 @@ export interface ExecuteResult {
   readonly trace?: TraceEvent[];
   /** Only with `trace: true`: whether events were dropped. */
   readonly traceTruncated?: boolean;
+}
+/** What every execution leaves, however it ended: on its result and on its error. */
+export interface ExecutionRecord extends Omit<
+  ExecuteResult,
+  "result" | "resultError" | "value" | "valueRepr" | "valueError"
+> {}
+/** Something that is probably a mistake in the code, though it ran on. */
+export interface Warning {
+  /**
+   * "never-awaited": a coroutine was made and not awaited, so nothing of it ran; a callback needs `await` unless it is `sync`.
+   * "not-transferable": the same as `resultError` or `valueError`.
+   */
+  kind: "never-awaited" | "not-transferable";
+  message: string;
+  /** kind "never-awaited": the callback, if it is one. */
+  callback?: string;
 }
 /** What the user's own code did. Libraries and the standard library are not traced. */
 export interface TraceEvent {
@@ -234,32 +308,40 @@ export type ErrorCode =
   | "ERYX_CLOSED"
   | "ERYX_INVALID_ARGUMENT"
   | "ERYX_INTERNAL";
+/** Fields of an error that is made by hand, all of them optional. What is left out is empty, zero or false. */
+export type ErrorFields<E extends Error> = ErrorOptions &
+  Partial<Omit<E, keyof Error>>;
 /**
- * Base of all. Whatever was printed before the failure is on it.
+ * Base of all. What was printed, called and used before the failure is on it, as on a result; nothing where nothing ran.
  *
- * An argument that cannot be used is a TypeError with `code` "ERYX_INVALID_ARGUMENT" instead, as in Node itself.
+ * An argument that cannot be used is a TypeError with `code` "ERYX_INVALID_ARGUMENT" instead, as in Node itself. Users may make
+ * errors of all classes, for tests: each class has its `code` by itself.
  */
 export declare class EryxError extends Error {
+  constructor(message?: string, fields?: ErrorFields<EryxError>);
   readonly code: ErrorCode;
   readonly stdout: string;
   readonly stderr: string;
   /** True if a session's Python state was lost and the next execute() starts fresh. */
   readonly stateLost: boolean;
-  /** Only with `trace: true`: what the code did before the failure. */
-  readonly trace?: TraceEvent[];
-  readonly traceTruncated?: boolean;
 }
+export interface EryxError extends ExecutionRecord {}
 /** The Python code raised. `message` is "ValueError: oops"; `traceback` has only the user's frames, with true line numbers. */
 export declare class ExecutionError extends EryxError {
+  constructor(message?: string, fields?: ErrorFields<ExecutionError>);
   readonly pythonType: string;
   readonly traceback: string;
   readonly frames: { filename: string; line: number; function: string }[];
   /** sys.exit(n) with n != 0. */
   readonly exitCode?: number;
 }
+/** It took longer than `timeoutMs` or `executionTimeoutMs`. */
 export declare class TimeoutError extends EryxError {}
+/** The caller ended it. `cause` is the reason of the `signal` that did. */
 export declare class CancelledError extends EryxError {}
 export declare class ResourceLimitError extends EryxError {
+  constructor(message?: string, fields?: ErrorFields<ResourceLimitError>);
+  /** Of one made by hand "maxMemoryBytes", unless it is given. */
   readonly limit: keyof ResourceLimits;
 }
 export declare class InitializationError extends EryxError {}
@@ -271,6 +353,7 @@ export declare class PoolError extends EryxError {}
  * written.
  */
 export declare class SuspendedError extends EryxError {
+  constructor(message?: string, fields?: ErrorFields<SuspendedError>);
   readonly reason: string;
   /**
    * The calls that wait for an answer, oldest first. Arguments are those of the code: no schema may have seen those of a call
@@ -339,8 +422,8 @@ export declare class Session implements AsyncDisposable {
     checkpoint: Uint8Array,
     options?: SandboxOptions &
       ExecutionOptions & {
-        results?: Record<number, Value>;
-        errors?: Record<number, string>;
+        results?: { readonly [id: number]: ValueInput };
+        errors?: { readonly [id: number]: string };
       },
   ): Promise<{ session: Session; result: ExecuteResult }>;
   /** Executions since the beginning or the last reset, failed ones included. */
@@ -362,6 +445,7 @@ export declare class Session implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void>;
 }
 export declare class ExecutionHandle {
+  private constructor();
   wait(): Promise<ExecuteResult>;
   cancel(): void;
   readonly isRunning: boolean;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ExecutionOptions, SandboxOptions } from "../index.js";
-import { ResourceLimits, Sandbox } from "../index.js";
+import { ResourceLimits, Sandbox, Session } from "../index.js";
 import { hollow, promptly, refused, run } from "./helpers.js";
 
 const create = (options: unknown) => () =>
@@ -35,6 +35,21 @@ function except(...accepted: unknown[]): [string, unknown][] {
     ([value]) => !accepted.includes(value) && !accepted.includes(typeof value),
   ).map(([value, shown]) => [shown, value]);
 }
+
+/** Names that no variable of the caller's may have. */
+const BAD_VARIABLES = [
+  ...["", "a b", "1a", "a.b", "a-b"].map((name) => [
+    name,
+    "is not a Python identifier",
+  ]),
+  ...["class", "None", "await", "ｃlass"].map((name) => [
+    name,
+    "is a keyword of Python",
+  ]),
+  ...["__builtins__", "__debug__", "__name__", "__annotate__", "__spec__"].map(
+    (name) => [name, "is a variable of Python's own"],
+  ),
+];
 
 class Empty {}
 const NO_OBJECTS = except("object").concat([
@@ -100,6 +115,21 @@ describe("the options object", () => {
   it.each(NO_RECORDS)("of execute refuses %s", async (shown, value) => {
     expect(await refused(execute(value))).toBe(
       `options: expected an object, got ${shown}`,
+    );
+  });
+
+  it("names the options that there are", async () => {
+    for (const make of [create, execute]) {
+      const message = await refused(make({ nope: 1 }));
+      expect(message).toMatch(
+        /^options\.nope: unknown option, expected one of /,
+      );
+      expect(message).not.toMatch(/network|secrets|packages|imports/);
+    }
+    const resume = () =>
+      Session.resume(new Uint8Array(1), { nope: 1 } as object);
+    expect(await refused(resume)).not.toMatch(
+      /network|secrets|packages|imports/,
     );
   });
 
@@ -288,21 +318,39 @@ describe("env", () => {
   });
 });
 
+describe("names of inputs", () => {
+  it.each(BAD_VARIABLES)("refuse %j", async (name, why) => {
+    expect(await refused(execute({ inputs: { [name]: {} } }))).toBe(
+      `inputs: "${name}" ${why}`,
+    );
+  });
+
+  it.each(["match", "case", "type", "_", "print", "__x__", "__import__x"])(
+    "may be %s",
+    async (name) => {
+      const { value } = await run(name, { inputs: { [name]: 5 } });
+      expect(value).toBe(5);
+    },
+  );
+});
+
 describe("resultVariable", () => {
+  it.each(["match", "type", "_", "__out__"])("may be %s", async (name) => {
+    const sandbox = new Sandbox({ resultVariable: name });
+    expect((await sandbox.execute(`${name} = 5`)).result).toBe(5);
+  });
+
   it.each(except("string"))("refuses %s", async (shown, resultVariable) => {
     expect(await refused(create({ resultVariable }))).toBe(
       `options.resultVariable: expected a string, got ${shown}`,
     );
   });
 
-  it.each(["", "a b", "1a", "a.b", "a-b"])(
-    "refuses the name %j",
-    async (resultVariable) => {
-      expect(await refused(create({ resultVariable }))).toMatch(
-        `resultVariable: "${resultVariable}" is not a Python identifier`,
-      );
-    },
-  );
+  it.each(BAD_VARIABLES)("refuses the name %j", async (name, why) => {
+    expect(await refused(create({ resultVariable: name }))).toBe(
+      `resultVariable: "${name}" ${why}`,
+    );
+  });
 });
 
 describe.each(["onStdout", "onStderr"])("%s", (name) => {

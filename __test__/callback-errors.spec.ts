@@ -283,6 +283,77 @@ result = '\\n'.join(seen)`;
     expect(text).not.toMatch(/_eryx|\/eryx\//);
   });
 
+  it.each<[string, object, string]>([
+    ["that is a word", { path: "name" }, "name must be given, e.g. a surname"],
+    [
+      "that is a word, with a code",
+      { path: "name", code: "E_NAME" },
+      "name must be given, e.g. a surname",
+    ],
+    ["with dest", { path: "a", dest: "to" }, "a way to go"],
+    ["that is an array", { path: ["a", "b"], code: "E" }, "a.b: required"],
+  ])("but leaves other errors alone: a path %s", async (_, fields, message) => {
+    const thrown = Object.assign(new Error(message), fields);
+    expect((await caught(thrower(thrown)))[3]).toBe(message);
+    const alike = { name: "ZodError", message, ...fields };
+    expect((await caught(thrower(alike)))[3]).toBe(message);
+  });
+
+  it.each<[string, object, string, string]>([
+    [
+      "a short name",
+      { path: "a" },
+      "EISDIR: a directory, open 'a'",
+      "EISDIR: a directory, open '<path>'",
+    ],
+    [
+      "part of a longer one",
+      { path: "/var/x" },
+      "bad /var/x, /var/xy, /var/x/y, /a/var/x and '/var/x'.",
+      "bad <path>, /var/xy, /var/x/y, /a/var/x and '<path>'.",
+    ],
+    [
+      "with characters of regular expressions",
+      { path: "/var/a+(b)[c].$x" },
+      "open '/var/a+(b)[c].$x'",
+      "open '<path>'",
+    ],
+    [
+      "two",
+      { path: "/var/x", dest: "/var/x.new" },
+      "rename '/var/x' -> '/var/x.new'",
+      "rename '<path>' -> '<path>'",
+    ],
+  ])(
+    "in errors of system calls, whole paths only: %s",
+    async (_, fields, message, seen) => {
+      const thrown = Object.assign(new Error(message), {
+        code: "EXYZ",
+        syscall: "open",
+        ...fields,
+      });
+      expect((await caught(thrower(thrown)))[3]).toBe(seen);
+    },
+  );
+
+  it("but whole names of its directories only", async () => {
+    const here = root.replace(/\/$/, "");
+    const messages: [string, string][] = [
+      [`${here}`, "<host>"],
+      [`at ${here}.`, "at <host>."],
+      [`'${here}/a.js':1`, "'<host>/a.js':1"],
+      [`file://${here}/a.js`, "file://<host>/a.js"],
+      [`PATH=${here}:${here}/b`, "PATH=<host>:<host>/b"],
+      [
+        `${here}er/a ${here}-2 ${here}.old`,
+        `${here}er/a ${here}-2 ${here}.old`,
+      ],
+      [`/srv${here}/a x${here}`, `/srv${here}/a x${here}`],
+    ];
+    for (const [message, seen] of messages)
+      expect((await caught(thrower(new Error(message))))[3]).toBe(seen);
+  });
+
   it("but what the error says", async () => {
     expect(await caught(() => readFileSync(tmp))).toEqual([
       "CallbackError",

@@ -137,18 +137,21 @@ describe("list_callbacks()", () => {
         description: null,
         signature: "(*args, **kwargs)",
         schema: null,
+        sync: false,
       },
       {
         name: "ns.two",
         description: "Adds two numbers.\n\nSlowly.",
         signature: "(a, b)",
         schema: null,
+        sync: false,
       },
       {
         name: "typed",
         description: null,
         signature: "(text: str, count: int = 3, flags: list[bool] = Ellipsis)",
         schema: (DESCRIBED as Record<string, { schema: object }>).typed.schema,
+        sync: false,
       },
     ]);
   });
@@ -314,7 +317,7 @@ describe("a callback can be", () => {
 
 describe("a call that is not awaited", () => {
   const warning = (line: number, source: string) =>
-    `<sandbox>:${line}: RuntimeWarning: coroutine 'f' was never awaited\n  ${source}`;
+    `<sandbox>:${line}: RuntimeWarning: coroutine 'f' was never awaited: await it, or declare the callback with sync: true\n  ${source}`;
 
   it.each([
     ["x = 1\nf(1)\nprint(2)", 2, "f(1)"],

@@ -195,7 +195,7 @@ describe("a handler that throws", () => {
       5,
       "xxx",
       true,
-      "boom 1",
+      "onStdout threw RangeError: boom 1",
     ]);
   });
 
@@ -213,17 +213,5 @@ describe("a handler that throws", () => {
         const { value } = await new Sandbox().execute("print(1)\\n2", { onStdout });
         console.log(value);`;
     expect(await nodePrints(source, ["--no-warnings"])).toBe("2");
-  });
-
-  it("that is async and rejects does not hold the run up", async () => {
-    const source = `
-      import { Sandbox } from "@bsull/eryx";
-      const rejections = [];
-      process.on("unhandledRejection", (reason) => rejections.push(reason.message));
-      const onStdout = async () => { throw new Error("late"); };
-      const { value } = await new Sandbox().execute("print(1)\\n2", { onStdout });
-      await new Promise(setImmediate);
-      console.log(value, rejections);`;
-    expect(await nodePrints(source)).toBe("2 [ 'late' ]");
   });
 });

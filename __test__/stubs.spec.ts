@@ -35,7 +35,7 @@ const text = { type: "string" };
 
 /** What the stubs say of `callbacks`, behind what they always say. */
 function declared(...callbacks: Callback[]): string {
-  return typeStubs(callbacks, []).split('of the host."""\n\n')[1];
+  return typeStubs(callbacks, []).split('it is sync."""\n\n')[1];
 }
 
 /** The parameter list of a function. */
@@ -80,7 +80,7 @@ class CallbackLimitError(RuntimeError):
     """The code has called as many functions of the host as it may."""
 
 def list_callbacks() -> list[dict[str, Any]]:
-    """Name, description, signature and schema of each function of the host."""
+    """Name, description, signature and schema of each function of the host, and whether it is sync."""
 
 async def search(query: str, kind: Literal["web", "news"] = ...) -> Any:
     """Searches the web."""
@@ -340,6 +340,37 @@ it("imports names under others where callbacks have them", () => {
   );
   expect(stubs).toContain("async def Any(b: _Any = ...) -> _Any: ...\n");
   expect(stubs).toContain("def list_callbacks() -> _list[dict[str, _Any]]:\n");
+});
+
+describe("synchronous callbacks", () => {
+  const sync = (name: string, schema?: unknown) => ({
+    ...callback(name, schema),
+    sync: true,
+  });
+
+  it("are plain functions", () => {
+    const stubs = declared(
+      sync("price", { properties: { of: text }, required: ["of"] }),
+      sync("shop.price"),
+      bare("shop.stock"),
+      sync("shop"),
+    );
+    expect(stubs).toBe(`def price(of: str) -> Any: ...
+
+class _Shop:
+    def __call__(self, **kwargs: Any) -> Any: ...
+    def price(self, **kwargs: Any) -> Any: ...
+    async def stock(self, *args: Any, **kwargs: Any) -> Any: ...
+
+shop: _Shop
+`);
+  });
+
+  it("that are looked up give no coroutine", () => {
+    const stubs = declared(sync("ns.odd-name"));
+    expect(stubs).toContain("-> Callable[..., Any]:");
+    expect(stubs).not.toContain("Coroutine");
+  });
 });
 
 // ---------------------------------------------------------------- pyright

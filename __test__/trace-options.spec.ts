@@ -91,8 +91,8 @@ describe("onTrace", () => {
     );
     expect([value, all]).toEqual([2, true]);
     expect(warnings.slice(0, 2)).toEqual([
-      "RangeError: boom",
-      'EryxHandlerWarning: a handler threw "text"',
+      "EryxWarning: onTrace threw RangeError: boom",
+      'EryxWarning: onTrace threw "text"',
     ]);
   });
 });

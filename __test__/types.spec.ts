@@ -1,21 +1,33 @@
+import { type as ark } from "arktype";
+import * as v from "valibot";
 import { describe, expectTypeOf, it } from "vitest";
+import * as z from "zod";
 import {
+  type ArgumentSchema,
+  type Callbacks,
   CancelledError,
   type ErrorCode,
   EryxError,
   type ExecuteResult,
   ExecutionError,
   type ExecutionHandle,
+  ExecutionHandle as Handle,
   type ExecutionOptions,
+  type ExecutionRecord,
   InitializationError,
   ResourceLimitError,
   ResourceLimits,
+  type RuntimeLibrary,
   Sandbox,
   type SandboxOptions,
+  type Session,
   TimeoutError,
+  type TraceEvent,
   type Value,
+  type ValueInput,
   VfsStorage,
   type Volume,
+  type Warning,
   versions,
 } from "../index.js";
 
@@ -77,8 +89,102 @@ describe("types", () => {
     }>().toExtend<ExecutionOptions>();
     expectTypeOf<{ callbacks: object }>().not.toExtend<SandboxOptions>();
     expectTypeOf<{ timeoutMs: string }>().not.toExtend<ExecutionOptions>();
-    expectTypeOf<{ inputs: { a: Date } }>().not.toExtend<ExecutionOptions>();
     expectTypeOf<{ env: { A: number } }>().not.toExtend<SandboxOptions>();
+  });
+
+  it("of inputs: what works", () => {
+    interface User {
+      name: string;
+      tags: readonly string[];
+      nested?: { a: number };
+    }
+    const fixed = { a: [1, { b: "x" }], c: null, d: undefined } as const;
+    expectTypeOf<{ inputs: User }>().toExtend<ExecutionOptions>();
+    expectTypeOf<{ inputs: { a: User } }>().toExtend<ExecutionOptions>();
+    expectTypeOf<{
+      inputs: { a: readonly User[] };
+    }>().toExtend<ExecutionOptions>();
+    expectTypeOf<{ inputs: typeof fixed }>().toExtend<ExecutionOptions>();
+    expectTypeOf<Value>().toExtend<ValueInput>();
+    expectTypeOf<{ results: { 1: User } }>().toExtend<
+      NonNullable<Parameters<typeof Session.resume>[1]>
+    >();
+  });
+
+  it("of inputs: what fails", () => {
+    const options: ExecutionOptions[] = [
+      // @ts-expect-error a Date does not cross
+      { inputs: { a: new Date() } },
+      // @ts-expect-error nor in something
+      { inputs: { a: [{ b: new Date() }] } },
+      // @ts-expect-error no Map
+      { inputs: { a: new Map() } },
+      // @ts-expect-error no Set
+      { inputs: { a: new Set() } },
+      // @ts-expect-error no function
+      { inputs: { a: () => 1 } },
+      // @ts-expect-error no class
+      { inputs: { a: Date } },
+      // @ts-expect-error no symbol
+      { inputs: { a: Symbol("s") } },
+      // @ts-expect-error no promise
+      { inputs: { a: Promise.resolve(1) } },
+      // @ts-expect-error no regular expression
+      { inputs: { a: /x/ } },
+      // @ts-expect-error no URL
+      { inputs: { a: new URL("x:y") } },
+      // @ts-expect-error no array
+      { inputs: [1] },
+      // @ts-expect-error no Map
+      { inputs: new Map() },
+    ];
+    expectTypeOf(options).toEqualTypeOf<ExecutionOptions[]>();
+  });
+
+  it("of readonly options", () => {
+    expectTypeOf<{
+      volumes: readonly Volume[];
+      libraries: readonly RuntimeLibrary[];
+      callbacks: readonly { name: string; fn: () => 1; sync: true }[];
+      env: Readonly<Record<string, string>>;
+    }>().toExtend<SandboxOptions>();
+    const callbacks = [{ name: "f", fn: () => 1, parameters: ["a"] }] as const;
+    expectTypeOf(callbacks).toExtend<Callbacks>();
+  });
+
+  it("of schemas", () => {
+    interface JsonSchema {
+      type: string;
+      properties: object;
+    }
+    expectTypeOf<JsonSchema>().toExtend<ArgumentSchema>();
+    expectTypeOf<{ type: "object" }>().toExtend<ArgumentSchema>();
+    const schemas: ArgumentSchema[] = [
+      { type: "object", properties: { a: { type: "string" } } },
+      z.object({ when: z.date() }),
+      z.record(z.string(), z.number()),
+      z.discriminatedUnion("k", [z.object({ k: z.literal("a") })]),
+      z.any(),
+      v.object({ a: v.string() }),
+      ark({ a: "string" }),
+      // @ts-expect-error arguments are an object
+      z.string(),
+      // @ts-expect-error arguments are an object
+      z.array(z.string()),
+      // @ts-expect-error arguments are an object
+      v.string(),
+      // @ts-expect-error arguments are an object
+      ark("string"),
+    ];
+    expectTypeOf(schemas).toEqualTypeOf<ArgumentSchema[]>();
+    expectTypeOf<string>().not.toExtend<ArgumentSchema>();
+  });
+
+  it("of handlers that are async", () => {
+    expectTypeOf<{
+      onStdout: (chunk: string) => Promise<void>;
+      onTrace: (event: TraceEvent) => Promise<number>;
+    }>().toExtend<ExecutionOptions>();
   });
 
   it("of limits", () => {
@@ -103,6 +209,14 @@ describe("types", () => {
     expectTypeOf<ExecuteResult["fuelConsumed"]>().toEqualTypeOf<
       bigint | undefined
     >();
+    expectTypeOf<ExecuteResult["valueError"]>().toEqualTypeOf<
+      string | undefined
+    >();
+    expectTypeOf<ExecuteResult>().toExtend<ExecutionRecord>();
+    expectTypeOf<EryxError>().toExtend<ExecutionRecord>();
+    expectTypeOf<ExecutionRecord["warnings"]>().toEqualTypeOf<
+      readonly Warning[]
+    >();
   });
 
   it("of errors", () => {
@@ -122,6 +236,23 @@ describe("types", () => {
     expectTypeOf<ResourceLimitError["limit"]>().toEqualTypeOf<
       keyof ResourceLimits
     >();
+  });
+
+  it("of errors that users make", () => {
+    expectTypeOf(
+      new TimeoutError("x", { cause: 1, stdout: "a" }),
+    ).toExtend<EryxError>();
+    expectTypeOf(new EryxError()).toExtend<Error>();
+    expectTypeOf(
+      new ResourceLimitError("x", { limit: "maxFuel", fuelConsumed: 1n }),
+    ).toExtend<EryxError>();
+    expectTypeOf(
+      new ExecutionError("x", { pythonType: "ValueError" }),
+    ).toExtend<EryxError>();
+    // @ts-expect-error no such field
+    expectTypeOf(new TimeoutError("x", { limit: 1 })).toExtend<EryxError>();
+    // @ts-expect-error made by executeCancellable() only
+    expectTypeOf(() => new Handle()).toBeFunction();
   });
 
   it("of versions", () => {

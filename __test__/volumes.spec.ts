@@ -202,7 +202,6 @@ os.rename("/v/d/g", "/v/g")`);
     ).toThrow(
       new InitializationError(
         `volumes: ${JSON.stringify(hostPath)} cannot be mounted at "/v": no such file or directory`,
-        { code: "ERYX_INITIALIZATION" } as never,
       ),
     );
   });

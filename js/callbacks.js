@@ -1,4 +1,5 @@
 import {
+  checkBoolean,
   checkFunction,
   checkMilliseconds,
   checkOptions,
@@ -7,15 +8,24 @@ import {
   refuse,
   shown,
 } from "./check.js";
+import { InitializationError } from "./errors.js";
 import { parametersOf } from "./parameters.js";
 import { isPlain, jsonSchemaOf, validatorFor } from "./schema.js";
 import { encode, encodeMembers, setOwn } from "./wire.js";
 
-const DEFINITION = ["fn", "description", "schema", "parameters", "timeoutMs"];
+const DEFINITION = [
+  "fn",
+  "description",
+  "schema",
+  "parameters",
+  "timeoutMs",
+  "sync",
+];
 
 /**
- * Callbacks in either form of the contract, checked: an array of `{ name, call, description, schema, signature, timeoutMs }`.
- * `signature` is null for a bare function; `schema` is JSON Schema, for show.
+ * Callbacks in either form of the contract, checked: an array of
+ * `{ name, call, description, schema, signature, timeoutMs, sync }`. `signature` is null for a bare function; `schema` is
+ * JSON Schema, for show.
  */
 export function checkCallbacks(option, given) {
   if (given === undefined) return [];
@@ -29,7 +39,7 @@ export function checkCallbacks(option, given) {
   if (!isPlain(given))
     refuse(option, given, "an object or an array of callbacks");
   return Object.entries(given).map(([name, callback]) => {
-    const path = `${option}.${checkText(option, name)}`;
+    const path = `${option}.${checkName(name)}`;
     return typeof callback === "function"
       ? bare(name, callback)
       : fromDefinition(path, name, callback, DEFINITION);
@@ -39,13 +49,23 @@ export function checkCallbacks(option, given) {
 function nameIn(path, definition) {
   if (typeof definition !== "object" || definition === null)
     refuse(path, definition, "an object with name and fn");
-  return checkText(`${path}.name`, definition.name);
+  const { name } = definition;
+  if (typeof name !== "string") refuse(`${path}.name`, name, "a string");
+  return checkName(name);
+}
+
+/** The core checks all else of names. Whatever is wrong with one, the error's class is the same. */
+function checkName(name) {
+  if (!name.isWellFormed())
+    throw new InitializationError("callbacks: a name has a lone surrogate");
+  return name;
 }
 
 function bare(name, fn) {
   return {
     name,
     signature: null,
+    sync: false,
     call: (args, named) =>
       Object.keys(named).length === 0 ? fn(...args) : fn(...args, named),
   };
@@ -56,7 +76,7 @@ function fromDefinition(path, name, given, known) {
     refuse(path, given, "a function, or an object with fn");
   const definition = checkOptions(path, given, known);
   checkFunction(`${path}.fn`, definition.fn);
-  const { description, schema, parameters, timeoutMs } = definition;
+  const { description, schema, parameters, timeoutMs, sync } = definition;
   const validator = validatorFor(`${path}.schema`, schema);
   const described = schema === undefined ? undefined : jsonSchemaOf(schema);
   const signature = parametersOf(path, { schema, parameters });
@@ -66,6 +86,7 @@ function fromDefinition(path, name, given, known) {
     schema: described,
     signature,
     timeoutMs: checkTimeout(`${path}.timeoutMs`, timeoutMs),
+    sync: optional(`${path}.sync`, sync, checkBoolean) ?? false,
     call: caller(definition, signature, validator),
   };
 }
@@ -120,8 +141,9 @@ export function encodeCallbacks(callbacks) {
     : encodeMembers(callbacks.map(encodable), "callbacks");
 }
 
-/** `[name, description, schema, parameters, open, timeout]`; a negative timeout is none. */
-function encodable({ name, description, schema, signature, timeoutMs }) {
+/** `[name, description, schema, parameters, open, timeout, sync]`; a negative timeout is none. */
+function encodable(callback) {
+  const { name, description, schema, signature, timeoutMs, sync } = callback;
   return [
     name,
     description,
@@ -129,6 +151,7 @@ function encodable({ name, description, schema, signature, timeoutMs }) {
     signature?.parameters.map(encodableParameter),
     signature?.open ?? true,
     timeoutMs === null ? -1 : timeoutMs,
+    sync,
   ];
 }
 

@@ -150,19 +150,38 @@ function nameOf({ name, constructor }) {
   return typeof constructor?.name === "string" ? constructor.name : "Error";
 }
 
-/** Node's own errors name the file that they are about. */
-function withoutFiles({ message, path, dest }) {
+/** Node's own errors of system calls name the files that they are about. No other error is looked at for paths. */
+function withoutFiles({ message, syscall, code, path, dest }) {
   if (typeof message !== "string") return "";
+  if (typeof syscall !== "string" || typeof code !== "string") return message;
   return [path, dest]
-    .filter((file) => typeof file === "string" && file.length > 1)
-    .reduce((text, file) => text.replaceAll(file, "<path>"), message);
+    .filter((file) => typeof file === "string" && file !== "")
+    .reduce(withoutFile, message);
+}
+
+/** A name without a separator may be a word of the message: it counts where it is quoted only, as Node quotes it. */
+function withoutFile(text, file) {
+  const quoted = text.replaceAll(`'${file}'`, "'<path>'");
+  return /[\\/]./.test(file)
+    ? quoted.replace(whole(file, "/"), "<path>")
+    : quoted;
+}
+
+/** `path` where it is not part of a longer name. `more` are further characters that must not follow. */
+function whole(path, more = "") {
+  const escaped = path.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+  const inName = "\\p{L}\\p{N}_~%+@\\-";
+  return new RegExp(
+    `(?:(?<=://)|(?<![./${inName}]))${escaped}(?![${more}${inName}]|\\.[${inName}])`,
+    "gu",
+  );
 }
 
 function clean(text) {
   const places = [attempt(cwd), attempt(homedir)];
   const told = places
     .filter((place) => place?.length > 1)
-    .reduce((rest, place) => rest.replaceAll(place, "<host>"), text);
+    .reduce((rest, place) => rest.replace(whole(place), "<host>"), text);
   const cut =
     told.length > MAX_MESSAGE ? `${told.slice(0, MAX_MESSAGE)}...` : told;
   return cut.toWellFormed();

@@ -83,12 +83,12 @@ export function checkFunction(name, value) {
   return value;
 }
 
-/** An object of options, whose own fields are all known. */
-export function checkOptions(name, value, known) {
+/** An object of options, whose own fields are all known. Messages do not offer those of `unlisted`. */
+export function checkOptions(name, value, known, unlisted = []) {
   if (value === undefined) return {};
   checkRecord(name, value, "an object", known);
   for (const key of Object.keys(value)) {
-    if (!known.includes(key)) {
+    if (!known.includes(key) && !unlisted.includes(key)) {
       throw invalidArgument(
         `${name}.${key}: unknown option, expected one of ${known.join(", ")}`,
       );

@@ -1,21 +1,48 @@
-/** Base of all errors. Whatever was printed before the failure is on it. */
+/** The key of the code that errors of a class have by themselves. */
+const CODE = Symbol("code");
+
+/** Base of all errors. What the run left before the failure is on it: nothing where nothing ran. */
 export class EryxError extends Error {
-  constructor(message, { code, stdout = "", stderr = "", stateLost = false }) {
-    super(message);
-    this.code = code;
-    this.stdout = stdout;
-    this.stderr = stderr;
-    this.stateLost = stateLost;
+  constructor(message, fields) {
+    const given = fields ?? {};
+    super(message, "cause" in given ? { cause: given.cause } : undefined);
+    this.code = given.code ?? this[CODE];
+    this.stdout = given.stdout ?? "";
+    this.stderr = given.stderr ?? "";
+    this.outputTruncated = given.outputTruncated ?? false;
+    this.warnings = given.warnings ?? [];
+    this.durationMs = given.durationMs ?? 0;
+    this.callbackInvocations = given.callbackInvocations ?? 0;
+    this.peakMemoryBytes = given.peakMemoryBytes ?? 0;
+    this.stateLost = given.stateLost ?? false;
+    setHidden(this, "stdoutBytes", given.stdoutBytes ?? new Uint8Array(0));
+    setHidden(this, "stderrBytes", given.stderrBytes ?? new Uint8Array(0));
+    setIfGiven(this, given, ["fuelConsumed", "trace", "traceTruncated"]);
   }
+}
+
+/** Sets a field that does not show where an error is printed: the text is there already. */
+function setHidden(error, name, value) {
+  Object.defineProperty(error, name, {
+    value,
+    enumerable: false,
+    configurable: true,
+    writable: true,
+  });
+}
+
+function setIfGiven(error, given, names) {
+  for (const name of names)
+    if (given[name] !== undefined) error[name] = given[name];
 }
 
 export class ExecutionError extends EryxError {
   constructor(message, fields) {
     super(message, fields);
-    this.pythonType = fields.pythonType;
-    this.traceback = fields.traceback;
-    this.frames = fields.frames;
-    if (fields.exitCode !== undefined) this.exitCode = fields.exitCode;
+    this.pythonType = fields?.pythonType ?? "Exception";
+    this.traceback = fields?.traceback ?? this.message;
+    this.frames = fields?.frames ?? [];
+    setIfGiven(this, fields ?? {}, ["exitCode"]);
   }
 }
 
@@ -29,16 +56,16 @@ export class PoolError extends EryxError {}
 export class SuspendedError extends EryxError {
   constructor(message, fields) {
     super(message, fields);
-    this.reason = fields.reason;
-    this.pending = fields.pending;
-    this.checkpoint = fields.checkpoint;
+    this.reason = fields?.reason ?? "";
+    this.pending = fields?.pending ?? [];
+    this.checkpoint = fields?.checkpoint ?? new Uint8Array(0);
   }
 }
 
 export class ResourceLimitError extends EryxError {
   constructor(message, fields) {
     super(message, fields);
-    this.limit = fields.limit;
+    this.limit = fields?.limit ?? "maxMemoryBytes";
   }
 }
 
@@ -51,8 +78,8 @@ const CLASSES = {
   ERYX_SNAPSHOT: SnapshotError,
   ERYX_SUSPENDED: SuspendedError,
   ERYX_PACKAGE: PackageError,
-  ERYX_POOL_TIMEOUT: PoolError,
   ERYX_POOL_CLOSED: PoolError,
+  ERYX_POOL_TIMEOUT: PoolError,
 };
 
 /** Thrown by a callback to stop the execution at its `await` and hand the caller a checkpoint. */
@@ -62,18 +89,16 @@ export class SuspendExecution extends Error {
   }
 }
 
-for (const Class of new Set([
+// On the prototypes, as the names of JavaScript's own errors: they do not show as fields of each error.
+for (const Class of [
   EryxError,
   SuspendExecution,
-  ...Object.values(CLASSES),
-])) {
-  // On the prototype, as for JavaScript's own errors: it does not show as a field of each error.
-  Object.defineProperty(Class.prototype, "name", {
-    value: Class.name,
-    configurable: true,
-    writable: true,
-  });
-}
+  ...new Set(Object.values(CLASSES)),
+])
+  setHidden(Class.prototype, "name", Class.name);
+setHidden(EryxError.prototype, CODE, "ERYX_INTERNAL");
+for (const [code, Class] of Object.entries(CLASSES))
+  setHidden(Class.prototype, CODE, code);
 
 /** An argument that cannot be used: says which, what came, and what is expected. */
 export function invalidArgument(message) {
@@ -83,13 +108,13 @@ export function invalidArgument(message) {
 }
 
 /** The public error for one that the addon reports: `code`, `message` and the fields of the class. */
-export function fromNative(native, output = {}) {
+export function fromNative(native, record = {}) {
   if (native.code === "ERYX_INVALID_ARGUMENT")
     return invalidArgument(native.message);
   // A closed sandbox is not asked at all.
   if (native.code === "ERYX_CLOSED") return closed("session");
   const Class = CLASSES[native.code] ?? EryxError;
-  return new Class(native.message, { ...native, ...output });
+  return new Class(native.message, { ...native, ...record });
 }
 
 /** Runs `call`, a call into the addon that throws errors as "CODE message". */

@@ -8,7 +8,7 @@ import {
   translated,
 } from "./errors.js";
 import { addon } from "./native.js";
-import { register, unregister } from "./pending.js";
+import { hurry, register, unregister } from "./pending.js";
 import { failure, success } from "./result.js";
 
 /** Bytes of source that the core takes. A UTF-16 unit is at least one byte of UTF-8. */
@@ -26,45 +26,75 @@ export function checkCode(code) {
 
 /** Any number of executions may share a signal: Node's warning about many listeners means leaks, which these are not. */
 function listen(signal, cancel) {
-  if (signal === undefined) return;
   if (signal instanceof EventTarget) setMaxListeners(0, signal);
   signal.addEventListener("abort", cancel, { once: true });
 }
 
-function cancelled() {
-  return new CancelledError("execution was cancelled", {
-    code: "ERYX_CANCELLED",
-  });
+/** What an error of an execution that `signal` has cancelled says: `{ message, cause }`. */
+function cancellation({ reason }) {
+  const message = `execution was cancelled${because(reason)}`;
+  return reason === undefined ? { message } : { message, cause: reason };
+}
+
+/** The reason of an abort in a message. What `abort()` gives without one says nothing that is not said already. */
+function because(reason) {
+  try {
+    if (typeof reason === "string") return `: ${reason}`;
+    if (typeof reason?.message !== "string" || reason.name === "AbortError")
+      return "";
+    return `: ${String(reason.name)}: ${reason.message}`;
+  } catch {
+    return ""; // a getter that throws
+  }
 }
 
 /** One execution from its start to its end. */
 export class Execution {
   running = true;
+  /** Resolves at the end, never rejects. What the end was, `outcome()` tells. */
+  ended;
   #native = new addon.NativeRun();
+  #events;
+  #traced;
+  #outcome;
+  #refusal;
+  /** The signal, once it has cancelled this. */
+  #cancelledBy;
 
-  /** `begin(id, native, run)` starts it: an error of the addon if it does not. */
-  constructor(begin, callbacks, { native, handlers, signal }) {
-    this.promise = new Promise((resolve, reject) => {
-      if (signal?.aborted) return this.#refused(reject, cancelled());
-      const cancel = () => this.cancel();
+  /** `begin(id, native, run)` starts it: an error of the addon if it does not. As long as it runs it is in `running`. */
+  constructor(begin, callbacks, { native, handlers, signal }, running) {
+    this.#traced = native.trace;
+    this.ended = new Promise((resolve) => {
+      const refused = (error) => {
+        this.running = false;
+        this.#refusal = error;
+        resolve();
+      };
+      if (signal?.aborted) {
+        const { message, ...fields } = cancellation(signal);
+        refused(new CancelledError(message, fields));
+        return;
+      }
+      const cancel = () => {
+        this.#cancelledBy = signal;
+        this.cancel();
+      };
       const done = (outcome) => {
         this.running = false;
+        this.#outcome = outcome;
+        running.delete(this);
         signal?.removeEventListener("abort", cancel);
-        try {
-          if (outcome.ok === undefined) throw failure(outcome, native.trace);
-          resolve(success(outcome, native.trace));
-        } catch (error) {
-          reject(error);
-        }
+        resolve();
       };
       const calls = new Calls(callbacks, this.#native);
-      const id = register({ done, calls, ...handlers });
-      const error = this.#start(begin, id, native);
+      this.#events = { done, calls, native: this.#native, ...handlers };
+      const error = this.#start(begin, register(this.#events), native);
       if (error !== undefined) {
-        unregister(id);
-        return this.#refused(reject, error);
+        refused(error);
+        return;
       }
-      return listen(signal, cancel);
+      running.add(this);
+      if (signal !== undefined) listen(signal, cancel);
     });
   }
 
@@ -72,41 +102,79 @@ export class Execution {
   #start(begin, id, native) {
     try {
       const error = translated(() => begin(id, native, this.#native));
-      return error === null ? undefined : fromNative(error);
+      if (error === null) return undefined;
+      unregister(id);
+      return fromNative(error);
     } catch (error) {
+      unregister(id);
       return error;
     }
   }
 
-  #refused(reject, error) {
-    this.running = false;
-    reject(error);
+  /**
+   * The result, once it has ended; throws its error. Called by the async function whose promise the caller has: an error made
+   * there has a stack that leads to the caller's `await`.
+   */
+  outcome() {
+    if (this.#refusal !== undefined) this.#throw(this.#refusal);
+    const outcome = this.#outcome;
+    if (outcome.ok !== undefined) return success(outcome, this.#traced);
+    const byCaller =
+      outcome.error.code === "ERYX_CANCELLED" && this.#cancelledBy;
+    const error = failure(
+      outcome,
+      this.#traced,
+      byCaller ? cancellation(byCaller) : undefined,
+    );
+    return this.#throw(error);
+  }
+
+  /** Leaves out of the stack what is above the function that the caller called. */
+  #throw(error) {
+    Error.captureStackTrace(error, this.outcome);
+    throw error;
   }
 
   cancel() {
-    if (this.running) this.#native.cancel();
+    if (!this.running) return;
+    this.#native.cancel();
+    hurry(this.#events);
   }
 }
 
 /** A running execution that can be waited for and cancelled. */
 export class ExecutionHandle {
   #execution;
+  #waited;
+  #cancelled = false;
 
   constructor(execution) {
     this.#execution = execution;
-    // Whoever cancels and never waits has seen the error coming.
-    execution.promise.catch(() => {});
   }
 
   wait() {
-    return this.#execution.promise;
+    this.#waited ??= this.#wait();
+    if (this.#cancelled) expectRejection(this.#waited);
+    return this.#waited;
+  }
+
+  async #wait() {
+    await this.#execution.ended;
+    return this.#execution.outcome();
   }
 
   cancel() {
+    this.#cancelled = true;
     this.#execution.cancel();
+    expectRejection(this.#waited);
   }
 
   get isRunning() {
     return this.#execution.running;
   }
+}
+
+/** Whoever cancels has seen the error coming, and need not look at the promise. */
+function expectRejection(promise) {
+  promise?.catch(() => {});
 }

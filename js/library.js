@@ -51,9 +51,7 @@ function refuseTwice(callbacks) {
   const seen = new Set();
   for (const { name } of callbacks) {
     if (seen.has(name))
-      throw new InitializationError(`callbacks: "${name}" is defined twice`, {
-        code: "ERYX_INITIALIZATION",
-      });
+      throw new InitializationError(`callbacks: "${name}" is defined twice`);
     seen.add(name);
   }
 }

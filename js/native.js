@@ -18,7 +18,6 @@ function fail(tried) {
   throw new InitializationError(
     `@bsull/eryx has no binary for ${platform}-${arch} that can be loaded. Tried:\n${tried.join("\n")}\n` +
       "From a checkout, run `npm run build`. As a dependency, install again without --no-optional.",
-    { code: "ERYX_INITIALIZATION" },
   );
 }
 

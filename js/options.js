@@ -48,6 +48,8 @@ const EXECUTION = [
   "filename",
 ];
 
+const RESUME = [...new Set([...SANDBOX, ...EXECUTION]), "results", "errors"];
+
 function refuseLater(name, options) {
   for (const key of SANDBOX_LATER) {
     if (options[key] !== undefined) {
@@ -78,10 +80,7 @@ function checkEnv(env = {}) {
 
 /** Checked options of a sandbox: what the addon takes, and what stays in JavaScript. */
 export function sandboxOptions(given) {
-  const options = checkOptions("options", given, [
-    ...SANDBOX,
-    ...SANDBOX_LATER,
-  ]);
+  const options = checkOptions("options", given, SANDBOX, SANDBOX_LATER);
   refuseLater("options", options);
   const limits = resolveLimits(options.resourceLimits);
   const { vfs } = options;
@@ -220,13 +219,7 @@ export function resumeOptions(given) {
     results = {},
     errors = {},
     ...options
-  } = checkOptions("options", given, [
-    ...SANDBOX,
-    ...SANDBOX_LATER,
-    ...EXECUTION,
-    "results",
-    "errors",
-  ]);
+  } = checkOptions("options", given, RESUME, SANDBOX_LATER);
   for (const name of ["inputs", "filename"]) {
     if (options[name] !== undefined)
       throw invalidArgument(

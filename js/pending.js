@@ -26,8 +26,8 @@ function hold() {
 }
 
 /**
- * Registers a run: `{ done(outcome), calls, onStdout?, onStderr?, onTrace? }`, or a request: `{ resolve, reject }`. Returns
- * its id.
+ * Registers a run: `{ done(outcome), calls, native, onStdout?, onStderr?, onTrace? }`, or a request: `{ answered(answer, error) }`.
+ * Returns its id.
  */
 export function register(run) {
   do lastId = lastId === 0xffffffff ? 1 : lastId + 1;
@@ -44,39 +44,80 @@ export function unregister(id) {
   if (runs.size === 0) keepAlive.unref();
 }
 
-/** Calls a handler of the user's. What it throws is a warning: the run goes on. */
-function notify(handler, argument) {
-  try {
-    handler(argument);
-  } catch (error) {
-    process.emitWarning(
-      error instanceof Error ? error : `a handler threw ${shown(error)}`,
-      {
-        type: "EryxHandlerWarning",
-      },
-    );
-  }
-}
-
 /** Called by the addon. */
 export function dispatch(kind, id, payload, call, callback) {
   const run = runs.get(id);
   if (run === undefined) return;
+  if (run.putOff !== undefined) {
+    run.putOff.push([kind, id, payload, call, callback]);
+    if (kind === DONE && payload.error?.code === "ERYX_TIMEOUT") hurry(run);
+    return;
+  }
+  const handled = handle(run, kind, id, payload, call, callback);
+  if (handled !== undefined) putOff(run, handled);
+}
+
+/**
+ * Puts off what a run reports until a handler's promise is settled. What was put off counts as not taken: the guest waits when
+ * it is too much. The end of the run is put off too.
+ */
+async function putOff(run, handled) {
+  const events = [];
+  run.putOff = events;
+  run.native.hold();
+  await handled;
+  while (events.length > 0) {
+    const event = events.shift();
+    if (event[0] !== DONE) run.native.release();
+    await handle(run, ...event);
+  }
+  run.putOff = undefined;
+  run.native.release();
+}
+
+/** A promise of when a handler's is settled, or `hurry` says that nobody waits for that; undefined if it has said so. */
+function inTime(run, handled) {
+  if (run.hurried) return undefined;
+  return new Promise((resolve) => {
+    run.goOn = resolve;
+    handled.then(resolve);
+  });
+}
+
+/**
+ * The run is cancelled, or its time is over: its promise settles without waiting for handlers. Those of what is still to be
+ * handed over are called all the same.
+ */
+export function hurry(run) {
+  run.hurried = true;
+  run.goOn?.();
+}
+
+/** Does what an event says. A promise if what comes next has to wait for it. */
+function handle(run, kind, id, payload, call, callback) {
   switch (kind) {
     case DONE:
       unregister(id);
       run.done(payload);
-      break;
+      return undefined;
     case ANSWERED:
       unregister(id);
-      run.resolve(payload);
-      break;
+      run.answered(payload);
+      return undefined;
     case REFUSED:
       unregister(id);
-      run.reject(fromNative(payload));
-      break;
+      run.answered(undefined, payload);
+      return undefined;
     default:
-      run.scope.runInAsyncScope(tell, null, run, kind, payload, call, callback);
+      return run.scope.runInAsyncScope(
+        tell,
+        null,
+        run,
+        kind,
+        payload,
+        call,
+        callback,
+      );
   }
 }
 
@@ -84,32 +125,96 @@ export function dispatch(kind, id, payload, call, callback) {
 function tell(run, kind, payload, call, callback) {
   switch (kind) {
     case STDOUT:
-      notify(run.onStdout, payload);
-      break;
+      return notify(run, "onStdout", payload);
     case STDERR:
-      notify(run.onStderr, payload);
-      break;
+      return notify(run, "onStderr", payload);
     case CALL:
       run.calls.start(call, callback, payload);
-      break;
+      return undefined;
     case ABORT:
       run.calls.abort(call, callback !== 0);
-      break;
+      return undefined;
     case TRACE:
-      for (const event of decode(payload)) notify(run.onTrace, event);
-      break;
+      return notifyOfAll(run, "onTrace", decode(payload));
+    default:
+      return undefined;
   }
 }
 
-/** Starts something that one event answers: `start(id)`. */
-export function ask(start) {
-  return new Promise((resolve, reject) => {
-    const id = register({ resolve, reject });
+/** Calls a handler of the user's for each item, one after the other. */
+function notifyOfAll(run, handler, items, first = 0) {
+  for (let index = first; index < items.length; index++) {
+    const handled = notify(run, handler, items[index]);
+    if (handled !== undefined)
+      return handled.then(() => notifyOfAll(run, handler, items, index + 1));
+  }
+  return undefined;
+}
+
+/** Calls a handler of the user's: a promise if it is async. If it throws or rejects, that is a warning, and the run goes on. */
+function notify(run, handler, argument) {
+  const failed = (error) => warn(handler, error);
+  try {
+    const outcome = run[handler](argument);
+    if (typeof outcome?.then !== "function") return undefined;
+    return inTime(run, Promise.resolve(outcome).catch(failed));
+  } catch (error) {
+    failed(error);
+    return undefined;
+  }
+}
+
+function warn(handler, error) {
+  const warning = new Error(`${handler} threw ${described(error)}`, {
+    cause: error,
+  });
+  warning.name = "EryxWarning";
+  process.emitWarning(warning);
+}
+
+/** What was thrown may be anything: looking at it may throw too. */
+function described(error) {
+  try {
+    return error instanceof Error
+      ? `${error.name}: ${error.message}`
+      : shown(error);
+  } catch {
+    return "an object whose properties throw";
+  }
+}
+
+/** Something asked of the addon that one event answers. */
+export class Request {
+  /** Resolves at the end, never rejects. What the end was, `answer()` tells. */
+  ended;
+  #answer;
+  #error;
+
+  /** `start(id)` asks. Until it is answered it is in `running`. */
+  constructor(start, running) {
+    let end;
+    this.ended = new Promise((resolve) => (end = resolve));
+    const answered = (answer, error) => {
+      this.#answer = answer;
+      this.#error = error;
+      running.delete(this);
+      end();
+    };
+    const id = register({ answered });
     try {
       translated(() => start(id));
     } catch (error) {
       unregister(id);
-      reject(error);
+      throw error;
     }
-  });
+    running.add(this);
+  }
+
+  /** The answer, once it has come; throws its error. As with `Execution.outcome()`, the stack leads to the caller's `await`. */
+  answer() {
+    if (this.#error === undefined) return this.#answer;
+    const error = fromNative(this.#error);
+    Error.captureStackTrace(error, this.answer);
+    throw error;
+  }
 }

@@ -18,44 +18,44 @@ function text(bytes) {
   return end === all.length ? all : all.slice(0, end);
 }
 
-/** Collected events, and whether there were more. */
-function traceOf({ trace, traceTruncated }) {
-  return {
-    trace: trace === undefined ? [] : decode(trace),
-    traceTruncated,
-  };
-}
-
-/** The error of a run that failed. */
-export function failure(outcome, traced) {
-  const output = {
-    stdout: text(outcome.stdout),
-    stderr: text(outcome.stderr),
-  };
-  const { pending } = outcome.error;
-  if (pending !== undefined) outcome.error.pending = decode(pending);
-  const error = fromNative(outcome.error, output);
-  return traced ? Object.assign(error, traceOf(outcome)) : error;
-}
-
-/** The result of a run that succeeded. Fields that are not set are missing. */
-export function success(outcome, traced) {
-  const { ok, stdout, stderr, truncated } = outcome;
-  const result = {
+/** What every run leaves, however it ended. Fields that are not set are missing. */
+function recordOf(outcome, traced) {
+  const { stdout, stderr, truncated, warnings, fuelConsumed } = outcome;
+  const record = {
     stdout: text(stdout),
     stderr: text(stderr),
     stdoutBytes: stdout ?? new Uint8Array(0),
     stderrBytes: stderr ?? new Uint8Array(0),
     outputTruncated: truncated || isTooLong(stdout) || isTooLong(stderr),
-    durationMs: ok.durationMs,
-    callbackInvocations: ok.callbackInvocations,
-    peakMemoryBytes: ok.peakMemoryBytes,
+    warnings: warnings === undefined ? [] : decode(warnings),
+    durationMs: outcome.durationMs,
+    callbackInvocations: outcome.callbackInvocations,
+    peakMemoryBytes: outcome.peakMemoryBytes,
   };
+  if (fuelConsumed !== undefined) record.fuelConsumed = fuelConsumed;
+  if (traced) {
+    record.trace = outcome.trace === undefined ? [] : decode(outcome.trace);
+    record.traceTruncated = outcome.traceTruncated;
+  }
+  return record;
+}
+
+/** The error of a run that failed. `others` takes the place of fields of its own: `{ message, cause }`. */
+export function failure(outcome, traced, others) {
+  const { error } = outcome;
+  const native = { ...error, ...others };
+  if (error.pending !== undefined) native.pending = decode(error.pending);
+  return fromNative(native, recordOf(outcome, traced));
+}
+
+/** The result of a run that succeeded. Fields that are not set are missing. */
+export function success(outcome, traced) {
+  const { ok } = outcome;
+  const result = recordOf(outcome, traced);
   if (ok.result !== undefined) result.result = decode(ok.result);
   if (ok.resultError !== undefined) result.resultError = ok.resultError;
   if (ok.value !== undefined) result.value = decode(ok.value);
   if (ok.valueRepr !== undefined) result.valueRepr = ok.valueRepr;
-  if (ok.fuelConsumed !== undefined) result.fuelConsumed = ok.fuelConsumed;
-  if (traced) Object.assign(result, traceOf(outcome));
+  if (ok.valueError !== undefined) result.valueError = ok.valueError;
   return result;
 }

@@ -25,7 +25,9 @@ export class Sandbox {
   }
 
   async execute(code, options) {
-    return this.#start(code, options).promise;
+    const execution = this.#start(code, options);
+    await execution.ended;
+    return execution.outcome();
   }
 
   executeCancellable(code, options) {
@@ -38,11 +40,7 @@ export class Sandbox {
     if (this.#closed) throw closed("sandbox");
     const begin = (id, native, run) =>
       this.#native.execute(id, source, native, run);
-    const execution = new Execution(begin, this.#callbacks, checked);
-    this.#running.add(execution);
-    const forget = () => this.#running.delete(execution);
-    execution.promise.then(forget, forget);
-    return execution;
+    return new Execution(begin, this.#callbacks, checked, this.#running);
   }
 
   get typeStubs() {
@@ -53,9 +51,8 @@ export class Sandbox {
   async close() {
     this.#closed = true;
     this.#native.close();
-    await Promise.allSettled(
-      [...this.#running].map((execution) => execution.promise),
-    );
+    for (const execution of this.#running) execution.cancel();
+    await Promise.all([...this.#running].map(({ ended }) => ended));
   }
 
   async [Symbol.asyncDispose]() {

@@ -37,10 +37,38 @@ function standardOf(schema) {
 export function validatorFor(path, schema) {
   if (schema === undefined) return undefined;
   const standard = standardOf(schema);
-  if (standard !== undefined) return standardValidator(path, standard);
+  if (standard !== undefined) {
+    const validator = standardValidator(path, standard);
+    checkTakesObjects(path, jsonSchemaOf(schema));
+    return validator;
+  }
   if (!isPlain(schema))
     refuse(path, schema, "a JSON Schema or a Standard Schema");
   return jsonValidator(path, schema);
+}
+
+/** Refuses a schema that no arguments match, as they are one object: every call would fail. */
+function checkTakesObjects(path, json) {
+  const type = typesOf(json);
+  if (type !== undefined && !type.includes("object")) {
+    const shownType = type.length === 1 ? type[0] : type.join(" or ");
+    refuse(`${path}.type`, shownType, '"object", as arguments are one object');
+  }
+}
+
+/** Unions in unions that are looked into. */
+const MAX_UNIONS = 16;
+
+/** The JSON types that a schema takes, as far as it says; undefined if it does not. */
+function typesOf(json, depth = 0) {
+  if (!isRecord(json) || depth > MAX_UNIONS) return undefined;
+  if (json.type !== undefined) return [json.type].flat();
+  const branches = json.anyOf ?? json.oneOf;
+  if (!Array.isArray(branches)) return undefined;
+  const types = branches.map((branch) => typesOf(branch, depth + 1));
+  return types.length === 0 || types.includes(undefined)
+    ? undefined
+    : [...new Set(types.flat())];
 }
 
 // ---------------------------------------------------------------- Standard Schema
@@ -129,9 +157,7 @@ const AJV = {
 
 function jsonValidator(path, schema) {
   const draft = draftOf(path, schema.$schema);
-  const { type } = schema;
-  if (type !== undefined && ![type].flat().includes("object"))
-    refuse(`${path}.type`, type, '"object", as arguments are one object');
+  checkTakesObjects(path, schema);
   const check = compiled(path, schema, draft);
   return {
     validate(args) {

@@ -3,7 +3,7 @@ import { closed, translated } from "./errors.js";
 import { checkCode, Execution, ExecutionHandle } from "./execution.js";
 import { addon, runtime } from "./native.js";
 import { executionOptions, resumeOptions, sandboxOptions } from "./options.js";
-import { ask } from "./pending.js";
+import { Request } from "./pending.js";
 import { typeStubs } from "./stubs.js";
 import { storageOf } from "./vfs.js";
 
@@ -35,6 +35,7 @@ export class Session {
   #settings;
   #timeout;
   #vfs;
+  /** Executions and requests whose end is yet to come: objects with a promise `ended`. */
   #pending = new Set();
   #closed = false;
 
@@ -47,7 +48,9 @@ export class Session {
   }
 
   async execute(code, options) {
-    return this.#start(code, options).promise;
+    const execution = this.#start(code, options);
+    await execution.ended;
+    return execution.outcome();
   }
 
   executeCancellable(code, options) {
@@ -63,27 +66,19 @@ export class Session {
     const begin = (id, native, run) =>
       this.#native.execute(id, source, native, run);
     const { callbacks } = this.#settings;
-    const execution = new Execution(begin, callbacks, checked);
-    this.#remember(execution.promise);
-    return execution;
+    return new Execution(begin, callbacks, checked, this.#pending);
   }
 
   #refuseClosed() {
     if (this.#closed) throw closed("session");
   }
 
-  #remember(promise) {
-    this.#pending.add(promise);
-    const forget = () => this.#pending.delete(promise);
-    promise.then(forget, forget);
-  }
-
   /** Asks the addon for something that an event answers. */
-  #ask(start) {
+  async #ask(start) {
     this.#refuseClosed();
-    const promise = ask(start);
-    this.#remember(promise);
-    return promise;
+    const request = new Request(start, this.#pending);
+    await request.ended;
+    return request.answer();
   }
 
   async reset() {
@@ -123,9 +118,11 @@ export class Session {
       );
       return null;
     };
-    const { promise } = new Execution(begin, settings.callbacks, checked);
+    const { callbacks } = settings;
+    const resumed = new Execution(begin, callbacks, checked, new Set());
+    await resumed.ended;
     try {
-      const result = await promise;
+      const result = resumed.outcome();
       const timeout = limits.executionTimeoutMs;
       return { session: sessionOf(made, settings, timeout), result };
     } catch (error) {
@@ -176,8 +173,10 @@ export class Session {
   /** Cancels what runs, refuses what is queued, and resolves when all of it and the interpreter have ended. */
   async close() {
     this.#closed = true;
-    await ask((id) => this.#native.close(id));
-    await Promise.allSettled(this.#pending);
+    const closing = new Request((id) => this.#native.close(id), new Set());
+    for (const pending of this.#pending) pending.cancel?.();
+    await Promise.all([...this.#pending].map(({ ended }) => ended));
+    await closing.ended;
   }
 
   async [Symbol.asyncDispose]() {

@@ -45,8 +45,8 @@ function isPlainName(name) {
 }
 
 /**
- * `callbacks`: `{ name, description, signature }` of each, where `signature` is what parametersOf gives, or null for any
- * arguments. `stubs`: further texts, put behind, each once.
+ * `callbacks`: `{ name, description, signature, sync }` of each, where `signature` is what parametersOf gives, or null for
+ * any arguments. `stubs`: further texts, put behind, each once.
  */
 export function typeStubs(callbacks, stubs) {
   const further = [...new Set(stubs.map((text) => text.trim()))];
@@ -136,7 +136,7 @@ function own(names) {
     `class CallbackLimitError(${runtimeError}):
     """The code has called as many functions of the host as it may."""`,
     `def list_callbacks() -> ${listed}:
-    """Name, description, signature and schema of each function of the host."""`,
+    """Name, description, signature and schema of each function of the host, and whether it is sync."""`,
   ];
 }
 
@@ -171,8 +171,9 @@ function members(node, names, inClass) {
     } else if (plain) {
       blocks.push(functionBlock(part, child.callback, names, inClass));
     } else {
-      const type = names.type("Callable[..., Coroutine[Any, Any, Any]]");
-      const { description } = child.callback;
+      const { description, sync } = child.callback;
+      const returned = sync ? "Any" : "Coroutine[Any, Any, Any]";
+      const type = names.type(`Callable[..., ${returned}]`);
       lookups.push({ part, type, description });
     }
   }
@@ -202,12 +203,14 @@ function lookupBlocks(lookups, names) {
 
 // ---------------------------------------------------------------- functions
 
-function functionBlock(name, { description, signature }, names, isMethod) {
+function functionBlock(name, callback, names, isMethod) {
+  const { description, signature, sync } = callback;
   const parameters =
     signature === null
       ? [...(isMethod ? ["self"] : []), ...anything(names)]
       : parameterTexts(signature, names, isMethod);
-  const head = `async def ${name}(${parameters.join(", ")})`;
+  const keyword = sync ? "def" : "async def";
+  const head = `${keyword} ${name}(${parameters.join(", ")})`;
   return `${head} -> ${names.use("Any")}:${body(description)}`;
 }
 

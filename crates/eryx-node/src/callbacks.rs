@@ -68,7 +68,7 @@ impl CallbackHandler for Handler {
     }
 }
 
-/// Takes apart what `js/callbacks.js` encodes: a list of `[name, description, schema, parameters, open, timeout]`.
+/// Takes apart what `js/callbacks.js` encodes: a list of `[name, description, schema, parameters, open, timeout, sync]`.
 pub(crate) fn definitions(encoded: &[u8]) -> Result<Vec<CallbackDefinition>> {
     let list = match Value::from_bytes(encoded) {
         Ok(Value::List(list)) => list.into_iter().map(definition).collect(),
@@ -88,7 +88,8 @@ fn definition(value: Value) -> Option<CallbackDefinition> {
         parameters,
         Value::Bool(open),
         timeout,
-    ] = <[Value; 6]>::try_from(fields).ok()?
+        Value::Bool(sync),
+    ] = <[Value; 7]>::try_from(fields).ok()?
     else {
         return None;
     };
@@ -102,6 +103,7 @@ fn definition(value: Value) -> Option<CallbackDefinition> {
         }),
         _ => None,
     };
+    definition.sync = sync;
     definition.timeout = match timeout {
         Value::Float(limit) => Some(Some(milliseconds(limit))),
         Value::Int(limit) => Some(u64::try_from(limit).ok().map(Duration::from_millis)),

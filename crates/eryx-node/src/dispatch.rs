@@ -1,9 +1,10 @@
 //! Events for the JavaScript thread.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use eryx::{Error, MAX_QUEUED_BYTES, Outcome, OutputSink, QUEUED_EVENT_BYTES, Stream, TraceEvent};
 use napi::bindgen_prelude::{Either6, FnArgs, Function, Null, Result, Status, Uint8Array};
@@ -21,7 +22,7 @@ pub(crate) type Arguments = FnArgs<(u32, u32, Payload, f64, u32)>;
 pub(crate) struct Event {
     id: u32,
     what: What,
-    /// Given back when the JavaScript thread takes the event.
+    /// Given back when the JavaScript thread is done with the event.
     share: Option<Share>,
 }
 
@@ -82,7 +83,9 @@ pub(crate) fn build(function: Function<'_, Arguments, ()>) -> Result<Dispatch> {
 )]
 fn arguments(event: Event) -> Arguments {
     let Event { id, what, share } = event;
-    drop(share);
+    if let Some(share) = share {
+        share.taken();
+    }
     let plain = |kind, payload| (kind, id, payload, 0.0, 0).into();
     match what {
         What::Done(outcome) => plain(0, Payload::A((*outcome).into())),
@@ -141,11 +144,38 @@ impl Dispatch {
     }
 }
 
-/// How much of a run's events waits for the JavaScript thread.
+/// How much of a run's events waits for the JavaScript thread, or for a handler there.
 #[derive(Default)]
-struct Queue {
+pub(crate) struct Queue {
     bytes: AtomicUsize,
     changed: Notify,
+    /// Shares of events that JavaScript has put off until a handler is done, in order. `None`: it puts none off.
+    held: Mutex<Option<VecDeque<usize>>>,
+}
+
+impl Queue {
+    fn held(&self) -> MutexGuard<'_, Option<VecDeque<usize>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        self.changed.notify_one();
+    }
+
+    /// From now on the JavaScript thread puts off what it takes.
+    pub(crate) fn hold(&self) {
+        self.held().get_or_insert_default();
+    }
+
+    /// It has come to the first event that it had put off. There is none: it puts off no more.
+    pub(crate) fn release(&self) {
+        let mut held = self.held();
+        match held.as_mut().and_then(VecDeque::pop_front) {
+            Some(bytes) => self.give_back(bytes),
+            None => *held = None,
+        }
+    }
 }
 
 /// One event's share of the queue, until it is dropped.
@@ -154,10 +184,18 @@ struct Share {
     bytes: usize,
 }
 
+impl Share {
+    /// The JavaScript thread has taken the event.
+    fn taken(mut self) {
+        if let Some(held) = self.queue.held().as_mut() {
+            held.push_back(std::mem::take(&mut self.bytes));
+        }
+    }
+}
+
 impl Drop for Share {
     fn drop(&mut self) {
-        self.queue.bytes.fetch_sub(self.bytes, Ordering::AcqRel);
-        self.queue.changed.notify_one();
+        self.queue.give_back(self.bytes);
     }
 }
 
@@ -169,11 +207,11 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn new(dispatch: Arc<Dispatch>, id: u32) -> Self {
+    pub(crate) fn new(dispatch: Arc<Dispatch>, id: u32, queue: Arc<Queue>) -> Self {
         Self {
             dispatch,
             id,
-            queue: Arc::default(),
+            queue,
         }
     }
 

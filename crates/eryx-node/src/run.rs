@@ -7,7 +7,7 @@ use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
 use crate::callbacks::{Handler, Replies};
-use crate::dispatch::{Dispatch, Line, Sink};
+use crate::dispatch::{Dispatch, Line, Queue, Sink};
 use crate::options::{NativeExecutionOptions, Streams};
 
 /// The core's options of a run with the number `id`.
@@ -21,7 +21,8 @@ pub(crate) fn options(
     let streams = Streams::from_bits(options.streams);
     let mut options = options.to_core(run.cancel.clone())?;
     if streams.any() || has_callbacks {
-        let line = Arc::new(Line::new(Arc::clone(dispatch), id));
+        let queue = Arc::clone(&run.queue);
+        let line = Arc::new(Line::new(Arc::clone(dispatch), id, queue));
         if has_callbacks {
             options.callback_handler = Some(Arc::new(Handler {
                 line: Arc::clone(&line),
@@ -41,6 +42,7 @@ pub(crate) fn options(
 pub struct NativeRun {
     cancel: CancelHandle,
     replies: Replies,
+    queue: Arc<Queue>,
 }
 
 #[napi]
@@ -56,6 +58,18 @@ impl NativeRun {
     #[napi(catch_unwind)]
     pub fn cancel(&self) {
         self.cancel.cancel();
+    }
+
+    /// A handler's promise is awaited: events are put off, and go on counting towards the queue that holds the guest back.
+    #[napi(catch_unwind)]
+    pub fn hold(&self) {
+        self.queue.hold();
+    }
+
+    /// The first event that was put off is about to be handled; if there is none, events are put off no more.
+    #[napi(catch_unwind)]
+    pub fn release(&self) {
+        self.queue.release();
     }
 
     /// Answers a call with an encoded value. Nothing happens if nobody waits for it.

@@ -2,7 +2,7 @@
 
 use eryx::{
     Error, ExecutionError, ExecutionOutput, ExecutionResult, Outcome, PendingCall, TraceEvent,
-    Value,
+    Value, Warning,
 };
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
@@ -24,6 +24,16 @@ pub struct OutcomeObject {
     pub trace: Option<Uint8Array>,
     /// Events were dropped.
     pub trace_truncated: bool,
+    /// Encoded: a list of warnings. Missing if there are none.
+    pub warnings: Option<Uint8Array>,
+    /// Calls of callbacks.
+    pub callback_invocations: f64,
+    /// Milliseconds.
+    pub duration_ms: f64,
+    /// Bytes.
+    pub peak_memory_bytes: f64,
+    /// Instructions.
+    pub fuel_consumed: Option<BigInt>,
 }
 
 /// A run that succeeded.
@@ -37,14 +47,8 @@ pub struct ResultObject {
     pub value: Option<Uint8Array>,
     /// `repr` of the last expression's value.
     pub value_repr: Option<String>,
-    /// Calls of callbacks.
-    pub callback_invocations: f64,
-    /// Milliseconds.
-    pub duration_ms: f64,
-    /// Bytes.
-    pub peak_memory_bytes: f64,
-    /// Instructions.
-    pub fuel_consumed: Option<BigInt>,
+    /// Why `value` could not cross.
+    pub value_error: Option<String>,
 }
 
 /// Why a run failed, or was not started.
@@ -110,6 +114,10 @@ impl From<Outcome> for OutcomeObject {
     }
 }
 
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "memory sizes and counts are far below 2^53"
+)]
 impl OutcomeObject {
     fn new(output: ExecutionOutput, ok: Option<ResultObject>, error: Option<ErrorObject>) -> Self {
         Self {
@@ -120,6 +128,11 @@ impl OutcomeObject {
             truncated: output.truncated,
             trace: (!output.trace.is_empty()).then(|| encoded_trace(&output.trace)),
             trace_truncated: output.trace_truncated,
+            warnings: (!output.warnings.is_empty()).then(|| encoded_warnings(output.warnings)),
+            callback_invocations: output.usage.callback_invocations as f64,
+            duration_ms: output.usage.duration.as_secs_f64() * 1000.0,
+            peak_memory_bytes: output.usage.peak_memory_bytes as f64,
+            fuel_consumed: output.usage.fuel_consumed.map(BigInt::from),
         }
     }
 }
@@ -129,22 +142,32 @@ fn bytes(bytes: Vec<u8>) -> Option<Uint8Array> {
     (!bytes.is_empty()).then(|| bytes.into())
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "memory sizes and counts are far below 2^53"
-)]
 fn split(result: ExecutionResult) -> (ExecutionOutput, ResultObject) {
     let object = ResultObject {
         result: result.result.as_ref().map(encoded),
         result_error: result.result_error,
         value: result.value.as_ref().map(encoded),
         value_repr: result.value_repr,
-        callback_invocations: result.callback_invocations as f64,
-        duration_ms: result.duration.as_secs_f64() * 1000.0,
-        peak_memory_bytes: result.peak_memory_bytes as f64,
-        fuel_consumed: result.fuel_consumed.map(BigInt::from),
+        value_error: result.value_error,
     };
     (result.output, object)
+}
+
+/// A list of warnings in the shape of the contract.
+fn encoded_warnings(warnings: Vec<Warning>) -> Uint8Array {
+    let warning = |warning: Warning| {
+        let mut entries = vec![
+            ("kind".to_owned(), warning.kind.name().into()),
+            ("message".to_owned(), warning.message.into()),
+        ];
+        entries.extend(
+            warning
+                .callback
+                .map(|name| ("callback".to_owned(), name.into())),
+        );
+        Value::Map(entries)
+    };
+    encoded(&Value::List(warnings.into_iter().map(warning).collect()))
 }
 
 /// The core took the value apart under its own caps, so putting it together again cannot fail.

@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             );
             eprintln!(
                 "{:?} result={:?} value={:?} repr={:?}",
-                result.duration, result.result, result.value, result.value_repr
+                result.output.usage.duration, result.result, result.value, result.value_repr
             );
         }
         Err(failure) => {

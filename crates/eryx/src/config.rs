@@ -95,7 +95,7 @@ impl SandboxConfig {
         let result_variable = options
             .result_variable
             .unwrap_or_else(|| "result".to_owned());
-        check_identifier("resultVariable", &result_variable)?;
+        check_variable_name("resultVariable", &result_variable)?;
         for (name, value) in &options.env {
             check_variable(name, value)?;
         }
@@ -132,17 +132,53 @@ pub(crate) fn identifier(name: &str) -> String {
     name.nfkc().collect()
 }
 
-/// Refuses names that Python could not use as variables.
-pub(crate) fn check_identifier(what: &str, name: &str) -> Result<(), Error> {
+/// `keyword.kwlist` of Python 3.14. Its soft keywords (`match`, `type`) are names like any other.
+pub(crate) const KEYWORDS: [&str; 35] = [
+    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue",
+    "def", "del", "elif", "else", "except", "finally", "for", "from", "global", "if", "import",
+    "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while",
+    "with", "yield",
+];
+
+/// Variables of a module that the interpreter itself reads or writes: with others in them, code fails in strange ways.
+const MODULE_VARIABLES: [&str; 12] = [
+    "__annotate__",
+    "__annotations__",
+    "__builtins__",
+    "__cached__",
+    "__conditional_annotations__",
+    "__debug__",
+    "__doc__",
+    "__file__",
+    "__loader__",
+    "__name__",
+    "__package__",
+    "__spec__",
+];
+
+/// Whether Python's compiler takes `name` as one name, keywords among them.
+pub(crate) fn is_identifier(name: &str) -> bool {
     let mut characters = name.chars();
     let starts = characters
         .next()
         .is_some_and(|first| first == '_' || unicode_ident::is_xid_start(first));
-    if starts && characters.all(unicode_ident::is_xid_continue) && name.len() <= MAX_NAME_BYTES {
+    starts && characters.all(unicode_ident::is_xid_continue) && name.len() <= MAX_NAME_BYTES
+}
+
+/// Refuses names that code could not use as variables, or that are the interpreter's own.
+fn check_variable_name(what: &str, name: &str) -> Result<(), Error> {
+    let stored = identifier(name);
+    let why = if !is_identifier(name) {
+        "is not a Python identifier"
+    } else if KEYWORDS.contains(&stored.as_str()) {
+        "is a keyword of Python"
+    } else if MODULE_VARIABLES.contains(&stored.as_str()) {
+        "is a variable of Python's own"
+    } else {
         return Ok(());
-    }
+    };
     Err(Error::InvalidArgument(format!(
-        "{what}: {} is not a Python identifier",
+        "{what}: {} {why}",
         quoted(name)
     )))
 }
@@ -182,7 +218,7 @@ impl ExecutionOptions {
             )));
         }
         for (name, _) in &self.inputs {
-            check_identifier("inputs", name)?;
+            check_variable_name("inputs", name)?;
             if config.callbacks.names.contains(&identifier(name)) {
                 return Err(Error::InvalidArgument(format!(
                     "inputs: {} is the name of a callback",
@@ -207,14 +243,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn identifiers() {
-        for good in ["x", "_", "_1", "größe", "变量", "class"] {
-            assert_eq!(check_identifier("inputs", good), Ok(()), "{good}");
+    fn names_of_variables() {
+        for good in [
+            "x", "_", "_1", "größe", "变量", "match", "type", "print", "__x__", "__all__",
+        ] {
+            assert_eq!(check_variable_name("inputs", good), Ok(()), "{good}");
         }
-        for bad in ["", "1x", "a b", "a-b", "a.b", "x\0", "x\n"] {
-            let message = format!("inputs: {bad:?} is not a Python identifier");
+        let identifier = "is not a Python identifier";
+        let (keyword, own) = ("is a keyword of Python", "is a variable of Python's own");
+        for (bad, why) in [
+            ("", identifier),
+            ("1x", identifier),
+            ("a b", identifier),
+            ("a-b", identifier),
+            ("a.b", identifier),
+            ("x\0", identifier),
+            ("x\n", identifier),
+            ("class", keyword),
+            ("None", keyword),
+            ("ｃlass", keyword),
+            ("__builtins__", own),
+            ("__debug__", own),
+            ("__conditional_annotations__", own),
+            ("__name__", own),
+        ] {
+            let message = format!("inputs: {bad:?} {why}");
             assert_eq!(
-                check_identifier("inputs", bad),
+                check_variable_name("inputs", bad),
                 Err(Error::InvalidArgument(message))
             );
         }

@@ -111,7 +111,7 @@ pub struct PythonFrame {
     pub function: String,
 }
 
-/// An [`Error`] and what the run had printed before it.
+/// An [`Error`], and what the run had printed and used before it.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{error}")]
 pub struct ExecutionError {

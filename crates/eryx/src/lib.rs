@@ -76,7 +76,7 @@ pub use limits::{Limit, ResourceLimits};
 pub use mounts::Volume;
 pub use num_bigint::BigInt;
 pub use outcome::ExecutionResult;
-pub use output::{ExecutionOutput, OutputSink, Stream};
+pub use output::{ExecutionOutput, OutputSink, Stream, Usage, Warning, WarningKind};
 pub use runtime::Runtime;
 pub use sandbox::{Outcome, Sandbox};
 pub use session::Session;

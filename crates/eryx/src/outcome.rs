@@ -1,19 +1,24 @@
 //! How a run ended, put together from what the guest said and what the host saw.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::error::{PythonError, PythonFrame};
 use crate::host::Delivered;
 use crate::instance::{Ended, Instance};
 use crate::sandbox::Outcome;
 use crate::wire::{self, WireError};
-use crate::{Error, ExecutionError, ExecutionOutput, Value};
+use crate::{Error, ExecutionError, ExecutionOutput, Usage, Value, Warning, WarningKind};
+
+/// Warnings of a run beyond so many are dropped.
+const MAX_WARNINGS: usize = 100;
+/// Bytes of a warning's texts; the driver's own are far below.
+const MAX_WARNING_BYTES: usize = 10_000;
 
 /// A run that succeeded.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ExecutionResult {
-    /// What it printed.
+    /// What it printed, and what it took.
     pub output: ExecutionOutput,
     /// The value of the result variable, if the code set it.
     pub result: Option<Value>,
@@ -23,14 +28,8 @@ pub struct ExecutionResult {
     pub value: Option<Value>,
     /// `repr` of the last statement's value, cut at 10,000 characters.
     pub value_repr: Option<String>,
-    /// Calls of callbacks that it made.
-    pub callback_invocations: u64,
-    /// From the start of the run to its end.
-    pub duration: Duration,
-    /// Bytes of linear memory at the end. It never shrinks during a run.
-    pub peak_memory_bytes: u64,
-    /// Wasm instructions, if they were counted.
-    pub fuel_consumed: Option<u64>,
+    /// Why that value could not cross.
+    pub value_error: Option<String>,
 }
 
 /// Puts together how a run ended.
@@ -38,10 +37,21 @@ pub(crate) fn of(instance: &mut Instance, ended: Ended, started: Instant) -> Out
     let peak_memory_bytes = instance.memory_bytes();
     let host = instance.host();
     host.calls.finish();
-    let callback_invocations = host.calls.started();
-    let output = host.output.finish();
     let delivered = std::mem::take(&mut host.delivered);
-    let error = match ended.result.map(|()| Report::new(delivered)) {
+    let mut report = ended.result.map(|()| Report::new(delivered));
+    let output = ExecutionOutput {
+        warnings: report
+            .as_mut()
+            .map_or_else(|_| Vec::new(), Report::warnings),
+        usage: Usage {
+            callback_invocations: host.calls.started(),
+            duration: started.elapsed(),
+            peak_memory_bytes,
+            fuel_consumed: ended.fuel_consumed,
+        },
+        ..host.output.finish()
+    };
+    let error = match report {
         Err(error) => error,
         // Whatever Python made of it: the limit had passed when it was asked to end.
         Ok(_) if host.interrupt.stopped() => host.interrupt.error(false),
@@ -56,10 +66,7 @@ pub(crate) fn of(instance: &mut Instance, ended: Ended, started: Instant) -> Out
                 result_error: report.result_error,
                 value: report.value,
                 value_repr: report.value_repr,
-                callback_invocations,
-                duration: started.elapsed(),
-                peak_memory_bytes,
-                fuel_consumed: ended.fuel_consumed,
+                value_error: report.value_error,
             });
         }
     };
@@ -78,6 +85,8 @@ pub(crate) struct Report {
     pub(crate) result_error: Option<String>,
     pub(crate) value: Option<Value>,
     pub(crate) value_repr: Option<String>,
+    pub(crate) value_error: Option<String>,
+    pub(crate) never_awaited: Vec<Warning>,
 }
 
 impl Report {
@@ -93,8 +102,25 @@ impl Report {
             Some(Err(error)) => report.result_error = Some(refused(error)),
             None => {}
         }
-        report.value = delivered.value.and_then(|bytes| wire::decode(&bytes).ok());
+        match delivered.value.map(|bytes| wire::decode(&bytes)) {
+            Some(Ok(value)) => report.value = Some(value),
+            Some(Err(error)) => report.value_error = Some(refused(error)),
+            None => {}
+        }
         report
+    }
+
+    /// All that the run is to be warned of.
+    fn warnings(&mut self) -> Vec<Warning> {
+        let refusals = [&self.result_error, &self.value_error];
+        let refused = refusals.into_iter().flatten().map(|message| Warning {
+            kind: WarningKind::NotTransferable,
+            message: message.clone(),
+            callback: None,
+        });
+        let mut warnings = std::mem::take(&mut self.never_awaited);
+        warnings.extend(refused);
+        warnings
     }
 
     fn read(&mut self, entries: Vec<(String, Value)>) {
@@ -104,6 +130,11 @@ impl Report {
             match (key.as_str(), value) {
                 ("result_error", Value::String(text)) => self.result_error = Some(text),
                 ("value_repr", Value::String(text)) => self.value_repr = Some(text),
+                ("value_error", Value::String(text)) => self.value_error = Some(text),
+                ("never_awaited", Value::List(list)) => {
+                    let warnings = list.into_iter().filter_map(never_awaited);
+                    self.never_awaited = warnings.take(MAX_WARNINGS - 2).collect();
+                }
                 ("type", Value::String(text)) => failure.python_type = text,
                 ("message", Value::String(text)) => failure.message = text,
                 ("traceback", Value::String(text)) => failure.traceback = text.into(),
@@ -120,6 +151,26 @@ impl Report {
             self.failure = Some(failure);
         }
     }
+}
+
+/// `[message, callback]`, where the callback may be null.
+fn never_awaited(value: Value) -> Option<Warning> {
+    let Value::List(parts) = value else {
+        return None;
+    };
+    let [Value::String(message), callback] = <[Value; 2]>::try_from(parts).ok()? else {
+        return None;
+    };
+    let callback = match callback {
+        Value::String(name) => Some(name),
+        _ => None,
+    };
+    let bytes = message.len() + callback.as_ref().map_or(0, String::len);
+    (bytes <= MAX_WARNING_BYTES).then_some(Warning {
+        kind: WarningKind::NeverAwaited,
+        message,
+        callback,
+    })
 }
 
 fn frame(value: Value) -> Option<PythonFrame> {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::caps::{MAX_EVENT_BYTES, MAX_EVENTS};
 use crate::trace::TraceEvent;
@@ -33,8 +34,9 @@ pub trait OutputSink: Send + Sync {
     fn ready(&self) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
-/// What a run put out, however it ended.
+/// What a run put out and used, however it ended. Empty and zero if nothing was started.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct ExecutionOutput {
     /// Exactly the bytes written to file descriptor 1.
     pub stdout: Vec<u8>,
@@ -46,6 +48,57 @@ pub struct ExecutionOutput {
     pub trace: Vec<TraceEvent>,
     /// Whether events were dropped: there were more than 100,000, or than 16 MiB of them.
     pub trace_truncated: bool,
+    /// What went wrong without ending the run, 100 of them at most.
+    pub warnings: Vec<Warning>,
+    /// What it took.
+    pub usage: Usage,
+}
+
+/// What a run took.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Calls of callbacks that it made.
+    pub callback_invocations: u64,
+    /// From the start of the run to its end.
+    pub duration: Duration,
+    /// Bytes of linear memory at the end. It never shrinks during a run.
+    pub peak_memory_bytes: u64,
+    /// Wasm instructions, if they were counted.
+    pub fuel_consumed: Option<u64>,
+}
+
+/// Something that is probably a mistake in the code, though the run went on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Warning {
+    /// What it is about.
+    pub kind: WarningKind,
+    /// For people, and for who wrote the code.
+    pub message: String,
+    /// The callback that it is about.
+    pub callback: Option<String>,
+}
+
+/// What a [`Warning`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WarningKind {
+    /// A coroutine was made and never awaited: nothing of it ran.
+    NeverAwaited,
+    /// The result, or the value of the last expression, could not cross.
+    NotTransferable,
+}
+
+impl WarningKind {
+    /// As the npm package names it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NeverAwaited => "never-awaited",
+            Self::NotTransferable => "not-transferable",
+        }
+    }
 }
 
 /// Collects and forwards output under a limit.

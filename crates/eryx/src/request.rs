@@ -153,7 +153,7 @@ impl Request {
     fn add_table(&mut self, callbacks: &CallbackTable) -> Result<(), Error> {
         if callbacks.encoded.is_empty() {
             let none = || Value::List(Vec::new());
-            return self.add(&Value::List(vec![none(), none()]));
+            return self.add(&Value::List(vec![none(), none(), none()]));
         }
         self.add_encoded(&callbacks.encoded);
         Ok(())

@@ -1,7 +1,7 @@
 """Functions of the host, as the user's code calls them.
 
-A callback is an object that behaves like an async function. What it knows of itself beyond its name is decoded when
-somebody asks.
+A callback is an object that behaves like an async function, or like a plain one if it was declared so. What it knows of itself
+beyond its name is decoded when somebody asks.
 """
 
 import collections
@@ -17,6 +17,9 @@ _LIMIT = -2
 _BUSY = -3
 _TOO_MUCH = -4
 
+# eryx.wait without an end of its own: an answer, or the end of the run.
+_UNTIL_ANSWER = (1 << 63) - 1
+
 # The number of a callback that is not among those of the host any more.
 _NOWHERE = -1
 
@@ -26,12 +29,15 @@ _RAISED = 1
 _ARGUMENTS = 2
 _TIMED_OUT = 3
 
-# Futures and names of the calls in flight, by their numbers.
+# Futures (or an _Answer) and names of the calls in flight, by their numbers.
 _waiting = {}
 # Futures of calls that the host was too busy for. One at a time tries again: each attempt encodes all arguments.
 _queued = collections.deque()
 # Every callback, in the order of registration.
 _all = []
+
+# Coroutines of calls, and those of them that were begun or are known to be forgotten.
+made = begun = 0
 
 # Set by the driver: called before each call, so that output arrives before it.
 before_call = None
@@ -104,10 +110,12 @@ class Callback(Namespace):
         self.__details__ = details
 
     def __call__(self, /, *args, **kwargs):
+        global made
         parameters = None if self.__details__ is None else self.__known__()[2]
         if parameters is not None:
             args, kwargs = (), _bind(self, parameters, args, kwargs)
         name = self.__name__
+        made += 1
         coroutine = _call(self.__number__, name, args, kwargs, None if observe is None else observe(name))
         coroutine.__name__ = coroutine.__qualname__ = name
         return coroutine
@@ -145,6 +153,21 @@ class Callback(Namespace):
     @property
     def __signature__(self):
         return _signature(*self.__known__()[2:])
+
+
+class SyncCallback(Callback):
+    """A function of the host."""
+
+    __slots__ = ()
+
+    _is_coroutine_marker = None
+
+    def __call__(self, /, *args, **kwargs):
+        parameters = None if self.__details__ is None else self.__known__()[2]
+        if parameters is not None:
+            args, kwargs = (), _bind(self, parameters, args, kwargs)
+        name = self.__name__
+        return _call_below(self.__number__, name, args, kwargs, None if observe is None else observe(name))
 
 
 _ANYTHING = inspect.Signature(
@@ -221,6 +244,8 @@ def _too_few(name, missing):
 
 
 async def _call(index, name, args, kwargs, start):
+    global begun
+    begun += 1
     future = events.get_running_loop().create_future()
     ended = None if start is None else start()
     if before_call is not None:
@@ -259,6 +284,11 @@ async def _start(index, name, args, kwargs):
     finally:
         if waited:
             _make_room()
+    return _accepted(call, name)
+
+
+def _accepted(call, name):
+    """The number of a call, unless the host has refused it."""
     if call == _LIMIT:
         raise CallbackLimitError(f"{name}() was not called: the limit of callbacks (maxCallbackInvocations) is used up")
     if call == _TOO_MUCH:
@@ -266,6 +296,68 @@ async def _start(index, name, args, kwargs):
     if call < 0:
         raise CallbackError(f"{name}() is not known to the host")
     return call
+
+
+class _Answer:
+    """Where the answer of a call goes that its caller waits below for: what take_answers needs of a future."""
+
+    __slots__ = ("_done", "error", "value")
+
+    def __init__(self):
+        self._done = False
+        self.error = self.value = None
+
+    def done(self):
+        return self._done
+
+    def set_result(self, value):
+        self._done = True
+        self.value = value
+
+    def set_exception(self, error):
+        self._done = True
+        self.error = error
+
+
+def _call_below(index, name, args, kwargs, start):
+    """Calls, and waits without giving the loop a turn, if one runs. Answers of other calls are kept for it."""
+    ended = None if start is None else start()
+    if before_call is not None:
+        before_call()
+    error = None
+    try:
+        while (call := _eryx.call(index, name, args, kwargs)) == _BUSY:
+            _wait_below()
+        call = _accepted(call, name)
+        answer = _Answer()
+        _waiting[call] = answer, name
+        try:
+            while not answer.done():
+                _wait_below()
+        finally:
+            if _waiting.pop(call, None) is not None:
+                _eryx.cancel(call)
+                _make_room()
+        if answer.error is not None:
+            raise answer.error
+        return answer.value
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        if ended is not None:
+            ended(error)
+        del error  # which holds this frame
+
+
+def _wait_below():
+    """Waits for answers, and hands them over. The interrupt of the run ends it: below a loop it is noted there only."""
+    loop = events._get_running_loop()
+    _eryx.wait(_UNTIL_ANSWER)
+    take_answers()
+    if getattr(loop, "_interrupted", False):
+        loop._interrupted = False
+        raise _eryx.SandboxInterrupt
 
 
 def _make_room():
@@ -314,8 +406,9 @@ def _failure(kind, name, value):
 def register(table, names):
     """Puts the callbacks of a run into the namespace `names`."""
     below = []
-    for index, (name, details) in enumerate(zip(*table)):
-        callback = Callback(index, name, details)
+    *listed, sync = table
+    for index, (name, details) in enumerate(zip(*listed)):
+        callback = (SyncCallback if index in sync else Callback)(index, name, details)
         _all.append(callback)
         if "." in name:
             below.append(callback)
@@ -329,11 +422,15 @@ def register(table, names):
 def rebind(table, names):
     """Gives the callbacks of a restored interpreter their places in another table. What is not in it can no longer be called;
     what is new is added, unless the user's code has a variable of that name."""
-    places = {name: (index, details) for index, (name, details) in enumerate(zip(*table))}
+    *listed, sync = table
+    places = {name: (index, details) for index, (name, details) in enumerate(zip(*listed))}
     for callback in _all:
-        callback.__number__, callback.__details__ = places.pop(callback.__name__, (_NOWHERE, callback.__details__))
+        index, callback.__details__ = places.pop(callback.__name__, (_NOWHERE, callback.__details__))
+        callback.__number__ = index
+        if index != _NOWHERE:
+            callback.__class__ = SyncCallback if index in sync else Callback
     for name, (index, details) in places.items():
-        callback = Callback(index, name, details)
+        callback = (SyncCallback if index in sync else Callback)(index, name, details)
         _all.append(callback)
         first, *rest = name.split(".")
         first = identifier(first)
@@ -362,8 +459,17 @@ def _place(path, callback, members):
     members[path[-1]] = callback
 
 
+def is_call(coroutine):
+    """Whether a callback made this coroutine."""
+    return coroutine.cr_code is _CALL_CODE
+
+
+_CALL_CODE = _call.__code__
+
+
 def list_callbacks():
-    """What the host offers: a list of dicts with name, description, signature and schema of each function."""
+    """What the host offers: a list of dicts with name, description, signature and schema of each function, and whether it is
+    called without await ("sync")."""
     listed = []
     for callback in _all:
         if callback.__number__ == _NOWHERE:
@@ -375,6 +481,7 @@ def list_callbacks():
                 "description": description,
                 "signature": callback.__signature__.format(quote_annotation_strings=False),
                 "schema": schema,
+                "sync": type(callback) is SyncCallback,
             }
         )
     return listed
@@ -382,7 +489,7 @@ def list_callbacks():
 
 def install(builtins):
     """Makes our exceptions and list_callbacks known everywhere. Image time only."""
-    Callback.__module__ = Namespace.__module__ = "builtins"
+    Callback.__module__ = SyncCallback.__module__ = Namespace.__module__ = "builtins"
     for made in (CallbackError, CallbackArgumentError, CallbackLimitError, list_callbacks):
         made.__module__ = "builtins"
         setattr(builtins, made.__name__, made)

@@ -21,10 +21,10 @@ import sys
 import tempfile
 import time
 import types
-import warnings
 import weakref
 
 import _eryx
+import _eryx_awaits
 import _eryx_callbacks
 import _eryx_files
 import _eryx_loop
@@ -121,6 +121,7 @@ def start(request):
     _run = _Run(result_name, filename)
     _run.ready = False
     try:
+        _eryx_awaits.begin()
         traced = _set_up(inputs, *rest)
     except MemoryError:  # half set up: the state is put back
         return _NO_MEMORY
@@ -449,6 +450,7 @@ def _finish(error):
     if error is not None and not _run.interrupted:
         _report_error(error, outcome)
     rest = _eryx_files.end_code(_context, _sources.get(_run.filename, b""))
+    _warn_of_missing_awaits()
     flush()
     value = _names.pop(_VALUE, None)
     _eryx_trace.end()
@@ -457,6 +459,8 @@ def _finish(error):
         _deliver_values(value, was_set, outcome)
     if _eryx_files.leave(_context, rest):
         flush()
+    if noted := _eryx_awaits.noted():
+        outcome["never_awaited"] = noted
     if outcome:
         _deliver_outcome(outcome)
     return DONE
@@ -491,37 +495,37 @@ def _exit_status(code):
 def _deliver_values(value, was_set, outcome):
     name = _run.result_name
     if was_set and name in _names:
-        outcome.update(_deliver(KIND_RESULT, _names[name], name))
+        outcome.update(_deliver(KIND_RESULT, _names[name], name, "result_error"))
     if value is None:
         return
-    if type(value) is types.CoroutineType and value.cr_frame is not None and not value.cr_suspended:
-        _warn_of_missing_await(value)
-    _deliver(KIND_VALUE, value, "value")
+    outcome.update(_deliver(KIND_VALUE, value, "value", "value_error"))
     failed = f"<{_eryx_report.type_name(type(value))}: repr failed with {{}}>"
     text = _eryx_report.text_of(repr, value, failed)
     outcome["value_repr"] = _eryx_report.clean(text if len(text) <= _MAX_REPR else text[:_MAX_REPR] + "...")
 
 
-def _warn_of_missing_await(coroutine):
-    """As CPython warns, but in the user's line and not in ours, where the coroutine is dropped."""
-    coroutine.close()
-    text = f"coroutine '{coroutine.__qualname__}' was never awaited"
+def _warn_of_missing_awaits():
+    """The last expression's value is dropped by us, and what other variables hold by nobody: CPython does not see either."""
     try:
-        warnings.warn_explicit(text, RuntimeWarning, _run.filename, _run.last_line)
+        value = _names.get(_VALUE)
+        if _eryx_awaits.is_new(value):
+            _eryx_awaits.warn(value, _run.filename, _run.last_line)
+            value.close()
+        _eryx_awaits.look_for_held()
     except _eryx.SandboxInterrupt:
         raise
-    except BaseException:  # filters of the user's may make an exception of it
+    except BaseException:  # no memory left
         pass
-    flush()
 
 
-def _deliver(kind, value, name):
+def _deliver(kind, value, name, failure):
+    """What the outcome says of a value that cannot cross: the entry `failure`."""
     try:
         _eryx.deliver(kind, value, name)
     except MemoryError:
-        return {"result_error": f"{name}: not enough memory to hand it over"}
+        return {failure: f"{name}: not enough memory to hand it over"}
     except TypeError as error:
-        return {"result_error": _eryx_report.clean(str(error))}
+        return {failure: _eryx_report.clean(str(error))}
     return {}
 
 

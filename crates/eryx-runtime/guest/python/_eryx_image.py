@@ -27,8 +27,8 @@ _SPARE_BYTES = 3 << 20
 
 # In the order in which they need each other.
 _OURS = """
-_eryx_platform _eryx_report _eryx_streams _eryx_callbacks _eryx_trace _eryx_loop _eryx_files _eryx_toplevel _eryx_runner
-_eryx_driver
+_eryx_platform _eryx_report _eryx_streams _eryx_callbacks _eryx_awaits _eryx_trace _eryx_loop _eryx_files _eryx_toplevel
+_eryx_runner _eryx_driver
 """.split()
 
 
@@ -86,6 +86,7 @@ def _warm_up():
     import traceback
     import zoneinfo
 
+    import _eryx_awaits
     import _eryx_callbacks
     import _eryx_driver
     import _eryx_files
@@ -95,6 +96,7 @@ def _warm_up():
     import _eryx_streams
 
     _eryx_callbacks.install(builtins)
+    _eryx_awaits.install()
     _eryx_report.install()
     _eryx_loop.install()
     _eryx_runner.install(builtins)
@@ -121,6 +123,7 @@ _REHEARSED = [
     "print('x')\nresult = {'a': [1, 'x']}",
     "import asyncio\nawait asyncio.sleep(0)",
     "for _ in range(3): await f(1, x='x')",
+    "for _ in range(3): h(1, x='x')",
     "import asyncio\nawait asyncio.gather(f(1), g(1), a.b(x=1))",
     "raise ValueError('x')",
 ]
@@ -131,7 +134,7 @@ def _rehearse(driver, callbacks, streams, files):
     """Runs requests, so that the interpreter specialises the code that every run goes through. Fresh guests start with it
     fast, and do not write to its pages."""
     details = _eryx.encode([None, None, [["x", False, False, None, False, None]], False])
-    table = [["f", "g", "a.b"], [None, details, details]]
+    table = [["f", "g", "a.b", "h"], [None, details, details, None], [3]]
     for _ in range(_TIMES):
         for code in _REHEARSED:
             for streamed in (False, True):
@@ -143,6 +146,7 @@ def _rehearse(driver, callbacks, streams, files):
                 streams.rehearse()
                 files.leave(None, 0)
     callbacks._all.clear()
+    callbacks.made = callbacks.begun = 0
     callbacks.before_call = None
 
 

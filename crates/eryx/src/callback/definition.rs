@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::CallbackHandler;
 use crate::caps::{MAX_CALLBACK_NAME, MAX_CALLBACK_PARTS};
-use crate::config::{check_identifier, identifier, quoted};
+use crate::config::{KEYWORDS, identifier, is_identifier, quoted};
 use crate::wire;
 use crate::{Error, Value, WireError};
 
@@ -25,6 +25,8 @@ pub struct CallbackDefinition {
     pub signature: Option<Signature>,
     /// In place of [`ResourceLimits::callback_timeout`](crate::ResourceLimits::callback_timeout); `Some(None)` is none.
     pub timeout: Option<Option<Duration>>,
+    /// Python calls it as a plain function, and waits below the call. Otherwise it is awaited.
+    pub sync: bool,
 }
 
 /// The parameters of a callback, in positional order. Python binds arguments to them, as it does for its own functions.
@@ -76,9 +78,12 @@ impl Parameter {
 /// The callbacks of a sandbox, checked and encoded once.
 #[derive(Default)]
 pub(crate) struct CallbackTable {
-    /// `[names, details]`, encoded. Details are `None`, or encoded themselves, and read when somebody asks for them.
+    /// `[names, details, numbers]`, encoded. Details are `None`, or encoded themselves, and read when somebody asks for them.
+    /// The numbers are those of synchronous ones.
     pub(crate) encoded: Vec<u8>,
     pub(crate) timeouts: Vec<Option<Duration>>,
+    /// Whether Python waits below the call.
+    pub(crate) sync: Vec<bool>,
     /// First parts.
     pub(crate) names: HashSet<String>,
     /// Whole names, in order.
@@ -106,6 +111,7 @@ impl CallbackTable {
             .iter()
             .map(|definition| definition.timeout.unwrap_or(default_timeout))
             .collect();
+        let sync: Vec<bool> = definitions.iter().map(|it| it.sync).collect();
         let names = definitions
             .iter()
             .map(|definition| identifier(first_part(&definition.name)))
@@ -119,11 +125,17 @@ impl CallbackTable {
         let (names_in_order, details): (Vec<_>, Vec<_>) =
             described.map_err(refused)?.into_iter().unzip();
         let mut encoded = Vec::new();
-        let table = Value::List(vec![names_in_order.into(), details.into()]);
+        let waiting: Vec<Value> = (0_i64..)
+            .zip(&sync)
+            .filter(|(_, sync)| **sync)
+            .map(|(index, _)| index.into())
+            .collect();
+        let table = Value::List(vec![names_in_order.into(), details.into(), waiting.into()]);
         wire::encode(&table, &mut encoded).map_err(refused)?;
         Ok(Self {
             encoded,
             timeouts,
+            sync,
             names,
             order,
             handler,
@@ -178,7 +190,8 @@ fn parameter(parameter: Parameter) -> Value {
     ])
 }
 
-/// Refuses definitions that Python could not name. `builtins`: the names that Python has already.
+/// Refuses definitions that Python could not name, whatever the reason, as [`Error::Initialization`]. `builtins`: the names
+/// that Python has already.
 pub(crate) fn check(
     definitions: &[CallbackDefinition],
     builtins: &[String],
@@ -235,7 +248,7 @@ fn first_part(name: &str) -> &str {
 fn check_name(name: &str) -> Result<(), Error> {
     let parts: Vec<&str> = name.split('.').collect();
     let refuse = |why: &str| {
-        Err(Error::InvalidArgument(format!(
+        Err(Error::Initialization(format!(
             "callbacks: {} {why}",
             quoted(name)
         )))
@@ -255,16 +268,11 @@ fn check_name(name: &str) -> Result<(), Error> {
     if KEYWORDS.contains(&identifier(parts[0]).as_str()) {
         return refuse("begins with a keyword of Python");
     }
-    check_identifier("callbacks", parts[0])
+    if !is_identifier(parts[0]) {
+        return refuse("is not a Python identifier");
+    }
+    Ok(())
 }
-
-/// `keyword.kwlist` of Python 3.14.
-const KEYWORDS: [&str; 35] = [
-    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue",
-    "def", "del", "elif", "else", "except", "finally", "for", "from", "global", "if", "import",
-    "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while",
-    "with", "yield",
-];
 
 #[cfg(test)]
 mod tests {
@@ -272,9 +280,10 @@ mod tests {
 
     fn refused(name: &str) -> String {
         let builtins = ["print".to_owned(), "open".to_owned()];
-        check(&[name.into()], &builtins, "result")
-            .expect_err(name)
-            .to_string()
+        match check(&[name.into()], &builtins, "result") {
+            Err(Error::Initialization(message)) => message,
+            other => panic!("{name}: {other:?}"),
+        }
     }
 
     #[test]

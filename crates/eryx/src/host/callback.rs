@@ -18,6 +18,8 @@ use crate::{Value, wire};
 
 /// What Python is told where a run cannot be suspended.
 const NOT_HERE: &str = "a run can be suspended where top-level code awaits or runs a loop, not in a loop that a function runs";
+/// And where it waits below a synchronous callback.
+const NOT_SYNC: &str = "a run can be suspended at an await, not in a synchronous callback";
 
 /// The calls of one run.
 #[derive(Default)]
@@ -56,6 +58,8 @@ struct InFlight {
     arguments: Vec<u8>,
     /// How many values these are.
     values: usize,
+    /// The guest waits below the call: its stack is not empty until it has the answer.
+    blocks: bool,
 }
 
 impl Calls {
@@ -172,7 +176,12 @@ impl Calls {
         let values = self.check(callback, arguments)?;
         self.started += 1;
         let call = self.first + self.started;
-        self.send(call, callback as usize, (arguments.to_vec(), values));
+        let callback = callback as usize;
+        self.send(call, callback, (arguments.to_vec(), values));
+        let blocks = self.table.sync.get(callback).is_some_and(|sync| *sync);
+        if let Some(sent) = self.in_flight.get_mut(&call).filter(|_| blocks) {
+            sent.blocks = true;
+        }
         Ok(call)
     }
 
@@ -194,6 +203,7 @@ impl Calls {
             callback,
             arguments: arguments.clone(),
             values,
+            blocks: false,
         };
         self.in_flight.insert(call, in_flight);
         if let Some(handler) = &self.handler {
@@ -274,6 +284,7 @@ impl Calls {
             callback: usize::MAX,
             arguments,
             values: 0,
+            blocks: false,
         };
         self.in_flight.insert(call, in_flight);
         Reply::new(call, &self.mailbox).send(answer);
@@ -289,16 +300,28 @@ impl Calls {
         self.suspend.first().map(|(_, reason)| reason.as_str())
     }
 
-    /// Makes an error of the function's wish to suspend the run.
+    /// Makes errors of functions' wishes to suspend the run, as it waits with a stack that is not empty. Below a synchronous
+    /// call the wishes of others stay: the loop that waits for these may be one that can be suspended.
     pub(crate) fn refuse_suspension(&mut self) {
-        if self.suspended().is_none() {
+        while let Some(letter) = self.mailbox.take_only(LetterKind::Suspend) {
+            self.set_aside(&letter);
+        }
+        if self.suspend.is_empty() {
             return;
         }
-        for (call, _) in std::mem::take(&mut self.suspend) {
+        let blocks = |call: &u64| self.in_flight.get(call).is_some_and(|call| call.blocks);
+        let below_sync = self.in_flight.values().any(|call| call.blocks);
+        let message = if below_sync { NOT_SYNC } else { NOT_HERE };
+        let wishes = std::mem::take(&mut self.suspend);
+        let (refused, kept): (Vec<_>, _) = wishes
+            .into_iter()
+            .partition(|(call, _)| !below_sync || blocks(call));
+        self.suspend = kept;
+        for (call, _) in refused {
             self.mailbox.expect(call);
             Reply::new(call, &self.mailbox).send(Err(CallbackFailure::Raised {
                 name: "SuspendExecution".into(),
-                message: NOT_HERE.into(),
+                message: message.into(),
             }));
         }
     }

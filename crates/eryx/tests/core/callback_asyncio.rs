@@ -30,7 +30,7 @@ async fn a_thousand_calls_are_in_flight_at_once() {
     let result = succeeded(run.await.expect("ends"));
     let expected = (0..1000).map(|index| list([index.into()])).collect();
     assert_eq!(result.result, Some(Value::List(expected)));
-    assert_eq!(result.callback_invocations, 1000);
+    assert_eq!(result.output.usage.callback_invocations, 1000);
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn more_calls_than_the_host_takes_at_once_wait_their_turn() {
     let code = "import asyncio\nx = await asyncio.gather(*(echo(i) for i in range(9000)))\nx == list(range(9000))";
     let result = succeed_in(&sandbox, code).await;
     assert_eq!(
-        (result.value, result.callback_invocations),
+        (result.value, result.output.usage.callback_invocations),
         (Some(true.into()), 9000)
     );
 }

@@ -210,7 +210,7 @@ except TypeError as error: print(error)";
         text(&result.output.stdout),
         "f() takes 0 positional arguments but 1 was given\n"
     );
-    assert_eq!(result.callback_invocations, 0);
+    assert_eq!(result.output.usage.callback_invocations, 0);
 }
 
 #[tokio::test]
@@ -253,11 +253,11 @@ print({f: 1}[tools.f], tools, dir(tools)[-1])";
     assert_eq!(lines[2], "(*args, **kwargs) None");
     assert_eq!(
         lines[3],
-        "{'name': 'tools.f', 'description': 'Does it.', 'signature': \"(a: int, b='x', c=Ellipsis, *, d, **kwargs)\", 'schema': {'type': 'object'}}"
+        "{'name': 'tools.f', 'description': 'Does it.', 'signature': \"(a: int, b='x', c=Ellipsis, *, d, **kwargs)\", 'schema': {'type': 'object'}, 'sync': False}"
     );
     assert_eq!(
         lines[4],
-        "{'name': 'bare', 'description': None, 'signature': '(*args, **kwargs)', 'schema': None}"
+        "{'name': 'bare', 'description': None, 'signature': '(*args, **kwargs)', 'schema': None, 'sync': False}"
     );
     let last = &lines[lines.len() - 3..];
     assert_eq!(
@@ -351,8 +351,10 @@ fn refused(names: &[&str], result_variable: Option<&str>) -> String {
     let mut options = SandboxOptions::default();
     options.callbacks = names.iter().map(|name| (*name).into()).collect();
     options.result_variable = result_variable.map(str::to_owned);
-    let error = Sandbox::new(runtime(), options).expect_err("must be refused");
-    error.to_string()
+    match Sandbox::new(runtime(), options) {
+        Err(eryx::Error::Initialization(message)) => message,
+        other => panic!("{names:?}: {other:?}"),
+    }
 }
 
 #[test]

@@ -291,7 +291,7 @@ print('went on')";
             text(&result.output.stdout),
             format!("0\n1\n2\n{message}{message}went on\n")
         );
-        assert_eq!(result.callback_invocations, 3);
+        assert_eq!(result.output.usage.callback_invocations, 3);
     }
     let error = python_error(
         sandbox
@@ -314,7 +314,7 @@ async fn no_calls_at_all_can_be_allowed() {
     assert_eq!(
         (
             text(&result.output.stdout).as_str(),
-            result.callback_invocations
+            result.output.usage.callback_invocations
         ),
         ("refused\n", 0)
     );
@@ -335,12 +335,16 @@ except CallbackError: pass";
     assert_eq!(
         succeed_in(&sandbox_of(tools()), code)
             .await
+            .output
+            .usage
             .callback_invocations,
         4
     );
     assert_eq!(
         succeed_in(&sandbox_of(tools()), "1")
             .await
+            .output
+            .usage
             .callback_invocations,
         0
     );
@@ -453,6 +457,8 @@ async fn a_function_is_dropped_when_its_run_ends() {
     assert_eq!(
         succeed_in(&sandbox_of(functions), code)
             .await
+            .output
+            .usage
             .callback_invocations,
         3
     );

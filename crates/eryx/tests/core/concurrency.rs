@@ -86,7 +86,7 @@ async fn waiting_holds_no_thread() {
                     let sandbox = sandbox.clone();
                     tokio::spawn(async move {
                         let outcome = sandbox.execute(code, ExecutionOptions::default()).await;
-                        outcome.expect("runs").duration
+                        outcome.expect("runs").output.usage.duration
                     })
                 })
                 .collect();

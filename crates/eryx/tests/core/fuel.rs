@@ -29,7 +29,7 @@ async fn the_same_code_takes_the_same_fuel() {
             .execute(WORK, ExecutionOptions::default())
             .await
             .expect("runs");
-        taken.push(result.fuel_consumed.expect("counted"));
+        taken.push(result.output.usage.fuel_consumed.expect("counted"));
         // Others in between leave no trace.
         let _ = sandbox
             .execute("import os\nos.abort()", ExecutionOptions::default())
@@ -45,7 +45,7 @@ async fn the_same_code_takes_the_same_fuel() {
         .execute(WORK, ExecutionOptions::default())
         .await
         .expect("runs");
-    assert_eq!(result.fuel_consumed, Some(taken[0]));
+    assert_eq!(result.output.usage.fuel_consumed, Some(taken[0]));
 }
 
 #[tokio::test]
@@ -79,6 +79,8 @@ async fn a_budget_that_is_just_enough() {
         .execute(WORK, ExecutionOptions::default())
         .await
         .expect("runs")
+        .output
+        .usage
         .fuel_consumed
         .expect("counted");
     assert!(
@@ -103,7 +105,14 @@ async fn a_budget_that_is_just_enough() {
 
 #[tokio::test]
 async fn without_a_limit_nothing_is_counted() {
-    assert_eq!(crate::support::succeed("1").await.fuel_consumed, None);
+    assert_eq!(
+        crate::support::succeed("1")
+            .await
+            .output
+            .usage
+            .fuel_consumed,
+        None
+    );
 }
 
 #[tokio::test]
@@ -113,7 +122,13 @@ async fn all_fuel_there_is() {
         .await
         .expect("runs");
     assert_eq!(result.value, Some(2.into()));
-    assert!(result.fuel_consumed.is_some_and(|fuel| fuel > 0));
+    assert!(
+        result
+            .output
+            .usage
+            .fuel_consumed
+            .is_some_and(|fuel| fuel > 0)
+    );
 }
 
 #[tokio::test]
@@ -185,5 +200,5 @@ async fn nobody_waits_for_the_first_to_compile() {
         assert_eq!(run.await.expect("no panic"), Some(2.into()));
     }
     let next = session.execute("1", ExecutionOptions::default()).await;
-    assert!(next.expect("compiled").fuel_consumed.is_some());
+    assert!(next.expect("compiled").output.usage.fuel_consumed.is_some());
 }

@@ -48,7 +48,10 @@ pub(crate) async fn endured_by(
     let good = sandbox.execute(good, options).await.expect("the next run");
     assert_eq!(text(&good.output.stdout), "[1, 2, 3]\n", "{code}");
     assert_eq!(
-        (good.output.trace.len(), good.callback_invocations),
+        (
+            good.output.trace.len(),
+            good.output.usage.callback_invocations
+        ),
         (8, 2),
         "{code}"
     );
@@ -110,7 +113,7 @@ async fn arguments_of_the_wrong_type() {
         );
         let result = succeeded(sandbox.execute(&code, hostile_options()).await);
         assert_eq!(text(&result.output.stdout), "refused\n", "{call}");
-        assert_eq!(result.callback_invocations, 0, "{call}");
+        assert_eq!(result.output.usage.callback_invocations, 0, "{call}");
     }
 }
 
@@ -133,7 +136,7 @@ print(_eryx.call(0, 'n', (deep,), {'k': (deep,)}), _eryx.call(True, 'n', [], {})
         text(&result.output.stdout),
         "[-1, -1, -1, -1, -1]\n[-4, -4, -4, -4, -4, -4, -4, -4]\n1 2\n"
     );
-    assert_eq!(result.callback_invocations, 2);
+    assert_eq!(result.output.usage.callback_invocations, 2);
 }
 
 #[tokio::test]
@@ -280,7 +283,7 @@ async fn calls_that_nobody_waits_for() {
     ] {
         let result = endured(code).await.expect("runs");
         assert_eq!(text(&result.output.stdout), "4096 -3\n", "{code}");
-        assert_eq!(result.callback_invocations, calls);
+        assert_eq!(result.output.usage.callback_invocations, calls);
     }
     // All room is taken by calls that no future belongs to.
     let code = "
@@ -294,7 +297,7 @@ await echo(1)";
     );
     let code = "for i in range(100_000): echo(i)\nprint('done')";
     let result = endured(code).await.expect("only warnings");
-    assert_eq!(result.callback_invocations, 0);
+    assert_eq!(result.output.usage.callback_invocations, 0);
 }
 
 #[tokio::test]

@@ -180,7 +180,7 @@ async fn they_may_await_at_their_top_level() {
     ] {
         let result = succeed_in(&sandbox, code).await;
         assert_eq!(text(&result.output.stdout).trim_end(), "1 2 [2]");
-        assert_eq!(result.callback_invocations, 2);
+        assert_eq!(result.output.usage.callback_invocations, 2);
     }
     let result = succeed_in(&sandbox, "x + 5").await;
     assert_eq!(result.value, Some(6.into()));
@@ -242,7 +242,7 @@ async fn a_later_run_costs_no_compiling() {
     for _ in 0..6 {
         let result = succeed_in(&sandbox, "f1999(1)").await;
         assert_eq!(result.value, Some(2000.into()));
-        taken.push(result.duration);
+        taken.push(result.output.usage.duration);
     }
     let start = std::time::Instant::now();
     succeed_in(&crate::support::sandbox(), &format!("{source}\nf1999(1)")).await;

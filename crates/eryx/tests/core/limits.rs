@@ -288,16 +288,16 @@ async fn a_limit_below_the_interpreter_names_the_floor() {
         .await
         .expect("runs");
     assert_eq!(result.output.stdout, b"fits\n");
-    assert_eq!(result.peak_memory_bytes, floor);
+    assert_eq!(result.output.usage.peak_memory_bytes, floor);
 }
 
 #[tokio::test]
 async fn peak_memory_counts_what_was_grown() {
     let result = succeed("held = bytearray(50 << 20)\ndel held").await;
     let floor = runtime().memory_floor();
-    assert!(result.peak_memory_bytes > floor + (40 << 20));
-    assert!(result.peak_memory_bytes <= 128 << 20);
-    assert_eq!(succeed("1").await.peak_memory_bytes, floor);
+    assert!(result.output.usage.peak_memory_bytes > floor + (40 << 20));
+    assert!(result.output.usage.peak_memory_bytes <= 128 << 20);
+    assert_eq!(succeed("1").await.output.usage.peak_memory_bytes, floor);
 }
 
 #[tokio::test]
@@ -320,7 +320,7 @@ len(held)";
         "{:?}",
         result.value
     );
-    assert!(result.peak_memory_bytes <= 4 << 30);
+    assert!(result.output.usage.peak_memory_bytes <= 4 << 30);
 }
 
 #[cfg(target_os = "linux")]

@@ -457,5 +457,8 @@ result[0]";
         (plain.value, plain.output.stdout),
         (with.value, with.output.stdout)
     );
-    assert_eq!(plain.callback_invocations, with.callback_invocations);
+    assert_eq!(
+        plain.output.usage.callback_invocations,
+        with.output.usage.callback_invocations
+    );
 }

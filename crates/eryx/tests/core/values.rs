@@ -307,6 +307,9 @@ async fn the_result_variable_has_any_name() {
         let message = format!("resultVariable: {name:?} is not a Python identifier");
         assert_eq!(error, Error::InvalidArgument(message));
     }
+    let error = named("class").expect_err("a keyword");
+    let message = r#"resultVariable: "class" is a keyword of Python"#;
+    assert_eq!(error, Error::InvalidArgument(message.into()));
 }
 
 #[tokio::test]
@@ -316,6 +319,16 @@ async fn names_of_inputs_are_checked() {
         options.inputs = vec![("good".into(), 1.into()), (name.into(), 1.into())];
         let failure = sandbox().execute("1", options).await.expect_err("refused");
         let message = format!("inputs: {name:?} is not a Python identifier");
+        assert_eq!(failure.error, Error::InvalidArgument(message));
+    }
+    for (name, why) in [
+        ("lambda", "is a keyword of Python"),
+        ("__builtins__", "is a variable of Python's own"),
+    ] {
+        let mut options = ExecutionOptions::default();
+        options.inputs = vec![(name.into(), Value::Map(Vec::new()))];
+        let failure = sandbox().execute("1", options).await.expect_err("refused");
+        let message = format!("inputs: {name:?} {why}");
         assert_eq!(failure.error, Error::InvalidArgument(message));
     }
 }
