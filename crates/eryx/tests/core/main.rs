@@ -38,6 +38,8 @@ mod session_support;
 mod snapshot_forged;
 mod snapshot_fuzz;
 mod snapshot_layout;
+#[cfg(target_os = "linux")]
+mod soak;
 mod storage;
 mod storage_snapshot;
 mod support;
