@@ -13,6 +13,10 @@ step() {
   "$@"
 }
 
+in_oracle() {
+  (cd oracle && "$@")
+}
+
 step "what the tests need" bash scripts/prepare.sh
 installed=node_modules/.package-lock.json
 if [ ! -f "$installed" ] || [ package-lock.json -nt "$installed" ]; then
@@ -23,6 +27,9 @@ step "build" node scripts/build.js
 step "cargo fmt" cargo fmt --check
 step "cargo clippy" cargo clippy --release --workspace --all-targets -- -D warnings
 step "cargo test" cargo test --release --workspace
+# A workspace of its own, in the same target directory.
+step "oracle: cargo fmt" in_oracle cargo fmt --check
+step "oracle: cargo test" in_oracle cargo test --release
 step "types" npx tsc --noEmit -p __test__/tsconfig.json
 step "lint" npm run --silent lint
 step "vitest" npx vitest run

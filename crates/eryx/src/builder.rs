@@ -1,5 +1,7 @@
 //! For the runtime builder: compiling the module, and starting an interpreter once to take its image.
 
+mod command;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,6 +20,9 @@ use crate::manifest::{ImageManifest, InterruptWord};
 use crate::output::Output;
 use crate::slot::{Occupied, Slot};
 use crate::{CancelHandle, ExecutionOutput};
+
+#[doc(hidden)]
+pub use command::Command;
 
 /// Errors of the builder are for its user's eyes only, as text.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;

@@ -43,18 +43,18 @@ pub(crate) fn run<S: Strategy>(
     eprintln!("{target}: {cases} cases from {SEED}={first}");
 }
 
-fn number(variable: &str) -> Option<u64> {
+pub(crate) fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
     let number = text.parse();
     Some(number.unwrap_or_else(|_| panic!("{variable}: expected a whole number, got {text:?}")))
 }
 
-fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     // What it is seeded with is random; half of the range leaves room to count on.
     RandomState::new().build_hasher().finish() >> 1
 }
 
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config {
         cases: CASES_PER_ROUND,
         failure_persistence: None,
@@ -63,7 +63,7 @@ fn config() -> Config {
     }
 }
 
-fn rng(seed: u64) -> TestRng {
+pub(crate) fn rng(seed: u64) -> TestRng {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)

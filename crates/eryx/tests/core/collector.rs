@@ -49,7 +49,11 @@ fn metered(options: &mut SandboxOptions) {
 
 async fn fuel(session: &Session, code: &str) -> u64 {
     let outcome = session.execute(code, ExecutionOptions::default()).await;
-    succeeded(outcome).output.usage.fuel_consumed.expect("counted")
+    succeeded(outcome)
+        .output
+        .usage
+        .fuel_consumed
+        .expect("counted")
 }
 
 /// Checks that four times the rounds are about four times the work, in sessions that `ready` makes.

@@ -46,6 +46,8 @@ mod session_support;
 mod snapshot_forged;
 mod snapshot_fuzz;
 mod snapshot_layout;
+#[cfg(target_os = "linux")]
+mod soak;
 mod sqlite;
 mod storage;
 mod storage_snapshot;

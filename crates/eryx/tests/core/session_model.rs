@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use eryx::{Answers, Error, ExecutionOptions, Runtime, Session, Value};
+use eryx::{Answers, Error, ExecutionOptions, Runtime, SandboxOptions, Session, Value, Volume};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -13,15 +15,15 @@ use crate::callback_support::options_with;
 use crate::fuzz;
 use crate::fuzz_support::executor;
 use crate::huge_pages;
-use crate::session_support::{execute, runtimes, suspended, suspending, suspending_session, value};
-use crate::support::list;
+use crate::session_support::{execute, runtimes, suspended, suspending, value};
+use crate::support::{AtOutput, list, new_directory};
 
 /// Sessions and snapshots that one case keeps.
 const MOST: usize = 4;
 
 /// One thing that code does.
 #[derive(Clone, Debug)]
-enum Deed {
+pub(crate) enum Deed {
     Append(i32),
     /// So many KiB of a number that it holds on to, in place of those before.
     Hold(usize, u8),
@@ -29,16 +31,23 @@ enum Deed {
     Spread(u8, usize),
     Write(&'static str, String),
     Remove(&'static str),
+    /// Writes to a file of the host.
+    Share(&'static str, String),
     Open(&'static str),
     Read(usize),
     Close,
 }
 
 /// How code ends after what it did.
-#[derive(Clone, Copy, Debug)]
-enum End {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum End {
     Well,
     Raises,
+    /// Wants more memory than there is.
+    Exhausts,
+    Cancelled,
+    /// Cancelled, and does not want to end.
+    CutOff,
     Exits,
     Traps,
     /// And goes on in another session.
@@ -46,7 +55,7 @@ enum End {
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     Execute(Vec<Deed>, End),
     Fork,
     Snapshot,
@@ -55,27 +64,46 @@ enum Step {
     Reset,
 }
 
+type Files = BTreeMap<&'static str, String>;
+
 /// What a session remembers.
 #[derive(Clone, Debug, Default)]
 struct Memory {
     seen: Vec<i32>,
     held: Vec<u8>,
-    files: BTreeMap<&'static str, String>,
+    files: Files,
     /// The open file, and the place in it.
     open: Option<(&'static str, usize)>,
 }
 
-const BEGIN: &str = "import os\nseen = []\nheld = None\nf = None";
-const LOOK: &str = "[seen, [(held or b'').count(n) for n in range(4)], f and f.tell(), {name: open('/data/' + name).read() for name in sorted(os.listdir('/data'))}]";
+const BEGIN: &str = "
+import os
+seen = []
+held = None
+f = None
+def exhaust():
+    taken = []
+    try:
+        while True: taken.append(bytearray(b'x') * (1 << 20))
+    finally: taken.clear()
+def files(path):
+    return {name: open(path + name).read() for name in sorted(os.listdir(path))}";
+const LOOK: &str = "[seen, [(held or b'').count(n) for n in range(4)], f and f.tell(), files('/data/'), files('/shared/')]";
 
 impl Memory {
-    fn seen(&self) -> Value {
+    fn seen(&self, shared: &Files) -> Value {
         let seen = self.seen.iter().map(|&number| number.into()).collect();
         let place = self
             .open
             .map(|(_, place)| i64::try_from(place).expect("small"));
-        let files = self.files.iter();
-        let files = files.map(|(&name, text)| (name.to_owned(), text.as_str().into()));
+        let files = |files: &Files| {
+            let files = files.iter();
+            Value::Map(
+                files
+                    .map(|(&name, text)| (name.to_owned(), text.as_str().into()))
+                    .collect(),
+            )
+        };
         let held = (0..4).map(|number| {
             let same = self
                 .held
@@ -88,12 +116,13 @@ impl Memory {
             Value::List(seen),
             Value::List(held.collect()),
             place.into(),
-            Value::Map(files.collect()),
+            files(&self.files),
+            files(shared),
         ])
     }
 
     /// Does it, and adds its code. An open file is not removed, and not opened twice.
-    fn act(&mut self, deed: &Deed, code: &mut String) {
+    fn act(&mut self, shared: &mut Files, deed: &Deed, code: &mut String) {
         let added = match *deed {
             Deed::Append(number) => {
                 self.seen.push(number);
@@ -121,6 +150,13 @@ impl Memory {
                 writeln!(
                     code,
                     "with open('/data/{name}', 'w') as g: g.write('{text}')"
+                )
+            }
+            Deed::Share(name, ref text) => {
+                shared.insert(name, text.clone());
+                writeln!(
+                    code,
+                    "with open('/shared/{name}', 'w') as g: g.write('{text}')"
                 )
             }
             Deed::Remove(name) => {
@@ -163,25 +199,67 @@ impl Memory {
     }
 }
 
-struct Life {
+/// Sessions that come from one another, and what they must remember.
+pub(crate) struct Life {
     runtime: &'static Runtime,
     sessions: Vec<(Session, Memory)>,
     snapshots: Vec<(Vec<u8>, Memory)>,
+    /// A directory of the host, which all of them have, and what is in it.
+    directory: PathBuf,
+    shared: Files,
 }
 
 impl Life {
-    async fn new(runtime: &'static Runtime) -> Self {
-        let session = suspending_session(runtime);
-        execute(&session, BEGIN).await;
-        Self {
+    /// `directory` is empty, and this life's own.
+    pub(crate) async fn new(runtime: &'static Runtime, directory: &Path) -> Self {
+        let mut life = Self {
             runtime,
-            sessions: vec![(session, Memory::default())],
+            sessions: Vec::new(),
             snapshots: Vec::new(),
-        }
+            directory: directory.to_owned(),
+            shared: Files::new(),
+        };
+        let session = Session::new(runtime, life.options()).expect("the options are good");
+        execute(&session, BEGIN).await;
+        life.sessions.push((session, Memory::default()));
+        life
     }
 
-    async fn step(&mut self, which: Index, step: &Step) {
+    fn options(&self) -> SandboxOptions {
+        let mut options = options_with(suspending());
+        options.limits.max_memory_bytes = Some(64 << 20);
+        let mut shared = Volume::new(&self.directory, "/shared");
+        shared.read_only = false;
+        options.volumes = vec![shared];
+        options
+    }
+
+    /// Does it, and checks what the session that it was done in knows then. `collapses`: asks for huge pages in between.
+    pub(crate) async fn step(
+        &mut self,
+        which: Index,
+        step: &Step,
+        collapses: bool,
+    ) -> TestCaseResult {
+        self.done(which.index(self.sessions.len()), step).await;
+        if collapses {
+            huge_pages::ask_for_them();
+        }
+        // That one, or another if there are more now.
         let which = which.index(self.sessions.len());
+        self.check(which..=which).await
+    }
+
+    /// Checks all of them, and ends them.
+    pub(crate) async fn end(self) -> TestCaseResult {
+        self.check(0..self.sessions.len()).await?;
+        for (session, _) in &self.sessions {
+            session.close();
+        }
+        Ok(())
+    }
+
+    async fn done(&mut self, which: usize, step: &Step) {
         let (session, memory) = self.sessions[which].clone();
         match step {
             Step::Execute(deeds, end) => {
@@ -230,7 +308,7 @@ impl Life {
 
     /// What it remembers then, and the session in which it went on.
     async fn execute(
-        &self,
+        &mut self,
         session: &Session,
         before: &Memory,
         deeds: &[Deed],
@@ -239,16 +317,25 @@ impl Life {
         let mut after = before.clone();
         let mut code = String::new();
         for deed in deeds {
-            after.act(deed, &mut code);
+            after.act(&mut self.shared, deed, &mut code);
         }
         code += match end {
             End::Well => "",
             End::Raises => "1/0",
+            End::Exhausts => "exhaust()",
+            End::Cancelled => "print('cancel', flush=True)\nwhile True: pass",
+            End::CutOff => {
+                "print('cancel', flush=True)\nwhile True:\n    try:\n        while True: pass\n    except BaseException: pass"
+            }
             End::Exits => "os._exit(3)",
             End::Traps => "os.abort()",
             End::Suspends => "seen.append(await stop(7))",
         };
-        let outcome = session.execute(code, ExecutionOptions::default()).await;
+        let mut options = ExecutionOptions::default();
+        if matches!(end, End::Cancelled | End::CutOff) {
+            options.sink = Some(Arc::new(AtOutput(options.cancel.clone())));
+        }
+        let outcome = session.execute(code, options).await;
         match end {
             End::Well => drop(outcome.expect("it ends well")),
             End::Raises => {
@@ -257,6 +344,20 @@ impl Life {
                     failure.error.to_string(),
                     "ZeroDivisionError: division by zero"
                 );
+            }
+            End::Exhausts => {
+                let error = outcome.expect_err("there is no more").error;
+                assert_eq!(error.to_string(), "MemoryError");
+            }
+            End::Cancelled | End::CutOff => {
+                let failure = outcome.expect_err("it is cancelled");
+                let Error::Cancelled { hard } = failure.error else {
+                    panic!("{failure:?}");
+                };
+                assert!(!failure.state_lost && (hard || end == End::Cancelled));
+                if hard {
+                    return (before.clone().with_files_of(after), None);
+                }
             }
             End::Exits | End::Traps => {
                 let failure = outcome.expect_err("it is cut off");
@@ -285,7 +386,7 @@ impl Life {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let session = Session::resume(
             self.runtime,
-            options_with(suspending()),
+            self.options(),
             checkpoint,
             answers,
             ExecutionOptions::default(),
@@ -298,7 +399,7 @@ impl Life {
     async fn check(&self, which: impl IntoIterator<Item = usize>) -> TestCaseResult {
         for which in which {
             let (session, memory) = &self.sessions[which];
-            prop_assert_eq!(value(session, LOOK).await, memory.seen());
+            prop_assert_eq!(value(session, LOOK).await, memory.seen(&self.shared));
         }
         Ok(())
     }
@@ -311,6 +412,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         2 => (prop_oneof![0..40_usize, 0..9000_usize], 0..4_u8).prop_map(|(size, number)| Deed::Hold(size, number)),
         2 => (0..4_u8, 1..90_000_usize).prop_map(|(number, step)| Deed::Spread(number, step)),
         3 => (name(), "[a-z]{0,9}").prop_map(|(name, text)| Deed::Write(name, text)),
+        1 => (name(), "[a-z]{0,9}").prop_map(|(name, text)| Deed::Share(name, text)),
         1 => name().prop_map(Deed::Remove),
         3 => name().prop_map(Deed::Open),
         2 => (0..4_usize).prop_map(Deed::Read),
@@ -319,8 +421,11 @@ fn deed() -> impl Strategy<Value = Deed> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    use End::{Exits, Raises, Suspends, Traps, Well};
-    let end = prop::sample::select(vec![Well, Well, Well, Raises, Exits, Traps, Suspends]);
+    use End::{Cancelled, CutOff, Exhausts, Exits, Raises, Suspends, Traps, Well};
+    let end = prop::sample::select(vec![
+        Well, Well, Well, Well, Well, Well, Raises, Exits, Traps, Suspends, Exits, Traps, Suspends,
+        Exhausts, Cancelled, CutOff,
+    ]);
     prop_oneof![
         10 => (vec(deed(), 0..5), end).prop_map(|(deeds, end)| Step::Execute(deeds, end)),
         1 => Just(Step::Fork),
@@ -331,29 +436,24 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Steps, and in which of the sessions that are there then.
+pub(crate) fn steps() -> impl Strategy<Value = Vec<(Index, Step)>> {
+    vec((any::<Index>(), step()), 1..20)
+}
+
 #[test]
 fn random_lives_are_remembered() {
     let executor = executor();
     let runtimes = runtimes();
-    let steps = vec((any::<Index>(), step()), 1..20);
-    let strategy = (any::<Index>(), any::<bool>(), steps);
+    let strategy = (any::<Index>(), any::<bool>(), steps());
     fuzz::run("session-model", &strategy, |(runtime, collapses, steps)| {
+        let directory = new_directory("session-model");
         executor.block_on(async {
-            let mut life = Life::new(&runtime.get(runtimes).1).await;
+            let mut life = Life::new(&runtime.get(runtimes).1, &directory).await;
             for (which, step) in &steps {
-                life.step(*which, step).await;
-                if collapses {
-                    huge_pages::ask_for_them();
-                }
-                // The one that it was done in, or another.
-                let which = which.index(life.sessions.len());
-                life.check(which..=which).await?;
+                life.step(*which, step, collapses).await?;
             }
-            life.check(0..life.sessions.len()).await?;
-            for (session, _) in &life.sessions {
-                session.close();
-            }
-            Ok(())
+            life.end().await
         })
     });
 }
