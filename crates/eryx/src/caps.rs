@@ -37,6 +37,11 @@ pub(crate) const MAX_EVENT_BYTES: usize = 16 << 20;
 /// Bytes of one message of events. The guest sends a few hundred events at a time.
 pub(crate) const MAX_TRACE_MESSAGE: u32 = 4 << 20;
 
+/// Warnings of a run beyond so many are dropped.
+pub(crate) const MAX_WARNINGS: usize = 100;
+/// Bytes of a warning's texts; the driver's own are far below.
+pub(crate) const MAX_WARNING_BYTES: usize = 10_000;
+
 /// Open descriptors of one guest, the three standard ones and the root included.
 pub(crate) const MAX_OPEN: usize = 1024;
 /// Buffers of one read or write; libc uses two.

@@ -116,6 +116,8 @@ mod tests {
                 })
             })
             .collect();
+        // They have asked.
+        tokio::task::yield_now().await;
         // One gives up; the attempt goes on for the others.
         let gives_up = making.get(|| Ok(9));
         let gave_up = tokio::time::timeout(Duration::from_millis(20), gives_up).await;

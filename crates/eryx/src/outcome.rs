@@ -2,17 +2,13 @@
 
 use std::time::Instant;
 
+use crate::caps::{MAX_WARNING_BYTES, MAX_WARNINGS};
 use crate::error::{PythonError, PythonFrame};
 use crate::host::Delivered;
 use crate::instance::{Ended, Instance};
 use crate::sandbox::Outcome;
 use crate::wire::{self, WireError};
 use crate::{Error, ExecutionError, ExecutionOutput, Usage, Value, Warning, WarningKind};
-
-/// Warnings of a run beyond so many are dropped.
-const MAX_WARNINGS: usize = 100;
-/// Bytes of a warning's texts; the driver's own are far below.
-const MAX_WARNING_BYTES: usize = 10_000;
 
 /// A run that succeeded.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -11,7 +11,7 @@ use super::{
     MAX_IN_FLIGHT, MAX_IN_FLIGHT_BYTES, MAX_IN_FLIGHT_VALUES, MAX_IOVECS, MAX_LIBRARY_BYTES,
     MAX_MOUNT_PARTS, MAX_MOUNT_PATH, MAX_NAME_BYTES, MAX_OPEN, MAX_QUEUED_BYTES, MAX_RANDOM,
     MAX_READ, MAX_SUBSCRIPTIONS, MAX_TABLE_ELEMENTS, MAX_TRACE_MESSAGE, MAX_VOLUMES,
-    MAX_WAITING_BYTES, QUEUED_EVENT_BYTES,
+    MAX_WAITING_BYTES, MAX_WARNING_BYTES, MAX_WARNINGS, QUEUED_EVENT_BYTES,
 };
 use crate::engine::WASM_STACK;
 use crate::{ResourceLimits, wire};
@@ -316,12 +316,23 @@ fn messages() -> Vec<Cap> {
             &["crates/eryx/src/host/tests.rs: messages_beyond_their_caps_are_cut_or_ignored"],
         ),
         cap(
+            "warnings",
+            "warnings of a run; texts of one",
+            format!(
+                "{}; {} bytes",
+                count(MAX_WARNINGS),
+                count(MAX_WARNING_BYTES)
+            ),
+            "dropped",
+            &["crates/eryx/tests/core/warnings.rs: forged_ones_are_bounded"],
+        ),
+        cap(
             "names",
             "names of variables and environment variables, file name of the code",
             format!("{} bytes", count(MAX_NAME_BYTES)),
             "refused before the run",
             &[
-                "crates/eryx/src/config.rs: identifiers",
+                "crates/eryx/src/config.rs: names_of_variables",
                 "crates/eryx/src/config.rs: environment_names_and_values",
             ],
         ),
@@ -340,6 +351,13 @@ fn descriptors() -> Vec<Cap> {
                 "crates/eryx/tests/core/hostile_system.rs: descriptors_run_out_at_their_cap",
                 "crates/eryx/tests/core/open_files.rs: at_the_limit_of_descriptors_nothing_is_made_or_cut",
             ],
+        ),
+        cap(
+            "locks",
+            "SQLite locks, per run",
+            "one entry for each open descriptor",
+            "`EMFILE` when it is opened",
+            &["crates/eryx/tests/core/hostile_system.rs: descriptors_run_out_at_their_cap"],
         ),
         cap(
             "opened path",
@@ -560,8 +578,11 @@ pub(super) const BOUNDED: &[(&str, &[&str])] = &[
     ("eryx.call", &["in flight", "calls", "value", "queue"]),
     ("eryx.cancel", &[]),
     ("eryx.deliver", &["delivered", "value"]),
+    ("eryx.lock", &["locks"]),
+    ("eryx.memory_limit", &[]),
     ("eryx.next_answer", &["answers"]),
     ("eryx.read_answer", &[]),
+    ("eryx.rest", &[]),
     ("eryx.trace", &["event message", "events", "queue"]),
     ("eryx.wait", &["time"]),
     ("clock_res_get", &[]),

@@ -484,5 +484,5 @@ fn every_import_is_attacked() {
         names.filter(|name| name.starts_with(module)).count()
     });
     assert_eq!(counts.iter().sum::<usize>(), guest.functions.len());
-    assert_eq!(counts, [8, 42]);
+    assert_eq!(counts, [10, 42]);
 }
