@@ -29,6 +29,11 @@ function begun(options) {
   };
 }
 
+/** Ends a session of the addon; resolves when its interpreter has ended. */
+async function close(native) {
+  await new Request((id) => native.close(id), new Set()).ended;
+}
+
 /** Keeps its interpreter between execute() calls; calls are queued in order. */
 export class Session {
   #native;
@@ -126,7 +131,7 @@ export class Session {
       const timeout = limits.executionTimeoutMs;
       return { session: sessionOf(made, settings, timeout), result };
     } catch (error) {
-      if (made !== undefined) await ask((id) => made.close(id));
+      if (made !== undefined) await close(made);
       throw error;
     }
   }
@@ -173,10 +178,10 @@ export class Session {
   /** Cancels what runs, refuses what is queued, and resolves when all of it and the interpreter have ended. */
   async close() {
     this.#closed = true;
-    const closing = new Request((id) => this.#native.close(id), new Set());
+    const closing = close(this.#native);
     for (const pending of this.#pending) pending.cancel?.();
     await Promise.all([...this.#pending].map(({ ended }) => ended));
-    await closing.ended;
+    await closing;
   }
 
   async [Symbol.asyncDispose]() {
