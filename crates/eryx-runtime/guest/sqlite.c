@@ -31,7 +31,7 @@ static int is_named(const FileSystem *file_system, const char *name) {
     return !memcmp(file_system->name, name, size);
 }
 
-/* SQLite's own static table names five file systems, which differ in `finder`. It exports none of its functions. */
+/* SQLite's own static table names four file systems, which differ in `finder`. It exports none of its functions. */
 static FileSystem *find(const char *name) {
     FileSystem *found = NULL;
     char *last = libpython_data + sizeof libpython_data - sizeof(FileSystem);

@@ -46,7 +46,7 @@ impl Inner {
             if outcome.is_err() {
                 self.queue().closed = true;
             }
-            waiter.settle(outcome);
+            self.settle(waiter, outcome);
         };
         self.runs(&options.cancel);
         options.timeout = options.timeout.or(Some(*self.timeout()));
@@ -107,6 +107,12 @@ impl Inner {
         kept.then_some(live)
     }
 
+    /// The execution has ended: from now on, closing the session does not cancel it.
+    fn settle(&self, waiter: Waiter, outcome: Outcome) {
+        self.queue().running = None;
+        waiter.settle(outcome);
+    }
+
     pub(super) async fn execute(
         self: &Arc<Self>,
         guest: Guest,
@@ -121,14 +127,14 @@ impl Inner {
         let pool = match self.setup.pool(&mut until, &mut started).await {
             Ok(pool) => pool,
             Err(error) => {
-                waiter.settle(Err(error.into()));
+                self.settle(waiter, Err(error.into()));
                 return guest;
             }
         };
         let new = || Live::new(&self.setup, pool, Some(&self.storage));
         let mut live = guest.unwrap_or_else(new);
         if let Err(error) = self.wake(&mut live, pool).await {
-            waiter.settle(Err(error.into()));
+            self.settle(waiter, Err(error.into()));
             return Some(live);
         }
         let config = &self.setup.config;
@@ -138,7 +144,7 @@ impl Inner {
         let request = match request {
             Ok(request) => request,
             Err(error) => {
-                waiter.settle(Err(error.into()));
+                self.settle(waiter, Err(error.into()));
                 return Some(live);
             }
         };
@@ -150,7 +156,7 @@ impl Inner {
         };
         // The run's state has what it needs of them, and goes with the run.
         drop(options);
-        let done = |outcome| waiter.settle(outcome);
+        let done = |outcome| self.settle(waiter, outcome);
         self.run(live, pool, run, done).await
     }
 
