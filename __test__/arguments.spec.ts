@@ -46,9 +46,13 @@ const BAD_VARIABLES = [
     name,
     "is a keyword of Python",
   ]),
-  ...["__builtins__", "__debug__", "__name__", "__annotate__", "__spec__"].map(
-    (name) => [name, "is a variable of Python's own"],
-  ),
+  ...[
+    "__builtins__",
+    "__debug__",
+    "__loader__",
+    "__annotate__",
+    "__spec__",
+  ].map((name) => [name, "is a variable of Python's own"]),
 ];
 
 class Empty {}

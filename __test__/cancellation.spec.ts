@@ -6,11 +6,17 @@ import { PROMPT, rejection, run } from "./helpers.js";
 const FOREVER = "print('a', flush=True)\nwhile True: pass";
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-async function cancelled(promise: Promise<unknown>): Promise<CancelledError> {
+/** What a signal of AbortSignal.timeout() gives as its reason. */
+const TIMEOUT = ": TimeoutError: The operation was aborted due to timeout";
+
+async function cancelled(
+  promise: Promise<unknown>,
+  why = "",
+): Promise<CancelledError> {
   const error = await rejection<CancelledError>(promise);
   expect(error, error.message).toBeInstanceOf(CancelledError);
   expect(error.code).toBe("ERYX_CANCELLED");
-  expect(error.message).toBe("execution was cancelled");
+  expect(error.message).toBe(`execution was cancelled${why}`);
   return error;
 }
 
@@ -20,7 +26,9 @@ describe("signal", () => {
     const onStdout = (chunk: string) => chunks.push(chunk);
     const { signal } = Object.assign(new AbortController(), {});
     const aborted = AbortSignal.abort(new Error("mine"));
-    await cancelled(run(FOREVER, { signal: aborted, onStdout }));
+    const promise = run(FOREVER, { signal: aborted, onStdout });
+    const { cause } = await cancelled(promise, ": Error: mine");
+    expect(cause).toBe(aborted.reason);
     expect(chunks).toEqual([]);
     expect(signal.aborted).toBe(false);
   });
@@ -38,7 +46,7 @@ describe("signal", () => {
     const all = Array.from({ length: 50 }, () => run(FOREVER, { signal }));
     await pause(50);
     controller.abort();
-    await Promise.all(all.map(cancelled));
+    await Promise.all(all.map((promise) => cancelled(promise)));
     expect(getEventListeners(signal, "abort")).toHaveLength(0);
   });
 
@@ -121,7 +129,7 @@ describe("signal", () => {
   });
 
   it("of AbortSignal.timeout works", async () => {
-    await cancelled(run(FOREVER, { signal: AbortSignal.timeout(50) }));
+    await cancelled(run(FOREVER, { signal: AbortSignal.timeout(50) }), TIMEOUT);
   });
 
   it("of AbortSignal.any works", async () => {
@@ -129,7 +137,7 @@ describe("signal", () => {
       AbortSignal.timeout(50),
       new AbortController().signal,
     ]);
-    await cancelled(run(FOREVER, { signal }));
+    await cancelled(run(FOREVER, { signal }), TIMEOUT);
   });
 
   it("does not end other runs", async () => {

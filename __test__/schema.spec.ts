@@ -83,7 +83,7 @@ describe("what is a schema", () => {
 describe("JSON Schema", () => {
   it.each([
     ['"string"', "string"],
-    ["an array", ["array", "null"]],
+    ['"array or null"', ["array", "null"]],
     ["null", null],
   ])("refuses the type %s", (shown, type) => {
     expect(refusal({ type })).toBe(

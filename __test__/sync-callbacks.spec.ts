@@ -252,8 +252,10 @@ describe("an error of a synchronous callback", () => {
     expect(error.traceback).toBe(`Traceback (most recent call last):
   File "<sandbox>", line 4, in <module>
     f()
+    ~^^
   File "<sandbox>", line 2, in f
     fail()
+    ~~~~^^
 CallbackError: RangeError: too many`);
   });
 

@@ -141,17 +141,13 @@ pub(crate) const KEYWORDS: [&str; 35] = [
 ];
 
 /// Variables of a module that the interpreter itself reads or writes: with others in them, code fails in strange ways.
-const MODULE_VARIABLES: [&str; 12] = [
+const MODULE_VARIABLES: [&str; 8] = [
     "__annotate__",
     "__annotations__",
     "__builtins__",
-    "__cached__",
     "__conditional_annotations__",
     "__debug__",
-    "__doc__",
-    "__file__",
     "__loader__",
-    "__name__",
     "__package__",
     "__spec__",
 ];
@@ -245,7 +241,7 @@ mod tests {
     #[test]
     fn names_of_variables() {
         for good in [
-            "x", "_", "_1", "größe", "变量", "match", "type", "print", "__x__", "__all__",
+            "x", "_", "_1", "größe", "变量", "match", "type", "print", "__x__", "__all__", "__name__",
         ] {
             assert_eq!(check_variable_name("inputs", good), Ok(()), "{good}");
         }
@@ -265,7 +261,7 @@ mod tests {
             ("__builtins__", own),
             ("__debug__", own),
             ("__conditional_annotations__", own),
-            ("__name__", own),
+            ("__loader__", own),
         ] {
             let message = format!("inputs: {bad:?} {why}");
             assert_eq!(

@@ -156,9 +156,11 @@ class Callback(Namespace):
 
 
 class SyncCallback(Callback):
-    """A function of the host."""
+    # A function of the host that is called as any other.
 
     __slots__ = ()
+    # Every class gets an attribute of that name.
+    __doc__ = Callback.__dict__["__doc__"]
 
     _is_coroutine_marker = None
 
