@@ -10,7 +10,7 @@ function functions(error: Error): string[] {
   const lines = error
     .stack!.split("\n")
     .filter((line) => /^ {4}at /.test(line));
-  return lines.map((line) => /at (?:async )?([\w.<>#]+)/.exec(line)![1]);
+  return lines.map((line) => /at (?:async )?([\w.<>#]+)/.exec(line)?.[1] ?? "");
 }
 
 async function innerCaller(run: () => Promise<unknown>) {

@@ -241,7 +241,8 @@ mod tests {
     #[test]
     fn names_of_variables() {
         for good in [
-            "x", "_", "_1", "größe", "变量", "match", "type", "print", "__x__", "__all__", "__name__",
+            "x", "_", "_1", "größe", "变量", "match", "type", "print", "__x__", "__all__",
+            "__name__",
         ] {
             assert_eq!(check_variable_name("inputs", good), Ok(()), "{good}");
         }

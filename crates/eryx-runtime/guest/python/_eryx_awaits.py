@@ -6,6 +6,7 @@ callbacks that the code still holds at its end are looked for.
 
 import gc
 import linecache
+import sys
 import traceback
 import types
 import warnings
@@ -54,6 +55,11 @@ def _note(coroutine):
 
 def _dropped(coroutine):
     # warnings._warn_unawaited_coroutine. The frame behind this one is that which dropped it.
+    if coroutine in _held:
+        return
+    if sys._getframe(1).f_code.co_filename[:6] == "/eryx/":  # as the interpreter goes
+        warn(coroutine, "sys", 1)
+        return
     text = _note(coroutine)
     if coroutine.cr_origin is not None:
         made = [(file, line, name, linecache.getline(file, line)) for file, line, name in reversed(coroutine.cr_origin)]

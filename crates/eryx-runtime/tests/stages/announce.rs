@@ -36,15 +36,15 @@ fn libpython(parameters: usize, names: &[(u32, &str)]) -> Vec<u8> {
     for (index, name) in names {
         functions_named.append(*index, name);
     }
-    let mut named = NameSection::new();
-    named.functions(&functions_named);
+    let mut section = NameSection::new();
+    section.functions(&functions_named);
     Module::new()
         .section(&types)
         .section(&imports)
         .section(&functions)
         .section(&exports)
         .section(&code)
-        .section(&named)
+        .section(&section)
         .clone()
         .finish()
 }

@@ -2,7 +2,7 @@
 
 use super::walk::{self, End};
 use super::{Location, Namespace, change::RACES};
-use crate::{Error, Kind, Result};
+use crate::{Device, Error, Kind, Result};
 
 /// What [`Namespace::open`] is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,6 +68,10 @@ impl Namespace {
         }
     }
 
+    fn names_descriptor(&self, at: Location) -> bool {
+        matches!(self.fs(at).device(at.node), Some(Device::Descriptor(_)))
+    }
+
     /// Opens what is at `at`, as [`Namespace::open`] does with what it finds.
     ///
     /// # Errors
@@ -79,6 +83,8 @@ impl Namespace {
             Kind::Directory if how.write || how.create || how.truncate => {
                 return Err(Error::IsADirectory);
             }
+            // A name of a descriptor, which may be that of a directory: only the caller knows.
+            Kind::Device if self.names_descriptor(at) => {}
             Kind::File | Kind::Device if how.directory => return Err(Error::NotADirectory),
             Kind::File | Kind::Device | Kind::Directory => {}
         }

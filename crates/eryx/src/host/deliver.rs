@@ -50,6 +50,7 @@ fn rest(mut caller: Caller<'_, Host>, unfinished: i32) -> i64 {
 }
 
 /// How large the guest's memory may become, as it counts: its collector of cycles looks at that.
+#[expect(clippy::needless_pass_by_value, reason = "wasmtime hands it over")]
 fn memory_limit(caller: Caller<'_, Host>) -> u32 {
     u32::try_from(caller.data().limits.max_memory).unwrap_or(u32::MAX)
 }

@@ -258,10 +258,12 @@ impl Files {
             Kind::Device => Ok(()),
             _ => Ok(fs.set_len(at.node, 0)?),
         };
-        let ready = match self.is_revoked(at) {
-            true => Err(Errno::Io),
-            false if truncate => cut(),
-            false => Ok(()),
+        let ready = if self.is_revoked(at) {
+            Err(Errno::Io)
+        } else if truncate {
+            cut()
+        } else {
+            Ok(())
         };
         if ready.is_err() {
             fs.closed(at.node);

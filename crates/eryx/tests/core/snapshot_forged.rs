@@ -1,7 +1,6 @@
 //! Snapshots whose host's part was made by somebody else: more than a guest could have, and what it could not open.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use eryx::{
     Answers, Call, CallbackHandler, Error, ExecutionOptions, Outcome, SandboxOptions, Session,
@@ -25,13 +24,13 @@ fn forged(bytes: &[u8], change: impl FnOnce(&mut Vec<Value>)) -> Vec<u8> {
     layout.assembled()
 }
 
-/// Counts calls and answers none.
+/// Keeps calls and answers none.
 #[derive(Default)]
-struct Counter(AtomicUsize);
+struct Keeper(Mutex<Vec<Call>>);
 
-impl CallbackHandler for Counter {
-    fn call(&self, _: Call) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+impl CallbackHandler for Keeper {
+    fn call(&self, call: Call) {
+        self.0.lock().expect("no panic").push(call);
     }
 }
 
@@ -54,10 +53,10 @@ async fn resumed_with(last: i64, numbers: impl Iterator<Item = i64>) -> (Outcome
 
 /// Goes on with a checkpoint whose calls nobody answers. Also how many calls were made.
 async fn resumed(bytes: Vec<u8>) -> (Outcome, usize) {
-    let counter = Arc::new(Counter::default());
+    let keeper = Arc::new(Keeper::default());
     let mut options = SandboxOptions::default();
     options.callbacks = vec!["stop".into()];
-    options.callback_handler = Some(Arc::clone(&counter) as _);
+    options.callback_handler = Some(Arc::clone(&keeper) as _);
     options.limits.execution_timeout = Some(std::time::Duration::from_millis(300));
     options.limits.max_callback_invocations = None;
     let (sender, receiver) = tokio::sync::oneshot::channel();
@@ -73,7 +72,8 @@ async fn resumed(bytes: Vec<u8>) -> (Outcome, usize) {
     );
     drop(session.expect("the options are good"));
     let outcome = receiver.await.expect("called");
-    (outcome, counter.0.load(Ordering::Relaxed))
+    let calls = keeper.0.lock().expect("no panic").len();
+    (outcome, calls)
 }
 
 #[tokio::test]

@@ -45,7 +45,7 @@ async fn python_reads_a_volume() {
     let code = "import os\nprint(open('/mnt/deep/v/f').read(), open('/etc/one').read(), [(p, sorted(d), sorted(f)) for p, d, f in os.walk('/mnt')], os.getcwd(), sorted(os.listdir('/')), os.listdir('/etc'))";
     assert_eq!(
         printed_by(&sandbox, code).await,
-        "one one [('/mnt', ['deep'], []), ('/mnt/deep', ['v'], []), ('/mnt/deep/v', ['d'], ['f']), ('/mnt/deep/v/d', [], ['g'])] /data ['data', 'etc', 'home', 'mnt', 'tmp', 'usr'] ['one']"
+        "one one [('/mnt', ['deep'], []), ('/mnt/deep', ['v'], []), ('/mnt/deep/v', ['d'], ['f']), ('/mnt/deep/v/d', [], ['g'])] /data ['data', 'dev', 'etc', 'home', 'mnt', 'tmp', 'usr'] ['one']"
     );
     fs::write(host.join("f"), "changed").expect("ours");
     assert_eq!(

@@ -47,9 +47,11 @@ fn read_directory(
     let mut buffer = memory.bytes_mut(at, size)?;
     let fs = files.namespace.fs(node.at);
     let own = fs.device(node.at.node) == Some(Device::Descriptors);
-    let read = |after| match own {
-        true => Ok(own_descriptors(files, after, MAX_ENTRIES_AT_ONCE)),
-        false => fs.read_dir(node.at.node, after, MAX_ENTRIES_AT_ONCE),
+    let read = |after| {
+        if own {
+            return Ok(own_descriptors(files, after, MAX_ENTRIES_AT_ONCE));
+        }
+        fs.read_dir(node.at.node, after, MAX_ENTRIES_AT_ONCE)
     };
     // Refused before anything is written.
     let mut after = cookie.saturating_sub(DOTS);

@@ -1,6 +1,6 @@
-//! Locks of open files, which a guest's SQLite takes: `eryx.lock`.
+//! Locks of open files, which a guest's `SQLite` takes: `eryx.lock`.
 //!
-//! They are what `fcntl` gives SQLite on other systems, for the three places in a file that SQLite locks. A lock belongs to a
+//! They are what `fcntl` gives `SQLite` on other systems, for the three places in a file that `SQLite` locks. A lock belongs to a
 //! guest, as there to a process: all its descriptors share it, and it ends with the last of them on that file. Nobody but
 //! guests of this process takes or sees such locks.
 
@@ -15,7 +15,7 @@ use super::super::{Errno, Host};
 use super::{Descriptor, Files};
 use crate::abi::MODULE;
 
-/// Where SQLite locks: its pending byte, its reserved byte, and 510 bytes that stand for sharing. From `os.h` of SQLite, where
+/// Where `SQLite` locks: its pending byte, its reserved byte, and 510 bytes that stand for sharing. From `os.h` of `SQLite`, where
 /// `PENDING_BYTE` is said to be fixed for ever.
 const PLACES: [std::ops::Range<u64>; 3] = [
     0x4000_0000..0x4000_0001,
@@ -23,7 +23,7 @@ const PLACES: [std::ops::Range<u64>; 3] = [
     0x4000_0002..0x4000_0200,
 ];
 
-/// What SQLite adds to a database's name for its rollback journal.
+/// What `SQLite` adds to a database's name for its rollback journal.
 const JOURNAL: &str = "-journal";
 
 /// How one place is locked.
@@ -250,7 +250,7 @@ impl Files {
         }
     }
 
-    /// SQLite believes that it has locked `file`, and has not: nothing of what it remembers may be written, and its rollback
+    /// `SQLite` believes that it has locked `file`, and has not: nothing of what it remembers may be written, and its rollback
     /// journal may be that of another one's transaction. Their descriptors keep their numbers and do nothing more, and until
     /// they are closed, the file cannot be opened: connections of one guest share their locks without asking the host.
     pub(super) fn revoke(&mut self, file: FileIdentity) {

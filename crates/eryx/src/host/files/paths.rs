@@ -209,6 +209,7 @@ fn open(
         fs.closed(at.node);
         match files.get(number).map_err(|_| Errno::Noent)? {
             Descriptor::Node(node) => (at, whole) = (node.at, Arc::clone(&node.path)),
+            _ if how.directory => return Err(Errno::Notdir),
             stream => return again(stream, readable, how.write),
         }
         files.namespace.open_node(at, opening)?;
