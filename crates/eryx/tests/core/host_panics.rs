@@ -15,11 +15,11 @@ use crate::support::{alone, process_kibibytes, python_error, runtime, sandbox, s
 /// Panics where it is told to.
 #[derive(Clone, Copy, PartialEq)]
 enum Panics {
-    OnCall,
-    OnCancel,
-    OnReady,
-    OnOutput,
-    OnLastOutput,
+    Call,
+    Cancel,
+    Ready,
+    Output,
+    LastOutput,
 }
 
 impl Panics {
@@ -30,27 +30,27 @@ impl Panics {
 
 impl CallbackHandler for Panics {
     fn call(&self, call: Call) {
-        self.at(Self::OnCall);
+        self.at(Self::Call);
         // Never answered.
         std::mem::forget(call.reply);
     }
 
     fn cancel(&self, _: u64, _: GivenUp) {
-        self.at(Self::OnCancel);
+        self.at(Self::Cancel);
     }
 
     fn ready(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        self.at(Self::OnReady);
+        self.at(Self::Ready);
         Box::pin(std::future::ready(()))
     }
 }
 
 impl OutputSink for Panics {
     fn write(&self, _: Stream, text: &str) {
-        self.at(Self::OnOutput);
+        self.at(Self::Output);
         // Half a character is handed over at the end of the run.
         assert!(
-            *self != Self::OnLastOutput || text.is_ascii(),
+            *self != Self::LastOutput || text.is_ascii(),
             "the host's own defect"
         );
     }
@@ -85,11 +85,11 @@ fn with_f(options: &mut SandboxOptions) {
 }
 
 const ALL: [Panics; 5] = [
-    Panics::OnCall,
-    Panics::OnCancel,
-    Panics::OnReady,
-    Panics::OnOutput,
-    Panics::OnLastOutput,
+    Panics::Call,
+    Panics::Cancel,
+    Panics::Ready,
+    Panics::Output,
+    Panics::LastOutput,
 ];
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn a_session_keeps_the_state_before_a_panic_in_its_run() {
         let failure = failure.expect_err("it panicked");
         assert!(matches!(failure.error, Error::Internal(_)));
         // What is called after the guest's end leaves no state to go back to, and the error says so.
-        let may_lose = matches!(panics, Panics::OnCancel | Panics::OnLastOutput);
+        let may_lose = matches!(panics, Panics::Cancel | Panics::LastOutput);
         assert!(may_lose || !failure.state_lost);
         let expected = if failure.state_lost {
             Value::Null
@@ -270,10 +270,10 @@ async fn a_run_that_has_ended_holds_no_handler() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn an_idle_guest_keeps_no_answer() {
+    const SIZE: usize = 60 << 20;
     if !alone("host_panics::an_idle_guest_keeps_no_answer") {
         return;
     }
-    const SIZE: usize = 60 << 20;
     let handler = Recorder::new();
     let sandbox = handled_with(&["f"], &handler, |_| {});
     succeed_in(&sandbox, "1").await;

@@ -17,7 +17,7 @@ fn with(storage: &Storage) -> Session {
 
 async fn is_finished(storage: &Storage) -> bool {
     let session = with(storage);
-    let read = session.execute(READ, within(Duration::from_secs(60))).await;
+    let read = session.execute(READ, within(Duration::from_mins(1))).await;
     read.is_ok_and(|result| result.value == Some("text".into()))
 }
 

@@ -1,4 +1,4 @@
-//! SQLite on files: its locks between connections, runs and sessions.
+//! `SQLite` on files: its locks between connections, runs and sessions.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::callback_support::{Recorder, handled_with, start, succeeded};
 use crate::session_support::{STUBBORN, TRAP, execute, failure_with, session_of, value};
 use crate::support::{new_directory, printed_by, runtime, sandbox, sandbox_of, within};
 
-/// Opens the database and defines `attempt(connection, sql)`: the rows, or what SQLite says.
+/// Opens the database and defines `attempt(connection, sql)`: the rows, or what `SQLite` says.
 const OPEN: &str = "
 import os, sqlite3
 def connect(timeout=0): return sqlite3.connect(path, timeout=timeout, isolation_level=None)
@@ -17,7 +17,7 @@ def attempt(connection, sql):
     except sqlite3.Error as error: return str(error)
 ";
 const LOCKED: &str = "database is locked";
-/// What SQLite says of a file that it cannot use any more.
+/// What `SQLite` says of a file that it cannot use any more.
 const BROKEN: &str = "disk I/O error";
 const UNUSABLE: &str = "unable to open database file";
 
