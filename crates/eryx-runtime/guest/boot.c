@@ -88,12 +88,21 @@ static int64_t out_of_memory(void) {
     return ERYX_DONE;
 }
 
+/* The run is set up, and its code begins. */
+static int begun;
+
+PyObject *eryx_begin(PyObject *module, PyObject *arguments) {
+    begun = 1;
+    return eryx_none();
+}
+
 /* Calls a driver function that reports how the run goes on. It handles the user's exceptions itself. The interrupt may
- * come in the middle of the driver's own code: then it ends the run. Anything else that gets here comes from a guest
- * that took its driver apart, and ends the run as a trap. */
+ * come in the middle of the driver's own code: then it ends the run, or the guest if the run is only half set up, so that its state
+ * is put back. Anything else that gets here comes from a guest that took its driver apart, and ends the run as a trap. */
 static int64_t call_driver(PyObject *function, PyObject *argument) {
     PyObject *status = call(function, argument);
     if (!status && PyErr_ExceptionMatches(eryx_sandbox_interrupt)) {
+        if (!begun) abort();
         PyErr_Clear();
         status = call(eryx_driver_interrupt, NULL);
     }
@@ -112,8 +121,12 @@ ERYX_EXPORT("eryx_start") int64_t eryx_start(const uint8_t *data, uint32_t size)
     if (data != request_buffer) free((void *)data);
     if (!request && PyErr_ExceptionMatches(eryx_memory_error)) return ERYX_NO_MEMORY;
     if (!request) PyErr_Clear();
+    int before = begun;
+    begun = 0;
     int64_t next = call_driver(eryx_driver_start, request ? request : Py_GetConstantBorrowed(Py_CONSTANT_NONE));
     if (request) Py_DecRef(request);
+    /* It was no run, but something asked of the interpreter in the middle of one. */
+    if (!begun) begun = before;
     return next;
 }
 /* Goes on after a wait: a timer is due, or answers have arrived. */

@@ -66,6 +66,9 @@ PyObject *eryx_none(void);
 /* ---- sqlite.c: image time only */
 int eryx_sqlite_init(void);
 
+/* ---- boot.c: a method of _eryx */
+PyObject *eryx_begin(PyObject *module, PyObject *arguments);
+
 /* ---- image.c: a method of _eryx */
 PyObject *eryx_immortalize(PyObject *module, PyObject *arguments);
 

@@ -152,6 +152,7 @@ static PyMethodDef methods[] = {
     {"decode", decode, METH_O, NULL},
     {"set_driver", set_driver, METH_VARARGS, NULL},
     {"interrupt", interrupt, METH_VARARGS, NULL},
+    {"begin", eryx_begin, METH_NOARGS, NULL},
     {"as_user", as_user, METH_VARARGS, NULL},
     {"immortalize", eryx_immortalize, METH_VARARGS, NULL},
     {"mend_union", eryx_mend_union, METH_O, NULL},

@@ -90,7 +90,7 @@ _context = contextvars.Context()
 class _Run:
     """What is known of the run in progress."""
 
-    __slots__ = ("filename", "interrupted", "last_line", "libraries", "owed", "ready", "result_name", "task", "watched")
+    __slots__ = ("filename", "interrupted", "last_line", "libraries", "owed", "result_name", "task", "watched")
 
     def __init__(self, result_name, filename):
         self.result_name = result_name
@@ -100,8 +100,6 @@ class _Run:
         self.libraries = -1
         # These libraries, as long as they are not all done.
         self.owed = ()
-        # What it needs before its code is there.
-        self.ready = True
         self.interrupted = False
         # What waits or may wait: a Task or a Script.
         self.task = None
@@ -119,13 +117,12 @@ def start(request):
         return _ORDERS[request[1]](request[2])
     code, filename, result_name, inputs, *rest = request
     _run = _Run(result_name, filename)
-    _run.ready = False
     try:
         _eryx_awaits.begin()
         traced = _set_up(inputs, *rest)
     except MemoryError:  # half set up: the state is put back
         return _NO_MEMORY
-    _run.ready = True
+    _eryx.begin()
     error = pending = None
     try:
         parts = _compile(code, filename)
@@ -205,8 +202,6 @@ def resume():
 
 def interrupt():
     """Ends the run: its tasks are cancelled and may clean up. Also after an interrupt hit the driver itself."""
-    if not _run.ready:
-        raise SystemError("half set up")  # ends the guest: its state is put back
     _run.interrupted = True
     task = _run.task
     if task is None or task.done():

@@ -11,6 +11,7 @@ import io
 import logging
 import sqlite3
 import sys
+import types
 import weakref
 from asyncio import events
 
@@ -141,7 +142,22 @@ def _finalize(context, objects):
             if issubclass(type(thing), sqlite3.Connection):
                 _close_database(thing)
             if thing is not ours:
-                _eryx.as_user(context.run, _eryx.finalize, thing)
+                for part in _innermost_first(thing):
+                    _eryx.as_user(context.run, _eryx.finalize, part)
+
+
+def _innermost_first(thing):
+    """A chain of generators or coroutines: closing the outermost one would go down all of it, as deep as the stack or deeper."""
+    chain = [thing]
+    while (inner := _inner(chain[-1])) is not None:
+        chain.append(inner)
+    return reversed(chain)
+
+
+def _inner(thing):
+    kind = type(thing)
+    inner = thing.gi_yieldfrom if kind is types.GeneratorType else thing.cr_await if kind is types.CoroutineType else None
+    return inner if type(inner) in (types.GeneratorType, types.CoroutineType) else None
 
 
 def _close_database(connection):

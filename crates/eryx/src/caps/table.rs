@@ -577,7 +577,7 @@ fn process() -> Vec<Cap> {
 pub(super) const BOUNDED: &[(&str, &[&str])] = &[
     ("eryx.call", &["in flight", "calls", "value", "queue"]),
     ("eryx.cancel", &[]),
-    ("eryx.deliver", &["delivered", "value"]),
+    ("eryx.deliver", &["delivered", "value", "warnings"]),
     ("eryx.lock", &["locks"]),
     ("eryx.memory_limit", &[]),
     ("eryx.next_answer", &["answers"]),
