@@ -167,13 +167,14 @@ export interface ExecutionOptions {
   signal?: AbortSignal;
   /** In place of `resourceLimits.executionTimeoutMs`; null = none. */
   timeoutMs?: number | null;
-  /** Variables set before the code runs. No keywords, and none of Python's own such as `__builtins__` and `__name__`. */
+  /** Variables set before the code runs. No keywords, and none of Python's own such as `__builtins__` and `__spec__`. */
   inputs?: { readonly [name: string]: ValueInput } | PlainObject;
   stdin?: string | Uint8Array;
   /**
    * Called in order, decoded, while the code runs; all calls are made before the promise settles. A promise that it returns is
    * awaited before anything else of the execution is handed over, and the code waits when too much has piled up. What it throws
-   * or rejects with is a process warning, "EryxWarning", and the execution goes on.
+   * or rejects with is a process warning, "EryxWarning", and the execution goes on. The execution's time limit does not cover
+   * what handlers take after its code has ended.
    */
   onStdout?: (chunk: string) => unknown;
   onStderr?: (chunk: string) => unknown;

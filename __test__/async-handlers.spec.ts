@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { Sandbox, Session } from "../index.js";
+import { type ExecutionHandle, Sandbox, Session } from "../index.js";
 import { nodePrints, rejection } from "./helpers.js";
 
 /** Handlers that take their time, and what they were called with and have finished. */
@@ -170,6 +170,165 @@ describe("an async handler", () => {
       .execute("print(1, flush=True)", { onStdout })
       .catch((error) => error.code);
     expect(ended === "ERYX_CANCELLED" || ended.stdout === "1").toBe(true);
+  });
+});
+
+/** A handler that waits until it is opened, and what was handed to it. */
+function gated() {
+  let open: () => void = () => {};
+  const gate = new Promise<void>((resolve) => (open = resolve));
+  const chunks: string[] = [];
+  const onStdout = (chunk: string) => {
+    chunks.push(chunk);
+    return gate;
+  };
+  return { chunks, onStdout, open };
+}
+
+/** Tells JavaScript that Python has come to this line. */
+const HERE = "open('here', 'w').close()";
+
+/** Resolves when Python has made this file and everything that it did before has arrived. */
+async function arrival(session: Session, file = "here"): Promise<void> {
+  while (!session.vfs.exists(file)) await pause(5);
+  // A second turn: the first one may have begun before the file was there.
+  for (let turn = 0; turn < 2; turn++) await new Promise(setImmediate);
+}
+
+describe("a call that waits for a handler", () => {
+  it("is not made if its time is over or its task cancelled meanwhile", async () => {
+    const { chunks, onStdout, open } = gated();
+    const made: string[] = [];
+    const callbacks = {
+      late: { timeoutMs: 1, fn: () => void made.push("late") },
+      lost: () => void made.push("lost"),
+      wanted: (n: number) => made.push(`wanted ${n}`),
+    };
+    await using session = new Session({ callbacks, onStdout });
+    const code = `import asyncio, os
+os.write(1, b'a')
+first = asyncio.create_task(wanted(1))
+await asyncio.sleep(0)
+try: await late()
+except TimeoutError: os.write(1, b'b')
+task = asyncio.create_task(lost())
+await asyncio.sleep(0)
+task.cancel()
+await asyncio.wait([task])
+${HERE}
+[await first, await wanted(2)]`;
+    const running = session.execute(code);
+    await arrival(session);
+    expect(made).toEqual([]);
+    open();
+    expect((await running).value).toEqual([1, 2]);
+    expect(made).toEqual(["wanted 1", "wanted 2"]);
+    expect(chunks).toEqual(["a", "b"]);
+  });
+
+  it("gives its share of the queue back if it is not made", async () => {
+    const sizes: number[] = [];
+    let open: () => void = () => {};
+    let printed = 0;
+    const onStdout = () => {
+      printed++;
+      return new Promise<void>((resolve) => (open = resolve));
+    };
+    const callbacks = {
+      late: { timeoutMs: 1, fn: () => void sizes.push(-1) },
+      size: (data: Uint8Array) => void sizes.push(data.length),
+    };
+    await using session = new Session({ callbacks, onStdout });
+    // All that is put off is more than the queue takes: the guest would wait for good if any of it was not given back.
+    const code = `import os
+for n in range(4):
+    os.write(1, b'a')
+    try: await late(data=b'x' * 200_000)
+    except TimeoutError: open(f'here{n}', 'w').close()
+for n in range(20): await size(b'x' * 100_000)`;
+    const running = session.execute(code);
+    for (let n = 0; n < 4; n++) {
+      await arrival(session, `here${n}`);
+      expect(printed).toBe(n + 1);
+      open();
+    }
+    await running;
+    expect(sizes).toEqual(Array(20).fill(100_000));
+  });
+
+  const PAY = `import asyncio, os
+os.write(1, b'a')
+tasks = [asyncio.create_task(pay(n)) for n in range(5)]
+await asyncio.sleep(0)
+os.write(1, b'b')
+${HERE}`;
+  const waits = [
+    ["is awaited", "await asyncio.gather(*tasks)"],
+    [
+      "is shielded",
+      "try: await asyncio.shield(tasks[0])\nexcept asyncio.CancelledError: await tasks[0]",
+    ],
+  ];
+  const ends = {
+    signal: (controller: AbortController) => controller.abort(),
+    "cancel()": (_: unknown, handle: ExecutionHandle) => handle.cancel(),
+    "close()": (_: unknown, __: unknown, session: Session) => session.close(),
+  };
+  it.each(
+    waits.flatMap(([wait, code]) =>
+      Object.entries(ends).map(([by, end]) => ({ wait, code, by, end })),
+    ),
+  )("that $wait is not made after $by", async ({ code, end }) => {
+    const { chunks, onStdout, open } = gated();
+    const paid: unknown[] = [];
+    const callbacks = { pay: (n: number) => void paid.push(n) };
+    await using session = new Session({ callbacks, onStdout });
+    const controller = new AbortController();
+    const { signal } = controller;
+    const handle = session.executeCancellable(`${PAY}\n${code}`, { signal });
+    await arrival(session);
+    const ended = end(controller, handle, session);
+    expect((await rejection(handle.wait())).code).toBe("ERYX_CANCELLED");
+    await ended;
+    open();
+    await new Promise(setImmediate);
+    expect(paid).toEqual([]);
+    expect(chunks).toEqual(["a", "b"]);
+  });
+
+  it("is not made if that handler cancels the run", async () => {
+    const { chunks, onStdout, open } = gated();
+    const paid: unknown[] = [];
+    const callbacks = { pay: (n: number) => void paid.push(n) };
+    const controller = new AbortController();
+    const { signal } = controller;
+    const cancel = async (chunk: string) => {
+      await onStdout(chunk);
+      controller.abort();
+    };
+    await using session = new Session({ callbacks, onStdout: cancel });
+    const code = `${PAY}\nawait asyncio.gather(*tasks)`;
+    const running = session.execute(code, { signal });
+    await arrival(session);
+    open();
+    expect((await rejection(running)).code).toBe("ERYX_CANCELLED");
+    expect(paid).toEqual([]);
+    expect(chunks).toEqual(["a", "b"]);
+  });
+
+  it("is not made when the time of the run is over", async () => {
+    const { chunks, onStdout } = gated();
+    const paid: unknown[] = [];
+    const callbacks = { pay: (n: number) => void paid.push(n) };
+    const sandbox = new Sandbox({ callbacks, onStdout });
+    const code = "import os\nos.write(1, b'a')\nawait pay(1)";
+    // Until there was time to come as far as the call.
+    for (let timeoutMs = 100; chunks.length === 0; timeoutMs *= 2) {
+      const error = await rejection(sandbox.execute(code, { timeoutMs }));
+      expect(error.code).toBe("ERYX_TIMEOUT");
+    }
+    expect(chunks).toEqual(["a"]);
+    expect(paid).toEqual([]);
   });
 });
 

@@ -68,7 +68,7 @@ describe("the stack of an error leads to the caller's await", () => {
     const found = functions(error);
     expect(found).toContain("outerCaller");
     expect(found).toContain("innerCaller");
-    expect(found.indexOf("innerCaller")).toBeLessThan(4);
+    expect(found.indexOf("innerCaller")).toBeLessThan(5);
     expect(error.stack).toContain(error.message.split("\n")[0]);
   });
 

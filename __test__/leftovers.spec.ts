@@ -18,6 +18,7 @@ packed = gzip.open("a.gz", "wt"); packed.write("packed")
 inner = open("b.gz", "wb")
 around = gzip.GzipFile(fileobj=inner, mode="wb"); around.write(b"around")
 archive = zipfile.ZipFile("a.zip", "w"); archive.writestr("name", "zipped")
+members = zipfile.ZipFile("b.zip", "w"); member = members.open("member", "w"); member.write(b"member")
 wrapped = io.TextIOWrapper(io.BufferedWriter(open("wrapped", "wb", buffering=0))); wrapped.write("wrapped")
 cycle = [open("cycle", "w")]; cycle.append(cycle); cycle[0].write("cycle"); del cycle
 def closure():
@@ -58,9 +59,10 @@ async function expectFinished(vfs: VfsStorage) {
   expect(texts(vfs)).toEqual(TEXTS);
   expect(gunzipSync(vfs.readFile("a.gz")).toString()).toBe("packed");
   expect(gunzipSync(vfs.readFile("b.gz")).toString()).toBe("around");
-  const code = "import zipfile\nzipfile.ZipFile('a.zip').read('name').decode()";
+  const code =
+    "import zipfile\nzipfile.ZipFile('a.zip').read('name').decode(), zipfile.ZipFile('b.zip').read('member').decode()";
   const { value } = await new Sandbox({ vfs }).execute(code);
-  expect(value).toBe("zipped");
+  expect(value).toEqual(["zipped", "member"]);
 }
 
 describe("files that a run leaves open", () => {

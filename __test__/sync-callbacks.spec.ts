@@ -333,7 +333,7 @@ describe("a run that waits in a synchronous callback", () => {
     "%s is ended by its time limit, and finally runs",
     async (_, code) => {
       const sandbox = new Sandbox({ callbacks: { never } });
-      const error = await rejection(sandbox.execute(code, { timeoutMs: 100 }));
+      const error = await rejection(sandbox.execute(code, { timeoutMs: 1000 }));
       expect(error).toMatchObject({ code: "ERYX_TIMEOUT", stdout: "end" });
     },
   );

@@ -14,6 +14,11 @@ const ABORT = 4;
 const TRACE = 5;
 const ANSWERED = 6;
 const REFUSED = 7;
+/** What was put off and is not to be done any more. Not one of the addon's. */
+const DROPPED = -1;
+
+/** Errors of runs that were ended from outside: nobody waits for handlers any more. */
+const CUT_OFF = new Set(["ERYX_TIMEOUT", "ERYX_CANCELLED"]);
 
 const runs = new Map();
 let lastId = 0;
@@ -48,13 +53,37 @@ export function unregister(id) {
 export function dispatch(kind, id, payload, call, callback) {
   const run = runs.get(id);
   if (run === undefined) return;
+  const event = { kind, id, payload, call, callback };
   if (run.putOff !== undefined) {
-    run.putOff.push([kind, id, payload, call, callback]);
-    if (kind === DONE && payload.error?.code === "ERYX_TIMEOUT") hurry(run);
+    append(run, event);
     return;
   }
-  const handled = handle(run, kind, id, payload, call, callback);
+  const handled = handle(run, event);
   if (handled !== undefined) putOff(run, handled);
+}
+
+/** Puts an event off. */
+function append(run, event) {
+  const { kind, payload, call } = event;
+  run.putOff.push(event);
+  if (kind === ABORT) dropCall(run.putOff, event, call);
+  if (kind === DONE && CUT_OFF.has(payload.error?.code)) hurry(run);
+}
+
+/** A call that has ended before its function was told of it: it is not made, and there is nothing to abort. */
+function dropCall(events, abort, call) {
+  const unmade = events.find(
+    (event) => event.kind === CALL && event.call === call,
+  );
+  if (unmade === undefined) return;
+  drop(unmade);
+  drop(abort);
+}
+
+/** The event stays in its place: what the addon counts for it is given back in order. */
+function drop(event) {
+  event.kind = DROPPED;
+  event.payload = undefined;
 }
 
 /**
@@ -68,8 +97,8 @@ async function putOff(run, handled) {
   await handled;
   while (events.length > 0) {
     const event = events.shift();
-    if (event[0] !== DONE) run.native.release();
-    await handle(run, ...event);
+    if (event.kind !== DONE) run.native.release();
+    await handle(run, event);
   }
   run.putOff = undefined;
   run.native.release();
@@ -86,15 +115,20 @@ function inTime(run, handled) {
 
 /**
  * The run is cancelled, or its time is over: its promise settles without waiting for handlers. Those of what is still to be
- * handed over are called all the same.
+ * handed over are called all the same. Calls that were put off are not made, as nobody wants what they do any more. They are
+ * not answered either: Python might take them for failed and try again. The end of the run does not wait for calls.
  */
 export function hurry(run) {
   run.hurried = true;
+  for (const event of run.putOff ?? []) {
+    if (event.kind === CALL) drop(event);
+  }
   run.goOn?.();
 }
 
 /** Does what an event says. A promise if what comes next has to wait for it. */
-function handle(run, kind, id, payload, call, callback) {
+function handle(run, event) {
+  const { kind, id, payload } = event;
   switch (kind) {
     case DONE:
       unregister(id);
@@ -109,20 +143,12 @@ function handle(run, kind, id, payload, call, callback) {
       run.answered(undefined, payload);
       return undefined;
     default:
-      return run.scope.runInAsyncScope(
-        tell,
-        null,
-        run,
-        kind,
-        payload,
-        call,
-        callback,
-      );
+      return run.scope.runInAsyncScope(tell, null, run, event);
   }
 }
 
 /** Passes on what happens while a run lasts. */
-function tell(run, kind, payload, call, callback) {
+function tell(run, { kind, payload, call, callback }) {
   switch (kind) {
     case STDOUT:
       return notify(run, "onStdout", payload);

@@ -21,7 +21,9 @@ static int configure(PyInitConfig *config) {
     struct { const char *name; int64_t value; } ints[] = {
         {"utf8_mode", 1},      {"use_environment", 0},  {"install_signal_handlers", 0}, {"write_bytecode", 0},
         {"use_hash_seed", 1},  {"hash_seed", 0},        {"user_site_directory", 0},     {"site_import", 0},
-        {"safe_path", 1},      {"use_frozen_modules", 0}, {"parse_argv", 0},       {"buffered_stdio", 1},          {"pathconfig_warnings", 0},
+        {"safe_path", 1},      {"parse_argv", 0},       {"buffered_stdio", 1},          {"pathconfig_warnings", 0},
+        /* Tracebacks and patches: the modules are those of the archive. */
+        {"use_frozen_modules", 0},
     };
     struct { const char *name, *value; } strings[] = {
         {"home", "/usr"},         {"prefix", "/usr"},           {"exec_prefix", "/usr"}, {"base_prefix", "/usr"},

@@ -74,6 +74,7 @@ PyObject *eryx_immortalize(PyObject *module, PyObject *arguments);
 
 /* ---- union.c: a method of _eryx */
 PyObject *eryx_mend_union(PyObject *module, PyObject *type);
+
 /* ---- leftovers.c: methods of _eryx */
 PyObject *eryx_finalizable(PyObject *module, PyObject *arguments);
 PyObject *eryx_finalize(PyObject *module, PyObject *object);

@@ -79,7 +79,5 @@ PyObject *eryx_immortalize(PyObject *module, PyObject *arguments) {
     free(pending.objects);
     for (Py_ssize_t i = 0; i < number; i++) PyList_GetItem(counted, i)->refcount = counts[i];
     eryx_image_collected();
-    PyObject *none = Py_GetConstantBorrowed(Py_CONSTANT_NONE);
-    Py_IncRef(none);
-    return none;
+    return eryx_none();
 }

@@ -89,7 +89,6 @@ PyObject *PyObject_CallOneArg(PyObject *callable, PyObject *argument);
 PyObject *PyObject_Call(PyObject *callable, PyObject *positional, PyObject *named);
 PyObject *PyObject_CallNoArgs(PyObject *callable);
 PyObject *PyObject_GetItem(PyObject *, PyObject *key);
-PyObject *PyObject_CallMethod(PyObject *, const char *name, const char *format, ...);
 PyObject *PyObject_GetIter(PyObject *);
 PyObject *PyIter_Next(PyObject *);
 unsigned long PyType_GetFlags(PyTypeObject *);

@@ -34,7 +34,5 @@ PyObject *eryx_mend_union(PyObject *module, PyObject *type) {
     Py_IncRef(type);
     union_type = type;
     *slot = union_or;
-    PyObject *none = Py_GetConstantBorrowed(Py_CONSTANT_NONE);
-    Py_IncRef(none);
-    return none;
+    return eryx_none();
 }

@@ -33,7 +33,7 @@ const ENTRIES: [(&str, NodeId); 9] = [
 ];
 
 /// Bytes of one read. Like the buffers of one call, it bounds what a guest can make the host do at a time.
-const MAX_READ: usize = 1 << 16;
+const MAX_DEVICE_READ: usize = 1 << 16;
 
 /// What is special about a node of a [`DeviceFs`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -185,7 +185,7 @@ impl FileSystem for DeviceFs {
     }
 
     fn read(&self, node: NodeId, _offset: u64, buf: &mut [u8]) -> Result<usize> {
-        let count = buf.len().min(MAX_READ);
+        let count = buf.len().min(MAX_DEVICE_READ);
         match node {
             NULL => Ok(0),
             ZERO | FULL => {

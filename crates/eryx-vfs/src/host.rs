@@ -29,8 +29,9 @@ pub const MAX_HOST_ENTRIES: usize = 1 << 16;
 /// Names in all listings that one [`HostFs`] keeps: of directories that are open, and of others until there are too many.
 /// More are `TooManyEntries`.
 pub const MAX_HOST_LISTED: usize = 1 << 17;
-/// Entries of a directory, with all below it, that are looked at when it is moved. More are `TooManyEntries`.
-pub const MAX_HOST_MOVED: usize = 1 << 17;
+/// Entries of a directory, with all below it, that are looked at when it is moved to another directory. More are
+/// `TooManyEntries`.
+pub const MAX_HOST_MOVED: usize = 1 << 14;
 
 /// Files of the host: a directory with all below it, or a single file.
 ///
@@ -48,6 +49,9 @@ pub struct HostFs {
 }
 
 impl HostFs {
+    /// Levels of directories below one that is moved to another directory. Deeper ones are `TooManyEntries`.
+    pub const MAX_MOVED_LEVELS: usize = 128;
+
     /// The directory or file at `path`, a link followed. With `read_only`, every change is refused with `ReadOnly`.
     ///
     /// # Errors
@@ -426,6 +430,9 @@ impl FileSystem for HostFs {
         match source.1 {
             Kind::File | Kind::Device => {}
             Kind::Symlink => moves::check_link(&old, from_name, self.depth(to)?)?,
+            // The directories above each link in it stay the same ones, so `..` in a link leads where it did. Equal nodes
+            // are one directory: `old` was open when `new` was found, so no other one had its inode by then.
+            Kind::Directory if from == to => {}
             Kind::Directory => moves::check_directory(&old, from_name, self.depth(to)?)?,
         }
         self.table().path_of(to, to_name)?;

@@ -162,7 +162,10 @@ impl Instance {
         };
         let Ok((ended, faults)) = survived else {
             // Unwound out of the guest: as after a trap, nothing in its memory can be relied on.
-            self.store.data_mut().set_computing(false);
+            let host = self.store.data_mut();
+            host.set_computing(false);
+            // It may have been the sink, which would be called for the rest.
+            host.output.silence();
             return Ended {
                 condition: Condition::Lost,
                 reached: true,

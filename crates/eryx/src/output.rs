@@ -123,6 +123,11 @@ impl Output {
         }
     }
 
+    /// What comes is only collected from now on: the sink panicked.
+    pub(crate) fn silence(&mut self) {
+        self.sink = None;
+    }
+
     pub(crate) fn sink(&self) -> Option<Arc<dyn OutputSink>> {
         self.sink.clone()
     }

@@ -13,6 +13,7 @@ import sqlite3
 import sys
 import types
 import weakref
+import zipfile
 from asyncio import events
 
 import _eryx
@@ -133,6 +134,7 @@ def _finalize(context, objects):
     for thing in objects:
         ranks[_rank(type(thing))].append(thing)
     objects.clear()
+    _finalize_members(context, ranks)
     ours = _eryx_loop.idle_loop()
     for rank, things in enumerate(ranks):
         if rank == 1:
@@ -144,6 +146,16 @@ def _finalize(context, objects):
             if thing is not ours:
                 for part in _innermost_first(thing):
                     _eryx.as_user(context.run, _eryx.finalize, part)
+
+
+def _finalize_members(context, ranks):
+    """What still writes into an archive goes before the archive, which cannot be closed meanwhile."""
+    members = [thing for thing in ranks[1] if issubclass(type(thing), zipfile._ZipWriteFile)]
+    if members:
+        _flush(ranks[2])
+        _flush(ranks[3])
+    for thing in members:
+        _eryx.as_user(context.run, _eryx.finalize, thing)
 
 
 def _innermost_first(thing):

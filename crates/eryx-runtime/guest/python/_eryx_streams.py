@@ -121,4 +121,3 @@ def current():
             _former[:] = [buffer for buffer in _former if buffer() is not None]
         streams += former
     return streams
-

@@ -3,8 +3,11 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use eryx_vfs::{Error, Location, MAX_HOST_MOVED, Namespace};
+use eryx_vfs::{Error, HostFs, Location, MAX_HOST_MOVED, Namespace};
 
 use crate::host::{Scratch, fill};
 
@@ -20,14 +23,36 @@ fn volume(name: &str, links: &[(&str, &str)]) -> (Scratch, Namespace, Location) 
     (scratch, ns, root)
 }
 
-fn rename(ns: &Namespace, from: &str, to: &str) -> Result<(), Error> {
+/// Asks again while tests that run at the same time move something large on the device.
+fn patiently(call: impl Fn() -> Result<(), Error>) -> Result<(), Error> {
+    let start = Instant::now();
+    loop {
+        match call() {
+            Err(Error::Busy) if start.elapsed() < Duration::from_mins(1) => thread::yield_now(),
+            result => return result,
+        }
+    }
+}
+
+fn rename_once(ns: &Namespace, from: &str, to: &str) -> Result<(), Error> {
     let root = ns.root();
     ns.rename(root, &format!("/v/{from}"), root, &format!("/v/{to}"))
 }
 
+fn rename(ns: &Namespace, from: &str, to: &str) -> Result<(), Error> {
+    patiently(|| rename_once(ns, from, to))
+}
+
 fn link(ns: &Namespace, from: &str, to: &str) -> Result<(), Error> {
     let at = ns.resolve(ns.root(), &format!("/v/{from}"), false)?;
-    ns.hard_link(at, ns.root(), &format!("/v/{to}"))
+    patiently(|| ns.hard_link(at, ns.root(), &format!("/v/{to}")))
+}
+
+/// So many directories in each other below `path`, which is made.
+fn chain(path: &Path, levels: usize) {
+    let mut path = path.to_path_buf();
+    path.extend(vec!["d"; levels]);
+    fs::create_dir_all(path).unwrap();
 }
 
 /// Every link below the volume, followed by the host, stays in it or leads nowhere.
@@ -102,11 +127,11 @@ fn a_link_that_leads_out_already_stays_where_it_is() {
             assert_eq!(link(&ns, &from, to), expected, "{from} {to}");
         }
     }
-    assert_eq!(rename(&ns, "d", "moved"), Err(Error::NotPermitted));
+    assert_eq!(rename(&ns, "d", "e/moved"), Err(Error::NotPermitted));
     for name in ["far", "root", "back"] {
         ns.unlink(ns.root(), &format!("/v/d/{name}")).unwrap();
     }
-    assert_eq!(rename(&ns, "d", "moved"), Ok(()));
+    assert_eq!(rename(&ns, "d", "e/moved"), Ok(()));
 }
 
 #[test]
@@ -170,8 +195,8 @@ fn the_place_of_a_directory_that_was_moved_meanwhile_does_not_count() {
     assert_eq!(two.remove_dir(root, "/v/p/q"), Ok(()));
     assert_eq!(rename(&two, "p/up", "p/q"), Ok(()));
     assert!(scratch.path("p/q/r").is_dir());
-    let moved = |ns: &Namespace| ns.rename(root, "/v/a/b/c/up", held, "up");
-    assert!(moved(&one).is_err());
+    let moved = patiently(|| one.rename(root, "/v/a/b/c/up", held, "up"));
+    assert!(moved.is_err());
     assert_inside(&scratch);
 }
 
@@ -183,6 +208,75 @@ fn directories_with_too_much_in_them_are_not_moved() {
     }
     assert_eq!(rename(&ns, "d/one", "one"), Ok(()));
     assert_eq!(rename(&ns, "one", "d/one"), Ok(()));
-    assert_eq!(rename(&ns, "d", "e"), Err(Error::TooManyEntries));
+    fs::create_dir(scratch.path("e")).unwrap();
+    assert_eq!(rename(&ns, "d", "e/d"), Err(Error::TooManyEntries));
     assert!(scratch.path("d/one/1").exists());
+}
+
+#[test]
+fn directories_that_are_too_deep_are_not_moved() {
+    let (scratch, ns, _) = volume("too_deep_to_move", &[]);
+    fs::create_dir(scratch.path("e")).unwrap();
+    chain(&scratch.path("fits"), HostFs::MAX_MOVED_LEVELS);
+    assert_eq!(rename(&ns, "fits", "e/fits"), Ok(()));
+    assert_eq!(rename(&ns, "e/fits", "fits"), Ok(()));
+    for levels in [HostFs::MAX_MOVED_LEVELS + 1, 500] {
+        chain(&scratch.path("deep"), levels);
+        let start = Instant::now();
+        let refused = rename(&ns, "deep", "e/deep");
+        assert_eq!(refused, Err(Error::TooManyEntries), "{levels}");
+        assert!(start.elapsed() < Duration::from_secs(2), "{levels}");
+        assert!(scratch.path("deep/d").exists());
+    }
+}
+
+#[test]
+fn a_directory_gets_another_name_where_it_is_whatever_is_in_it() {
+    let links = [("a/d/b/up", "../../../f"), ("a/d/top", "../f")];
+    let (scratch, ns, _) = volume("another_name", &links);
+    fill(&scratch.path("a/d/many"), MAX_HOST_MOVED + 1);
+    chain(&scratch.path("a/d/deep"), HostFs::MAX_MOVED_LEVELS + 1);
+    let leads = |link: &str| resolved(&scratch.path(link));
+    let before = (leads("a/d/b/up"), leads("a/d/top"));
+    assert_eq!(rename(&ns, "a/d", "a/e"), Ok(()));
+    assert!(!scratch.path("a/d").exists());
+    assert_eq!((leads("a/e/b/up"), leads("a/e/top")), before);
+    assert_inside(&scratch);
+    assert_eq!(rename(&ns, "a/e", "e"), Err(Error::TooManyEntries));
+    // The one that it is in may be called something else as well.
+    assert_eq!(rename(&ns, "a", "c"), Ok(()));
+    assert!(scratch.path("c/e/many/1").exists());
+    assert_inside(&scratch);
+}
+
+#[test]
+fn a_move_does_not_wait_while_something_large_is_moved() {
+    let (scratch, one, _) = volume("busy_moves", &[]);
+    // Each link is read, so looking at all of them takes longer than a move waits.
+    fs::create_dir_all(scratch.path("d/many")).unwrap();
+    for n in 0..10_000 {
+        symlink("x", scratch.path("d/many").join(n.to_string())).unwrap();
+    }
+    scratch.put("f", "");
+    let (two, _) = scratch.mounted(false);
+    let done = AtomicBool::new(false);
+    let start = Instant::now();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) && start.elapsed() < Duration::from_mins(1) {
+                assert_eq!(rename(&one, "d/many", "many"), Ok(()));
+                assert_eq!(rename(&one, "many", "d/many"), Ok(()));
+            }
+        });
+        let mut results = (0..).map(|turn| {
+            let names = ["f", "g"];
+            let (from, to) = (names[turn % 2], names[(turn + 1) % 2]);
+            rename_once(&two, from, to)
+        });
+        let refused = results.find(|result| result.is_err() || start.elapsed().as_secs() >= 60);
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(refused, Some(Err(Error::Busy)));
+    });
+    assert!(scratch.path("f").exists() != scratch.path("g").exists());
+    assert!(scratch.path("d/many/1").is_symlink());
 }

@@ -1,8 +1,9 @@
 //! The table of all caps, and what each import and operation is bounded by.
 
 use eryx_vfs::{
-    CHUNK_OVERHEAD, ENTRY_OVERHEAD, MAX_DEPTH, MAX_FILE, MAX_HOST_ENTRIES, MAX_HOST_HANDLES,
-    MAX_HOST_LISTED, MAX_HOST_MOVED, MAX_HOST_NODES, MAX_LINKS, MAX_NAME, MAX_PATH, NODE_OVERHEAD,
+    CHUNK_OVERHEAD, ENTRY_OVERHEAD, HostFs, MAX_DEPTH, MAX_FILE, MAX_HOST_ENTRIES,
+    MAX_HOST_HANDLES, MAX_HOST_LISTED, MAX_HOST_MOVED, MAX_HOST_NODES, MAX_LINKS, MAX_NAME,
+    MAX_PATH, NODE_OVERHEAD,
 };
 
 use super::{
@@ -518,11 +519,16 @@ fn volumes() -> Vec<Cap> {
         ),
         cap(
             "volume moves",
-            "entries in a directory of a volume that is moved, with all below it",
-            count(MAX_HOST_MOVED),
+            "entries below a directory of a volume that is moved to another one; levels of them",
+            format!(
+                "{}; {}",
+                count(MAX_HOST_MOVED),
+                count(HostFs::MAX_MOVED_LEVELS)
+            ),
             "`EOVERFLOW`",
             &[
                 "crates/eryx-vfs/tests/vfs/host_moves.rs: directories_with_too_much_in_them_are_not_moved",
+                "crates/eryx-vfs/tests/vfs/host_moves.rs: directories_that_are_too_deep_are_not_moved",
             ],
         ),
     ]

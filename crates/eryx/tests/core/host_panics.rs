@@ -13,7 +13,7 @@ use crate::session_support::{execute, session_of, value};
 use crate::support::{alone, process_kibibytes, python_error, runtime, sandbox, sandbox_of, text};
 
 /// Panics where it is told to.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Panics {
     Call,
     Cancel,
@@ -116,7 +116,7 @@ async fn a_session_keeps_the_state_before_a_panic_in_its_run() {
         assert!(matches!(failure.error, Error::Internal(_)));
         // What is called after the guest's end leaves no state to go back to, and the error says so.
         let may_lose = matches!(panics, Panics::Cancel | Panics::LastOutput);
-        assert!(may_lose || !failure.state_lost);
+        assert!(may_lose || !failure.state_lost, "{panics:?}");
         let expected = if failure.state_lost {
             Value::Null
         } else {

@@ -40,9 +40,13 @@ async fn a_session_that_is_dropped_is_finished_too() {
     let session = with(&storage);
     execute(&session, OPEN).await;
     drop(session);
-    while !is_finished(&storage).await {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+    for _ in 0..6000 {
+        if is_finished(&storage).await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    panic!("never finished");
 }
 
 #[tokio::test]

@@ -90,14 +90,14 @@ assert len(m.expandvars('${' * 300_000)) == 600_000",
         module: "tokenize",
         code: r#"
 import io
-source = '''é = 1\nf"{f(a=lambda: 'à'\n)}é{{"\nf"{x!r:>{ü}}"  # €\n'''
+source = '''é = 1\nf"{f(a=lambda: 'à'\n)}"\nf"{x!r:>{ü}}é{{"  # €\n'''
 for tokens in (
     list(m.generate_tokens(io.StringIO(source).readline)),
     list(m.tokenize(io.BytesIO(source.encode()).readline))[1:],
 ):
     assert m.untokenize(tokens) == source, tokens
     assert [token.string for token in tokens if token.type in (m.NAME, m.STRING, m.FSTRING_MIDDLE, m.COMMENT) and token.string] == [
-        'é', 'f', 'a', 'lambda', "'à'", 'é{', 'x', 'r', '>', 'ü', '# €'], tokens
+        'é', 'f', 'a', 'lambda', "'à'", 'x', 'r', '>', 'ü', 'é{', '# €'], tokens
     assert tokens[0].line == 'é = 1\n', tokens[0]"#,
     },
 ];

@@ -4,15 +4,15 @@
 //! guest, as there to a process: all its descriptors share it, and it ends with the last of them on that file. Nobody but
 //! guests of this process takes or sees such locks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use eryx_vfs::{FileIdentity, Location};
 use wasmtime::{Caller, Linker};
 
 use super::super::{Errno, Host};
-use super::{Descriptor, Files};
+use super::{Descriptor, Files, OpenNode};
 use crate::abi::MODULE;
 
 /// Where `SQLite` locks: its pending byte, its reserved byte, and 510 bytes that stand for sharing. From `os.h` of `SQLite`, where
@@ -35,6 +35,17 @@ enum Level {
     Exclusive,
 }
 
+impl Level {
+    /// Whether it can be taken through `node`.
+    fn may_be_taken(self, node: &OpenNode) -> bool {
+        match self {
+            Self::None => true,
+            Self::Shared => node.readable,
+            Self::Exclusive => node.writable,
+        }
+    }
+}
+
 /// How a guest has locked a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Held([Level; PLACES.len()]);
@@ -44,6 +55,11 @@ impl Held {
         let both =
             |(a, b): (Level, Level)| a.min(b) >= Level::Shared && a.max(b) == Level::Exclusive;
         self.0.into_iter().zip(other.0).any(both)
+    }
+
+    /// Whether all of it can be taken through `node`.
+    pub(super) fn may_be_taken(self, node: &OpenNode) -> bool {
+        self.0.into_iter().all(|level| level.may_be_taken(node))
     }
 
     /// As a snapshot keeps it: two bits for each place.
@@ -137,7 +153,7 @@ impl Locks {
 
     /// Goes back from `later`, which has the same owner, to what was noted. Returns the files that were locked then and whose
     /// locks changed since: what the guest believes of those does not hold.
-    pub(super) fn go_back(&mut self, later: &mut Self) -> Vec<FileIdentity> {
+    pub(super) fn go_back(&mut self, later: &mut Self) -> HashSet<FileIdentity> {
         self.is_note = false;
         let kept = |file: &FileIdentity, own: &Own| {
             let now = later.held.get(file);
@@ -227,9 +243,8 @@ impl Files {
     /// Goes back from what the guest had open `later` to this, which was saved before. Files whose locks it then held and does
     /// not hold any more in the same way are revoked.
     pub(crate) fn go_back(&mut self, later: &mut Self) {
-        for stale in self.locks.go_back(&mut later.locks) {
-            self.revoke(stale);
-        }
+        let stale = self.locks.go_back(&mut later.locks);
+        self.revoke(&stale);
     }
 
     /// Takes the locks that `other` has, whose descriptors these are too. Files for which that cannot be are revoked.
@@ -237,37 +252,55 @@ impl Files {
         if other.locks.held.is_empty() {
             return;
         }
-        for fd in 0..self.open.len() {
-            let (Some(own), Some(others)) = (&self.open[fd], &other.open[fd]) else {
+        let (mut tried, mut lost) = (HashSet::new(), HashSet::new());
+        for (own, others) in self.open.iter().zip(&other.open) {
+            let (Some(own), Some(others)) = (own, others) else {
                 continue;
             };
-            let (held, file) = (other.held(others), self.identity(own));
-            if let Some(file) = file.filter(|_| held != Held::default())
-                && self.locks.set(file, held).is_err()
-            {
-                self.revoke(file);
+            let Some(file) = self.identity(own).filter(|file| !tried.contains(file)) else {
+                continue;
+            };
+            let held = other.held(others);
+            if held == Held::default() {
+                continue;
+            }
+            tried.insert(file);
+            if self.locks.set(file, held).is_err() {
+                lost.insert(file);
             }
         }
+        self.revoke(&lost);
     }
 
-    /// `SQLite` believes that it has locked `file`, and has not: nothing of what it remembers may be written, and its rollback
-    /// journal may be that of another one's transaction. Their descriptors keep their numbers and do nothing more, and until
-    /// they are closed, the file cannot be opened: connections of one guest share their locks without asking the host.
-    pub(super) fn revoke(&mut self, file: FileIdentity) {
-        let mut journals = Vec::new();
+    /// `SQLite` believes that it has locked `files`, and has not: nothing of what it remembers may be written, and their
+    /// rollback journals may be those of another one's transaction. Their descriptors keep their numbers and do nothing more, and
+    /// until they are closed, the files cannot be opened: connections of one guest share their locks without asking the host.
+    /// Linear in the open descriptors, whose paths are long and up to the guest.
+    pub(super) fn revoke(&mut self, files: &HashSet<FileIdentity>) {
+        if files.is_empty() {
+            return;
+        }
+        let mut databases = HashSet::new();
         for fd in 0..self.open.len() {
-            let is_of = |open: &Descriptor| self.identity(open) == Some(file);
-            if !self.open[fd].as_ref().is_some_and(is_of) {
+            let file = self.open[fd].as_ref().and_then(|open| self.identity(open));
+            if !file.is_some_and(|file| files.contains(&file)) {
                 continue;
             }
             if let Some(Descriptor::Node(node)) = &mut self.open[fd] {
                 node.revoked = true;
-                journals.push(format!("{}{JOURNAL}", node.path));
+                databases.insert(Arc::clone(&node.path));
             }
         }
+        self.revoke_journals(&databases);
+    }
+
+    /// Revokes the journals of databases with these paths.
+    pub(super) fn revoke_journals(&mut self, databases: &HashSet<Arc<str>>) {
         for open in self.open.iter_mut().flatten() {
-            if let Descriptor::Node(node) = open {
-                node.revoked |= journals.iter().any(|journal| **journal == *node.path);
+            if let Descriptor::Node(node) = open
+                && let Some(database) = node.path.strip_suffix(JOURNAL)
+            {
+                node.revoked |= databases.contains(database);
             }
         }
     }
@@ -304,9 +337,8 @@ impl Files {
         }
         let node = self.node(fd)?;
         let may = match wanted {
-            Wanted::Level(Level::Exclusive) => node.writable,
-            Wanted::Level(Level::Shared) => node.readable,
-            Wanted::Level(Level::None) | Wanted::Test => true,
+            Wanted::Level(level) => level.may_be_taken(node),
+            Wanted::Test => true,
         };
         if !may {
             return Err(Errno::Badf);
@@ -386,6 +418,8 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use eryx_vfs::{FileSystem, MemoryFs, Namespace, NodeId};
+
     use super::*;
 
     const FILE: FileIdentity = FileIdentity::Host {
@@ -456,7 +490,7 @@ mod tests {
         locks.set(file(11), Held::default()).expect("less");
         locks.set(file(11), SHARED).expect("free");
         locks.set(file(12), EXCLUSIVE).expect("free");
-        assert_eq!(before.go_back(&mut locks), [file(11)]);
+        assert_eq!(before.go_back(&mut locks), HashSet::from([file(11)]));
         drop(locks);
         assert_eq!(before.of(file(10)), SHARED);
         let mut other = Locks::new();
@@ -481,5 +515,98 @@ mod tests {
             assert_eq!(Held::from_bits(held.to_bits()), held);
         }
         assert_eq!(Held::from_bits(u32::MAX), EXCLUSIVE);
+    }
+
+    /// Nothing but `tree`.
+    fn files(tree: &Arc<MemoryFs>) -> Files {
+        Files::new(Namespace::new(Arc::clone(tree) as _), Arc::default())
+    }
+
+    /// One more descriptor, with any path.
+    fn open(files: &mut Files, node: NodeId, path: &str) {
+        let at = Location { mount: 0, node };
+        files.namespace.fs(at).opened(node);
+        files.open.push(Some(Descriptor::Node(OpenNode {
+            at,
+            offset: 0,
+            flags: 0,
+            readable: true,
+            writable: true,
+            path: path.into(),
+            revoked: false,
+        })));
+    }
+
+    fn revoked(files: &Files) -> Vec<bool> {
+        let nodes = files.open.iter().flatten();
+        let revoked = nodes.filter_map(|open| match open {
+            Descriptor::Node(node) => Some(node.revoked),
+            _ => None,
+        });
+        // The first is that of the root.
+        revoked.skip(1).collect()
+    }
+
+    const LONG: &str = "/./././././././././././././././";
+
+    #[test]
+    fn a_thousand_descriptors_of_one_file_are_revoked_together() {
+        let tree = Arc::new(MemoryFs::new(1 << 20));
+        let [database, other] =
+            ["a", "b"].map(|name| tree.create_file(tree.root(), name).expect("room"));
+        let mut files = files(&tree);
+        let path = |number| format!("{}a{number}", LONG.repeat(100));
+        for number in 0..1000 {
+            open(&mut files, database, &path(number));
+        }
+        open(&mut files, other, &format!("{}{JOURNAL}", path(999)));
+        open(&mut files, other, &format!("{}{JOURNAL}", path(1000)));
+        let locked = tree.identity(database).expect("in memory");
+        files.locks.set(locked, EXCLUSIVE).expect("free");
+        // The tree is not forked with it: the two are in each other's way.
+        let forked = files.forked(&[]);
+        let mut expected = vec![true; 1001];
+        expected.push(false);
+        assert_eq!(revoked(&forked), expected);
+        assert_eq!(forked.locks.of(locked), Held::default());
+        assert_eq!(revoked(&files), [false; 1002]);
+        assert_eq!(files.locks.of(locked), EXCLUSIVE);
+    }
+
+    #[test]
+    fn a_thousand_files_are_revoked_together() {
+        let tree = Arc::new(MemoryFs::new(1 << 24));
+        let mut files = files(&tree);
+        for number in 0..1000 {
+            let name = format!("a{number}");
+            let node = tree.create_file(tree.root(), &name).expect("room");
+            open(&mut files, node, &format!("{}{name}", LONG.repeat(100)));
+            let file = tree.identity(node).expect("in memory");
+            files.locks.set(file, RESERVED).expect("free");
+        }
+        let mut before = files.saved();
+        for descriptor in files.open.iter().flatten().skip(4) {
+            let file = files.identity(descriptor).expect("in memory");
+            files.locks.set(file, SHARED).expect("free");
+        }
+        before.go_back(&mut files);
+        assert_eq!(revoked(&before), [true; 1000]);
+        assert!(before.locks.held.is_empty());
+    }
+
+    #[test]
+    fn a_fork_has_the_locks_on_files_of_its_own() {
+        let tree = Arc::new(MemoryFs::new(1 << 20));
+        let node = tree.create_file(tree.root(), "a").expect("room");
+        let mut files = files(&tree);
+        open(&mut files, node, "/a");
+        open(&mut files, node, "/a");
+        let file = tree.identity(node).expect("in memory");
+        files.locks.set(file, RESERVED).expect("free");
+        let own = Arc::new(tree.fork());
+        let forked = files.forked(&[(super::super::ROOT_MOUNT, Arc::clone(&own))]);
+        assert_eq!(revoked(&forked), [false; 2]);
+        let file = own.identity(node).expect("in memory");
+        assert_eq!(forked.locks.of(file), RESERVED);
     }
 }

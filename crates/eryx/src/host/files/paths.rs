@@ -198,6 +198,7 @@ fn open(
     };
     let readable = rights & (RIGHT_READ | RIGHT_READ_DIRECTORY) != 0;
     let mut whole = joined(&directory?.path, path);
+    // Cut when it is known that the file can be used, which is known only when it is open.
     let opening = OpenHow {
         truncate: false,
         ..how
