@@ -34,7 +34,7 @@ pub enum Error {
     /// `EINVAL`: a NUL or `/` in a name, a directory moved into itself, a link read that is none.
     #[error("invalid argument")]
     InvalidInput,
-    /// `EBUSY`: `.`, `..` or `/` as what is renamed or replaced.
+    /// `EBUSY`: `.`, `..` or `/` as what is renamed or replaced, or others are moving something on the same device.
     #[error("device or resource busy")]
     Busy,
     /// `EXDEV`: the two places are on different mounts.

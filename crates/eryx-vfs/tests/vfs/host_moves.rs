@@ -222,10 +222,8 @@ fn directories_that_are_too_deep_are_not_moved() {
     assert_eq!(rename(&ns, "e/fits", "fits"), Ok(()));
     for levels in [HostFs::MAX_MOVED_LEVELS + 1, 500] {
         chain(&scratch.path("deep"), levels);
-        let start = Instant::now();
         let refused = rename(&ns, "deep", "e/deep");
         assert_eq!(refused, Err(Error::TooManyEntries), "{levels}");
-        assert!(start.elapsed() < Duration::from_secs(2), "{levels}");
         assert!(scratch.path("deep/d").exists());
     }
 }
