@@ -174,7 +174,7 @@ pub const DIFFERENCES: &[Difference] = &[
     same("path_", "/\"", "", "", SLASH),
     same("path_link", "", "", "", ORDER),
     same("path_", "", "nametoolong", "", ORDER),
-    same("path_", "", "", "ilseq", ORDER),
+    rare(same("path_", "", "", "ilseq", ORDER)),
     same("path_open", " f", "", "notdir", ORDER),
     same("path_rename", "", "", "n", ORDER),
     posix(same("fseek", "", "", "Bad file", DIRECTORY)),
