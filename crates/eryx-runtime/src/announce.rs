@@ -9,11 +9,9 @@ use wasm_encoder::{
     BlockType, CodeSection, Function, FunctionSection, Instruction, MemArg, Module as Encoder,
     RawSection, ValType,
 };
-use wasmparser::{
-    BinaryReader, CodeSectionReader, KnownCustom, Name, Parser, Payload, TypeRef, ValType as Parsed,
-};
+use wasmparser::{BinaryReader, CodeSectionReader, Parser, Payload, ValType as Parsed};
 
-use crate::module::Module;
+use crate::module::{Module, function_names};
 
 /// `insertdict(dict, key, hash, value)`, as libpython is compiled: without the interpreter as its first parameter.
 const SETTER: &str = "insertdict";
@@ -41,9 +39,7 @@ pub fn announce(libpython: &[u8]) -> Result<Vec<u8>> {
             bail!("{name} in libpython has other parameters than expected");
         }
     }
-    let imports = module.imports.iter();
-    let imported = imports.filter(|import| matches!(import.ty, TypeRef::Func(_)));
-    let first = u32::try_from(imported.count())?;
+    let first = module.imported_functions();
     let own = (setter - first) as usize;
     let mut encoder = Encoder::new();
     for payload in Parser::new(0).parse_all(libpython) {
@@ -78,24 +74,10 @@ pub fn announce(libpython: &[u8]) -> Result<Vec<u8>> {
 
 /// The only function that the `name` section calls so.
 fn named(wasm: &[u8], wanted: &str) -> Result<u32> {
-    let mut found = Vec::new();
-    for payload in Parser::new(0).parse_all(wasm) {
-        let Payload::CustomSection(section) = payload? else {
-            continue;
-        };
-        let KnownCustom::Name(parts) = section.as_known() else {
-            continue;
-        };
-        for part in parts {
-            let Name::Function(functions) = part? else {
-                continue;
-            };
-            for naming in functions {
-                let naming = naming?;
-                found.extend((naming.name == wanted).then_some(naming.index));
-            }
-        }
-    }
+    let names = function_names(wasm)?.into_iter();
+    let found: Vec<u32> = names
+        .filter_map(|(index, name)| (name == wanted).then_some(index))
+        .collect();
     match found[..] {
         [index] => Ok(index),
         _ => bail!("libpython has {} functions {wanted}, not one", found.len()),

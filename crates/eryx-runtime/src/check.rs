@@ -3,11 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, bail};
-use wasmparser::{
-    FunctionBody, KnownCustom, Name, Operator, Parser, Payload, TypeRef, Validator, WasmFeatures,
-};
+use wasmparser::{FunctionBody, Operator, Parser, Payload, TypeRef, Validator, WasmFeatures};
 
-use crate::module::Module;
+use crate::module::{Module, function_names};
 use crate::strip::MutableGlobal;
 
 /// The modules that the host provides.
@@ -134,21 +132,6 @@ fn names(python: &[u8]) -> Result<BTreeMap<u32, String>> {
             names.insert(index, name.clone());
         }
     }
-    for payload in Parser::new(0).parse_all(python) {
-        let Payload::CustomSection(section) = payload? else {
-            continue;
-        };
-        let KnownCustom::Name(parts) = section.as_known() else {
-            continue;
-        };
-        for part in parts {
-            if let Name::Function(functions) = part? {
-                for naming in functions {
-                    let naming = naming?;
-                    names.insert(naming.index, naming.name.to_owned());
-                }
-            }
-        }
-    }
+    names.extend(function_names(python)?);
     Ok(names)
 }

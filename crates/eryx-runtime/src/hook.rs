@@ -9,9 +9,9 @@ use wasm_encoder::reencode::{Reencode as _, RoundtripReencoder};
 use wasm_encoder::{
     CodeSection, ExportKind, ExportSection, Function, Instruction, Module as Encoder, RawSection,
 };
-use wasmparser::{BinaryReader, CodeSectionReader, KnownCustom, Name, Parser, Payload};
+use wasmparser::{BinaryReader, CodeSectionReader, Parser, Payload};
 
-use crate::module::Module;
+use crate::module::{Module, function_names};
 
 /// Functions of libpython, and what is called in their place: our C code says why.
 const REPLACED: [(&str, &str); 1] = [("_Py_RunGC", "eryx_run_gc")];
@@ -50,24 +50,8 @@ pub fn expose(libpython: &[u8]) -> Result<Vec<u8>> {
 /// Every function that the `name` section names.
 fn names(wasm: &[u8]) -> Result<BTreeMap<String, Vec<u32>>> {
     let mut names = BTreeMap::<String, Vec<u32>>::new();
-    for payload in Parser::new(0).parse_all(wasm) {
-        let Payload::CustomSection(section) = payload? else {
-            continue;
-        };
-        let KnownCustom::Name(parts) = section.as_known() else {
-            continue;
-        };
-        for part in parts {
-            if let Name::Function(functions) = part? {
-                for naming in functions {
-                    let naming = naming?;
-                    names
-                        .entry(naming.name.to_owned())
-                        .or_default()
-                        .push(naming.index);
-                }
-            }
-        }
+    for (index, name) in function_names(wasm)? {
+        names.entry(name).or_default().push(index);
     }
     Ok(names)
 }

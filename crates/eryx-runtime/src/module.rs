@@ -222,3 +222,29 @@ pub fn name(wasm: &[u8]) -> Option<String> {
             _ => None,
         })
 }
+
+/// Indices and names of functions, as the `name` section has them.
+///
+/// # Errors
+/// Not a module.
+pub fn function_names(wasm: &[u8]) -> Result<Vec<(u32, String)>> {
+    let mut names = Vec::new();
+    for payload in Parser::new(0).parse_all(wasm) {
+        let Payload::CustomSection(section) = payload? else {
+            continue;
+        };
+        let KnownCustom::Name(parts) = section.as_known() else {
+            continue;
+        };
+        for part in parts {
+            let Name::Function(functions) = part? else {
+                continue;
+            };
+            for naming in functions {
+                let naming = naming?;
+                names.push((naming.index, naming.name.to_owned()));
+            }
+        }
+    }
+    Ok(names)
+}
