@@ -49,7 +49,7 @@ ERYX_IMPORT("lock") int32_t eryx_host_lock(int32_t descriptor, int32_t how, uint
 
 enum { ERYX_MAX_DEPTH = 256 };
 int eryx_value_init(void);
-extern PyObject *eryx_memory_error;
+extern PyObject *eryx_type_error, *eryx_memory_error;
 /* Encodes `value` into a malloc'd buffer. On failure returns NULL with a TypeError that names the path from `root`. */
 uint8_t *eryx_encode(PyObject *value, const char *root, size_t *size);
 /* Encodes the arguments of a call: a list of a sequence and a dict. Errors begin with the callback's name. */
@@ -62,6 +62,7 @@ PyObject *eryx_module_init(void);
 extern PyObject *eryx_driver_start, *eryx_driver_resume, *eryx_driver_interrupt, *eryx_driver_flush;
 extern PyObject *eryx_sandbox_interrupt;
 PyObject *eryx_none(void);
+PyObject *eryx_bool(int value);
 
 /* ---- sqlite.c: image time only */
 int eryx_sqlite_init(void);
@@ -80,8 +81,17 @@ PyObject *eryx_finalizable(PyObject *module, PyObject *arguments);
 PyObject *eryx_finalize(PyObject *module, PyObject *object);
 PyObject *eryx_flush_file(PyObject *module, PyObject *file);
 PyObject *eryx_rest(PyObject *module, PyObject *unfinished);
-PyObject *eryx_unchanged(PyObject *module, PyObject *checks);
+PyObject *eryx_note_ends(PyObject *module, PyObject *arguments);
+PyObject *eryx_has_exit_functions(PyObject *module, PyObject *arguments);
 PyObject *eryx_mark_image(PyObject *module, PyObject *arguments);
+
+/* ---- streams.c: methods of _eryx */
+PyObject *eryx_note_streams(PyObject *module, PyObject *arguments);
+PyObject *eryx_streams_are_sound(PyObject *module, PyObject *arguments);
+
+/* ---- random.c: methods of _eryx */
+PyObject *eryx_set_generator(PyObject *module, PyObject *object);
+PyObject *eryx_reseed(PyObject *module, PyObject *bytes);
 
 /* ---- watch.c: methods of _eryx */
 int eryx_watch_init(void);

@@ -1,7 +1,11 @@
 /* What code leaves behind when it ends: objects that want to be told, such as open files. Methods of _eryx. */
 #include "eryx.h"
+#include "memory.h"
 
 #include <stdlib.h>
+
+/* Larger ones are few: what runs make lies together in them too. Without the holes `pass` writes to 57 pages, with them to 100. */
+enum { LARGEST_HOLE = 2 << 10 };
 
 /* The collector's first object that is the image's. Those after it were made before any run. */
 static PyObject *first_of_image;
@@ -76,44 +80,55 @@ PyObject *eryx_flush_file(PyObject *module, PyObject *file) {
     return eryx_none();
 }
 
-/* rest(unfinished): the run is about to end, with or without something that has to be finished before its interpreter goes. What
- * the answer means: REST_* in _eryx_files.py. */
-PyObject *eryx_rest(PyObject *module, PyObject *unfinished) {
-    return PyLong_FromLongLong(eryx_host_rest((int32_t)PyLong_AsLong(unfinished)));
+/* What of the user's may be in these besides what the image has: a function that tells how many functions wait for the end, and
+ * containers. Static, as the image has them. */
+enum { CONTAINERS = 3 };
+static PyObject *exit_functions, *containers[CONTAINERS];
+static Py_ssize_t sizes_in_image[CONTAINERS];
+static long exit_functions_in_image;
+
+static Py_ssize_t size_of(PyObject *container) {
+    return PyType_GetFlags(container->type) & TPFLAGS_DICT ? PyDict_Size(container) : PyList_Size(container);
 }
 
-typedef struct {
-    PyObject *kept;
-    Py_ssize_t size, next;
-} Comparison;
-
-static int compare(PyObject *object, void *argument) {
-    Comparison *comparison = argument;
-    if (comparison->next == comparison->size) return 1;
-    return PyTuple_GetItem(comparison->kept, comparison->next++) != object;
+/* How many functions of atexit there are, -1 with an exception. */
+static long count_exit_functions(void) {
+    PyObject *count = PyObject_CallNoArgs(exit_functions);
+    long number = count ? PyLong_AsLong(count) : -1;
+    if (count) Py_DecRef(count);
+    return number;
 }
 
-static int refers_to(PyObject *object, PyObject *kept) {
-    Comparison comparison = {.kept = kept, .size = PyTuple_Size(kept)};
-    traverseproc traverse = (traverseproc)PyType_GetSlot(object->type, Py_tp_traverse);
-    return traverse && !traverse(object, compare, &comparison) && comparison.next == comparison.size;
-}
-
-/* unchanged([(object, its referents, references to it), ..]): whether each refers to the same objects, and as many refer to it, if that
- * is not 0. */
-PyObject *eryx_unchanged(PyObject *module, PyObject *checks) {
-    int same = 1;
-    for (Py_ssize_t i = 0, count = PyList_Size(checks); same && i < count; i++) {
-        PyObject *check = PyList_GetItem(checks, i);
-        if (!check || PyTuple_Size(check) != 3) return NULL;
-        PyObject *object = PyTuple_GetItem(check, 0), *referents = PyTuple_GetItem(check, 1);
-        unsigned long references = (unsigned long)PyLong_AsLong(PyTuple_GetItem(check, 2));
-        if (PyTuple_Size(referents) < 0) return NULL;
-        same = (!references || object->refcount == references) && refers_to(object, referents);
+/* note_ends(exit_functions, modules, handlers, finalizers): notes what the image has of these. Image time only. */
+PyObject *eryx_note_ends(PyObject *module, PyObject *arguments) {
+    if (!PyArg_ParseTuple(arguments, "OOOO", &exit_functions, &containers[0], &containers[1], &containers[2])) return NULL;
+    Py_IncRef(exit_functions);
+    for (int i = 0; i < CONTAINERS; i++) {
+        Py_IncRef(containers[i]);
+        sizes_in_image[i] = size_of(containers[i]);
     }
-    PyObject *answer = Py_GetConstantBorrowed(same ? Py_CONSTANT_TRUE : Py_CONSTANT_FALSE);
-    Py_IncRef(answer);
-    return answer;
+    exit_functions_in_image = count_exit_functions();
+    return exit_functions_in_image < 0 ? NULL : eryx_none();
+}
+
+/* Whether the containers from `first` on, or the functions of atexit, are more or fewer than the image has. */
+static int has_ends(int first) {
+    for (int i = first; i < CONTAINERS; i++) {
+        if (size_of(containers[i]) != sizes_in_image[i]) return 1;
+    }
+    long count = count_exit_functions();
+    if (count < 0) PyErr_Clear();
+    return count != exit_functions_in_image;
+}
+
+/* has_exit_functions(): whether functions wait for the interpreter's end, new modules left aside. */
+PyObject *eryx_has_exit_functions(PyObject *module, PyObject *arguments) { return eryx_bool(has_ends(1)); }
+
+/* rest(finalizers): the run is about to end. `finalizers`: code so far may have defined some. What the answer means: REST_* in
+ * _eryx_files.py. */
+PyObject *eryx_rest(PyObject *module, PyObject *finalizers) {
+    int unfinished = finalizers == Py_GetConstantBorrowed(Py_CONSTANT_TRUE) || has_ends(0);
+    return PyLong_FromLongLong(eryx_host_rest(unfinished));
 }
 
 static int note_first(PyObject *object, void *argument) {
@@ -122,8 +137,11 @@ static int note_first(PyObject *object, void *argument) {
     return 0;
 }
 
-/* mark_image(): what the collector knows now is the image's. Image time only. */
+/* mark_image(): what the collector knows now is the image's, and its heap has no more holes. Image time only. */
 PyObject *eryx_mark_image(PyObject *module, PyObject *arguments) {
-    if (!first_of_image) PyUnstable_GC_VisitObjects(note_first, NULL);
+    if (!first_of_image) {
+        PyUnstable_GC_VisitObjects(note_first, NULL);
+        eryx_malloc_fill_holes(LARGEST_HOLE);
+    }
     return eryx_none();
 }

@@ -72,6 +72,26 @@ int eryx_malloc_neighbours(size_t size, size_t count, void **chunks) {
     return 1;
 }
 
+static void take(mchunkptr hole) {
+    size_t size = chunksize(hole);
+    if (hole == gm->dv) {
+        gm->dv = NULL;
+        gm->dvsize = 0;
+    } else {
+        unlink_chunk(gm, hole, size);
+    }
+    set_inuse(gm, hole, size);
+}
+
+void eryx_malloc_fill_holes(size_t largest) {
+    for (msegmentptr segment = &gm->seg; segment; segment = segment->next) {
+        mchunkptr chunk = align_as_chunk(segment->base);
+        for (; segment_holds(segment, chunk) && chunk != gm->top && chunk->head != FENCEPOST_HEAD; chunk = next_chunk(chunk)) {
+            if (!is_inuse(chunk) && chunksize(chunk) <= largest) take(chunk);
+        }
+    }
+}
+
 void *malloc(size_t size) {
     void *memory = dlmalloc(size);
     while (!memory && eryx_make_room(size)) memory = dlmalloc(size);

@@ -10,6 +10,9 @@ extern size_t eryx_in_use;
 void *eryx_malloc_free_memory(size_t size);
 /* The same for so many chunks that lie together. 0: there is no room for them. */
 int eryx_malloc_neighbours(size_t size, size_t count, void **chunks);
+/* Image time: hands out to nobody all that is free in chunks of up to `largest` bytes, so that what runs ask for lies together and not
+ * in the holes of many pages. */
+void eryx_malloc_fill_holes(size_t largest);
 
 /* collect.c: the bytes in use at which eryx_memory_grew() is to be called. */
 extern size_t eryx_grown_at;

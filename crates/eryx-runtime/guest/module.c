@@ -14,6 +14,12 @@ PyObject *eryx_none(void) {
     return object;
 }
 
+PyObject *eryx_bool(int value) {
+    PyObject *object = Py_GetConstantBorrowed(value ? Py_CONSTANT_TRUE : Py_CONSTANT_FALSE);
+    Py_IncRef(object);
+    return object;
+}
+
 /* deliver(kind, value, root): encodes `value` and hands it to the host. TypeError names the path that cannot cross. */
 static PyObject *deliver(PyObject *module, PyObject *arguments) {
     int kind;
@@ -111,14 +117,11 @@ static PyObject *wait_for_host(PyObject *module, PyObject *arguments) {
 }
 
 /* as_user(function, *arguments): calls it as code that leaves the memory reserve alone. */
-static PyObject *as_user(PyObject *module, PyObject *arguments) {
-    PyObject *function = PyTuple_GetItem(arguments, 0);
-    PyObject *rest = function ? PyTuple_GetSlice(arguments, 1, PyTuple_Size(arguments)) : NULL;
-    if (!rest) return NULL;
+static PyObject *as_user(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    if (count < 1) return PyErr_Format(eryx_type_error, "as_user() needs a function");
     int user = eryx_reserve_user(1);
-    PyObject *result = PyObject_Call(function, rest, NULL);
+    PyObject *result = PyObject_Vectorcall(arguments[0], arguments + 1, (size_t)count - 1, NULL);
     eryx_reserve_user(user);
-    Py_DecRef(rest);
     return result;
 }
 
@@ -153,14 +156,19 @@ static PyMethodDef methods[] = {
     {"set_driver", set_driver, METH_VARARGS, NULL},
     {"interrupt", interrupt, METH_VARARGS, NULL},
     {"begin", eryx_begin, METH_NOARGS, NULL},
-    {"as_user", as_user, METH_VARARGS, NULL},
+    {"as_user", (PyCFunction)(void (*)(void))as_user, METH_FASTCALL, NULL},
     {"immortalize", eryx_immortalize, METH_VARARGS, NULL},
     {"mend_union", eryx_mend_union, METH_O, NULL},
     {"finalizable", eryx_finalizable, METH_NOARGS, NULL},
     {"finalize", eryx_finalize, METH_O, NULL},
     {"flush", eryx_flush_file, METH_O, NULL},
     {"rest", eryx_rest, METH_O, NULL},
-    {"unchanged", eryx_unchanged, METH_O, NULL},
+    {"note_ends", eryx_note_ends, METH_VARARGS, NULL},
+    {"has_exit_functions", eryx_has_exit_functions, METH_NOARGS, NULL},
+    {"note_streams", eryx_note_streams, METH_VARARGS, NULL},
+    {"streams_are_sound", eryx_streams_are_sound, METH_NOARGS, NULL},
+    {"set_generator", eryx_set_generator, METH_O, NULL},
+    {"reseed", eryx_reseed, METH_O, NULL},
     {"mark_image", eryx_mark_image, METH_NOARGS, NULL},
     {"watch", eryx_watch, METH_VARARGS, NULL},
     {"unwatch", eryx_unwatch, METH_NOARGS, NULL},

@@ -35,7 +35,7 @@ typedef struct PyModuleDef {
 } PyModuleDef;
 typedef struct PyInitConfig PyInitConfig;
 
-enum { METH_VARARGS = 0x0001, METH_NOARGS = 0x0004, METH_O = 0x0008 };
+enum { METH_VARARGS = 0x0001, METH_NOARGS = 0x0004, METH_O = 0x0008, METH_FASTCALL = 0x0080 };
 enum { Py_CONSTANT_NONE, Py_CONSTANT_FALSE, Py_CONSTANT_TRUE, Py_CONSTANT_NOT_IMPLEMENTED = 4 };
 enum { PYTHON_API_VERSION = 1013 };
 /* References are not counted from the first value on; objects start far above it, so that strays do not reach it. */
@@ -83,11 +83,14 @@ void Py_IncRef(PyObject *);
 void Py_DecRef(PyObject *);
 PyObject *Py_GetConstantBorrowed(unsigned int);
 PyObject *PyObject_Type(PyObject *);
+PyObject *PyObject_GetAttr(PyObject *, PyObject *name);
 PyObject *PyObject_GetAttrString(PyObject *, const char *);
+PyObject *PyObject_GenericGetDict(PyObject *, void *);
 PyObject *PyObject_CallMethod(PyObject *, const char *name, const char *format, ...);
 PyObject *PyObject_CallOneArg(PyObject *callable, PyObject *argument);
 PyObject *PyObject_Call(PyObject *callable, PyObject *positional, PyObject *named);
 PyObject *PyObject_CallNoArgs(PyObject *callable);
+PyObject *PyObject_Vectorcall(PyObject *callable, PyObject *const *arguments, size_t count, PyObject *names);
 PyObject *PyObject_GetItem(PyObject *, PyObject *key);
 PyObject *PyObject_GetIter(PyObject *);
 PyObject *PyIter_Next(PyObject *);
@@ -137,6 +140,7 @@ PyObject *PyTuple_GetItem(PyObject *, Py_ssize_t);
 PyObject *PyTuple_GetSlice(PyObject *, Py_ssize_t begin, Py_ssize_t end);
 PyObject *PyDict_New(void);
 int PyDict_SetItem(PyObject *, PyObject *key, PyObject *value);
+PyObject *PyDict_GetItemWithError(PyObject *, PyObject *key);
 Py_ssize_t PyDict_Size(PyObject *);
 int PyDict_Next(PyObject *, Py_ssize_t *position, PyObject **key, PyObject **value);
 int PyDict_AddWatcher(int (*)(int event, PyObject *dict, PyObject *key, PyObject *value));

@@ -16,8 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static PyObject *type_error;
-PyObject *eryx_memory_error;
+PyObject *eryx_type_error, *eryx_memory_error;
 static PyTypeObject *float_type, *bytearray_type, *set_type, *frozenset_type;
 
 static PyTypeObject *type_of_new(PyObject *object) {
@@ -29,14 +28,14 @@ static PyTypeObject *type_of_new(PyObject *object) {
 int eryx_value_init(void) {
     PyObject *builtins = PyImport_ImportModule("builtins");
     if (!builtins) return -1;
-    type_error = PyObject_GetAttrString(builtins, "TypeError");
+    eryx_type_error = PyObject_GetAttrString(builtins, "TypeError");
     eryx_memory_error = PyObject_GetAttrString(builtins, "MemoryError");
     Py_DecRef(builtins);
     float_type = type_of_new(PyFloat_FromDouble(0.5));
     bytearray_type = type_of_new(PyByteArray_FromStringAndSize("", 0));
     set_type = type_of_new(PySet_New(NULL));
     frozenset_type = type_of_new(PyFrozenSet_New(NULL));
-    return type_error && eryx_memory_error ? 0 : -1;
+    return eryx_type_error && eryx_memory_error ? 0 : -1;
 }
 
 /* ---- encoding */
@@ -97,7 +96,7 @@ static bool refuse(const Encoder *out, const Level *level, const char *format, c
     char path[512], message[256];
     write_path(level, out->root, path, sizeof path);
     snprintf(message, sizeof message, format, detail);
-    PyErr_Format(type_error, "%s: %s", path, message);
+    PyErr_Format(eryx_type_error, "%s: %s", path, message);
     return false;
 }
 
@@ -251,7 +250,7 @@ typedef struct {
 static PyObject *decode(Decoder *in);
 
 static bool take(Decoder *in, void *into, size_t size) {
-    if ((size_t)(in->end - in->at) < size) return PyErr_SetString(type_error, "truncated value"), false;
+    if ((size_t)(in->end - in->at) < size) return PyErr_SetString(eryx_type_error, "truncated value"), false;
     memcpy(into, in->at, size);
     in->at += size;
     return true;
@@ -259,7 +258,7 @@ static bool take(Decoder *in, void *into, size_t size) {
 
 static const uint8_t *take_sized(Decoder *in, uint32_t *size) {
     if (!take(in, size, sizeof *size)) return NULL;
-    if ((size_t)(in->end - in->at) < *size) return PyErr_SetString(type_error, "truncated value"), NULL;
+    if ((size_t)(in->end - in->at) < *size) return PyErr_SetString(eryx_type_error, "truncated value"), NULL;
     const uint8_t *data = in->at;
     in->at += *size;
     return data;
@@ -315,7 +314,7 @@ static PyObject *decode_scalar(Decoder *in, char tag) {
     case 'd': return take(in, &number, sizeof number) ? PyFloat_FromDouble(number) : NULL;
     case 's': return (data = take_sized(in, &size)) ? PyUnicode_DecodeUTF8((const char *)data, (Py_ssize_t)size, NULL) : NULL;
     case 'b': return (data = take_sized(in, &size)) ? PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)size) : NULL;
-    default: return PyErr_SetString(type_error, "unknown tag"), NULL;
+    default: return PyErr_SetString(eryx_type_error, "unknown tag"), NULL;
     }
 }
 

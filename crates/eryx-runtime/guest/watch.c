@@ -46,9 +46,7 @@ PyObject *eryx_watch(PyObject *module, PyObject *arguments) {
 /* unwatch(): ends it. Whether the name was set. */
 PyObject *eryx_unwatch(PyObject *module, PyObject *arguments) {
     if (watched_in && !was_set && PyDict_Unwatch(watcher, watched_in)) return NULL;
-    PyObject *set = Py_GetConstantBorrowed(was_set ? Py_CONSTANT_TRUE : Py_CONSTANT_FALSE);
-    Py_IncRef(set);
-    return set;
+    return eryx_bool(was_set);
 }
 
 int eryx_watch_init(void) {

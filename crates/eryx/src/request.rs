@@ -188,7 +188,5 @@ fn seed() -> Result<Vec<u8>, Error> {
     getrandom::fill(&mut seed).map_err(|error| {
         Error::Initialization(format!("the system's random generator failed: {error}"))
     })?;
-    // As a number it always has the same length: seeding takes the same instructions in every run.
-    seed[0] |= 0x80;
     Ok(seed)
 }

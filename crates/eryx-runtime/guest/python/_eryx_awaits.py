@@ -22,16 +22,11 @@ _MAX_TEXT = 1000
 _HINT = "await it, or declare the callback with sync: true"
 
 # Messages of this run, and the callbacks that they are about, if they are about one.
-_noted = {}
+noted = {}
 # Coroutines of callbacks that a run ended with.
 _held = weakref.WeakSet()
 _is_call = _eryx_callbacks.is_call
 _get_objects = gc.get_objects
-
-
-def begin():
-    """A run begins. What was dropped since the last one is none of its coroutines."""
-    _noted.clear()
 
 
 def is_new(value):
@@ -48,8 +43,8 @@ def _note(coroutine):
         callback = _eryx_report.clean(name[:_MAX_TEXT])
         text = f"{text}: {_HINT}"
         _eryx_callbacks.begun += 1
-    if len(_noted) < _MAX_NOTED:
-        _noted.setdefault(_eryx_report.clean(text[:_MAX_TEXT]), callback)
+    if len(noted) < _MAX_NOTED:
+        noted.setdefault(_eryx_report.clean(text[:_MAX_TEXT]), callback)
     return text
 
 
@@ -87,11 +82,6 @@ def look_for_held():
         warn(coroutine, "sys", 1)
         _held.add(coroutine)
     _eryx_callbacks.begun = _eryx_callbacks.made
-
-
-def noted():
-    """`[message, callback or None]` of all that were noted."""
-    return [[message, callback] for message, callback in _noted.items()]
 
 
 def install():

@@ -7,6 +7,7 @@ replaces functions of the standard library breaks only itself.
 import __future__
 import __main__
 import ast
+import codecs
 import contextvars
 import io
 import linecache
@@ -58,6 +59,8 @@ _CO_COROUTINE = 0x80
 _exit_code = SystemExit.__dict__["code"].__get__
 _set_trace = sys.settrace
 _set_profile = sys.setprofile
+_generator = random._inst
+_never_awaited = _eryx_awaits.noted
 _names = __main__.__dict__
 _stock_update_cache = linecache.updatecache
 _stock_lines_of_code = linecache._getlines_from_code
@@ -92,7 +95,7 @@ class _Run:
 
     __slots__ = ("filename", "interrupted", "last_line", "libraries", "owed", "result_name", "task", "watched")
 
-    def __init__(self, result_name, filename):
+    def begin(self, result_name, filename):
         self.result_name = result_name
         self.filename = filename
         self.last_line = 0
@@ -107,18 +110,19 @@ class _Run:
         self.watched = False
 
 
-_run = _Run("result", "<sandbox>")
+_run = _Run()
+_run.begin("result", "<sandbox>")
 
 
 def start(request):
     """Runs one request as far as it goes without waiting."""
-    global _run
     if request[0] is None:
         return _ORDERS[request[1]](request[2])
     code, filename, result_name, inputs, *rest = request
-    _run = _Run(result_name, filename)
+    _run.begin(result_name, filename)
     try:
-        _eryx_awaits.begin()
+        if _never_awaited:  # dropped since the last run: it is none of this one's
+            _never_awaited.clear()
         traced = _set_up(inputs, *rest)
     except MemoryError:  # half set up: the state is put back
         return _NO_MEMORY
@@ -236,7 +240,7 @@ def _compile(code, filename):
         return _parts[filename]
     _note_source(code, filename)
     parts, flags, start, tried = [], _FLAGS, 0, 0
-    while len(code) - tried > _PART and b"coding" not in code[:400]:
+    while len(code) - tried > _PART:
         cut = _BEGINNING.search(code, tried + _PART)
         if cut is None:
             break
@@ -255,6 +259,11 @@ def _compile(code, filename):
     return parts
 
 
+def _text(code):
+    """What is compiled: as text, in which a declaration of an encoding means nothing. It was decoded on its way here."""
+    return code.removeprefix(codecs.BOM_UTF8).decode()
+
+
 def _note_source(code, filename):
     """Makes `code` what tracebacks show for `filename`. Functions of an earlier run that had that name keep their own lines:
     they are found by code object then."""
@@ -263,6 +272,7 @@ def _note_source(code, filename):
         _note_earlier(parts, _sources[filename])
         _shared.add(filename)
     _sources[filename] = code
+    _eryx_files.note_source(code)
     linecache.cache.pop(filename, None)
 
 
@@ -358,23 +368,23 @@ def _with_lines(code, start, end):
 
 
 def _compile_part(code, filename, flags):
-    if b"run" not in code or not _eryx_toplevel.may_run(code, _names):
-        return compile(code, filename, "exec", flags, True)
-    return _compile_tree(compile(code, filename, "exec", flags | ast.PyCF_ONLY_AST, True), code, filename, flags)
+    if code.find(b"run") < 0 or not _eryx_toplevel.may_run(code, _names):
+        return compile(_text(code), filename, "exec", flags, True)
+    return _compile_tree(compile(_text(code), filename, "exec", flags | ast.PyCF_ONLY_AST, True), code, filename, flags)
 
 
 def _compile_last(code, filename, flags):
     """Compiles code whose last expression's value is kept."""
-    if _STATEMENT.match(code, code.rfind(b"\n", 0, -1) + 1) and b"coding" not in code[:400]:
+    if _STATEMENT.match(code, code.rfind(b"\n", 0, -1) + 1):
         return _compile_part(code, filename, flags)
-    tree = compile(code, filename, "exec", flags | ast.PyCF_ONLY_AST, True)
+    tree = compile(_text(code), filename, "exec", flags | ast.PyCF_ONLY_AST, True)
     body = tree.body
     if body and type(body[-1]) is ast.Expr:
         last = body[-1]
         _run.last_line = last.lineno
         target = ast.copy_location(ast.Name(_VALUE, ast.Store()), last)
         body[-1] = ast.copy_location(ast.Assign([target], last.value), last)
-    if b"run" in code and _eryx_toplevel.may_run(code, _names):
+    if code.find(b"run") >= 0 and _eryx_toplevel.may_run(code, _names):
         return _compile_tree(tree, code, filename, flags)
     return compile(tree, filename, "exec", flags, True)
 
@@ -415,7 +425,8 @@ def _update_cache(filename, module_globals=None):
 
 def _reseed(seed):
     """Makes what the image froze differ from run to run."""
-    random.seed(int.from_bytes(seed))
+    _eryx.reseed(seed)
+    _generator.gauss_next = None
     tempfile._name_sequence = None
     logging._startTime = time.time_ns()
 
@@ -444,18 +455,19 @@ def _finish(error):
         _owed[:] = _run.owed
     if error is not None and not _run.interrupted:
         _report_error(error, outcome)
-    rest = _eryx_files.end_code(_context, _sources.get(_run.filename, b""))
-    _warn_of_missing_awaits()
+    rest = _eryx_files.end_code(_context)
+    if type(_names.get(_VALUE)) is types.CoroutineType or _eryx_callbacks.made != _eryx_callbacks.begun:
+        _warn_of_missing_awaits()
     flush()
     value = _names.pop(_VALUE, None)
     _eryx_trace.end()
     was_set = not _run.watched or _eryx.unwatch()
     if not outcome and not _run.interrupted:
         _deliver_values(value, was_set, outcome)
-    if _eryx_files.leave(_context, rest):
+    if rest and _eryx_files.leave(_context, rest):
         flush()
-    if noted := _eryx_awaits.noted():
-        outcome["never_awaited"] = noted
+    if _never_awaited:
+        outcome["never_awaited"] = [[message, callback] for message, callback in _never_awaited.items()]
     if outcome:
         _deliver_outcome(outcome)
     return DONE
@@ -540,9 +552,8 @@ def _unraisable(unraisable):
 
 def rehearsed():
     """Forgets the runs so far. Image time only."""
-    global _run
     _eryx_files.rehearsed()
-    _run = _Run("result", "<sandbox>")
+    _run.begin("result", "<sandbox>")
     for noted in (_sources, _parts, _last_lines, _shared, _earlier, _given):
         noted.clear()
     linecache.clearcache()
@@ -556,4 +567,5 @@ def install():
     linecache._getlines_from_code = _lines_of_code
     sys.unraisablehook = _unraisable
     signal.signal(_eryx.SIGNAL, _eryx_loop.on_signal)
+    _eryx.set_generator(_generator)
     _eryx.set_driver(start, resume, interrupt, flush)

@@ -30,7 +30,6 @@ _references = sys.getrefcount
 _modules = sys.modules
 _handlers = logging._handlerList
 _finalizers = weakref.finalize._registry
-_in_image = None
 # Code that came so far may define classes with finalizers.
 _defines_finalizers = False
 # What had been opened when the objects were searched last, and the writers among them: a weak reference, and how many references
@@ -39,21 +38,19 @@ _stamp = _NOTHING
 _writers = []
 
 
-def end_code(context, source):
-    """The code has ended. What the host says of this interpreter, for `leave`."""
-    note_source(source)
-    rest = _eryx.rest(_defines_finalizers or len(_modules) != _in_image[0] or _has_exit_functions())
+def end_code(context):
+    """The code has ended. What the host says of this interpreter, for `leave`: 0 if there is nothing left to do."""
+    rest = _eryx.rest(_defines_finalizers)
     if rest == _LAST:
         _guarded(_run_exit_functions, context)
+    elif rest == _NOTHING and _writers:
+        _writers.clear()
     return rest
 
 
 def leave(context, rest):
     """Flushes what stays open, or finishes it if nothing runs in this interpreter any more. Whether something of the user's was
     called."""
-    if rest == _NOTHING:
-        _writers.clear()
-        return False
     step, argument = (_finalize_all, context) if rest == _LAST else (_flush_writers, rest)
     return _guarded(step, argument) is not False
 
@@ -65,8 +62,9 @@ def end_interpreter(context):
 
 
 def note_source(source):
+    """Code comes that will run."""
     global _defines_finalizers
-    if not _defines_finalizers and b"__del__" in source:
+    if source.find(b"__del__") >= 0:
         _defines_finalizers = True
 
 
@@ -78,9 +76,9 @@ def forget():
 
 def rehearsed():
     """Notes what the image has. Image time only."""
-    global _in_image, _defines_finalizers
+    global _defines_finalizers
     _defines_finalizers = False
-    _in_image = len(_modules), atexit._ncallbacks(), len(_handlers), len(_finalizers)
+    _eryx.note_ends(atexit._ncallbacks, _modules, _handlers, _finalizers)
 
 
 def _guarded(step, argument):
@@ -93,13 +91,9 @@ def _guarded(step, argument):
         return None
 
 
-def _has_exit_functions():
-    return (atexit._ncallbacks(), len(_handlers), len(_finalizers)) != _in_image[1:]
-
-
 def _run_exit_functions(context):
     _guarded(_close_generators, _eryx_loop.idle_loop())
-    if _has_exit_functions():
+    if _eryx.has_exit_functions():
         _eryx.as_user(context.run, atexit._run_exitfuncs)
 
 

@@ -89,7 +89,6 @@ def _warm_up():
     import _eryx_awaits
     import _eryx_callbacks
     import _eryx_driver
-    import _eryx_files
     import _eryx_loop
     import _eryx_report
     import _eryx_runner
@@ -111,7 +110,7 @@ def _warm_up():
                 exec(part, {})
         except Exception as error:
             "".join(traceback.format_exception(error))
-    _rehearse(_eryx_driver, _eryx_callbacks, _eryx_streams, _eryx_files)
+    _rehearse(_eryx_driver, _eryx_callbacks, _eryx_streams)
     bytearray(_SPARE_BYTES)
 
 
@@ -130,7 +129,7 @@ _REHEARSED = [
 _TIMES = 8
 
 
-def _rehearse(driver, callbacks, streams, files):
+def _rehearse(driver, callbacks, streams):
     """Runs requests, so that the interpreter specialises the code that every run goes through. Fresh guests start with it
     fast, and do not write to its pages."""
     details = _eryx.encode([None, None, [["x", False, False, None, False, None]], False])
@@ -144,7 +143,6 @@ def _rehearse(driver, callbacks, streams, files):
                     status = driver.resume()
                 # What only sessions do.
                 streams.rehearse()
-                files.leave(None, 0)
     callbacks._all.clear()
     callbacks.made = callbacks.begun = 0
     callbacks.before_call = None

@@ -332,6 +332,27 @@ result = [random.random(), random.SystemRandom().random(), secrets.token_hex(8),
     }
 }
 
+/// The host's seed makes all of the generator's words, and random.seed() means what it does in CPython.
+#[test]
+fn the_generator_is_in_a_good_state() {
+    let mut lane = Lane::new(RestoreStrategy::detect(), "generator");
+    let code = "
+import random
+_, state, gauss = random.getstate()
+drawn = [random.random() for _ in range(20000)]
+bits = [sum(random.getrandbits(32) >> bit & 1 for _ in range(2000)) for bit in range(32)]
+mean = sum(drawn) / len(drawn)
+good = [len(set(state[:-1])) > 620, state[-1] == 624, gauss is None, 0.48 < mean < 0.52, len(set(drawn)) == 20000,
+        all(700 < bit < 1300 for bit in bits)]
+random.seed(1)
+result = [good, random.random(), random.Random(1).random()]";
+    let result = lane.run(code).expect("runs").result.expect("a result");
+    let good = eryx::Value::List(vec![true.into(); 6]);
+    // CPython's first number of this seed.
+    let first = eryx::Value::Float(0.134_364_244_112_401_22);
+    assert_eq!(result, eryx::Value::List(vec![good, first.clone(), first]));
+}
+
 #[test]
 fn secrets_of_one_run_are_nowhere_in_the_next() {
     let mut lane = Lane::new(RestoreStrategy::detect(), "secrets");

@@ -173,14 +173,31 @@ async fn syntax_errors_have_line_and_caret() {
     );
     assert_eq!(raised("x = '\0'").await.python_type, "SyntaxError");
     assert_eq!(raised("\0").await.python_type, "SyntaxError");
-    assert_eq!(
-        raised("# coding: nonsense\nx = 1").await.python_type,
-        "SyntaxError"
-    );
     assert_eq!(raised("return 5").await.python_type, "SyntaxError");
     assert_eq!(
         raised("x = 5 5\nprint('never')").await.python_type,
         "SyntaxError"
+    );
+}
+
+/// Code comes as text: what it says of its encoding, or a byte order mark, changes nothing.
+#[tokio::test]
+async fn encodings_that_code_declares() {
+    let long = format!("# {}\n", "x".repeat(70_000));
+    for code in [
+        "# -*- coding: latin-1 -*-\nresult = 'é€'",
+        "# coding: nonsense\nresult = 'é€'",
+        "\u{feff}# coding: utf-16\nresult = 'é€'",
+        &format!("# coding: latin-1\n{long}x = 1\n{long}result = 'é€'"),
+    ] {
+        let result = crate::support::succeed(code).await;
+        assert_eq!(result.result, Some("é€".into()), "{:.30}", code);
+    }
+    let error = raised("# coding: latin-1\n1 / 0  # é").await;
+    assert!(
+        error.traceback.contains("1 / 0  # é"),
+        "{}",
+        error.traceback
     );
 }
 

@@ -14,7 +14,7 @@ pub(crate) const DRAW: &str = "
 import os, random, secrets, string, tempfile, uuid
 def draw():
     return [random.random(), str(uuid.uuid4()), str(uuid.uuid1()), secrets.token_hex(8), os.urandom(8).hex(),
-            tempfile.mktemp(), random.SystemRandom().random(), random.Random().random()]
+            tempfile.mktemp(), random.SystemRandom().random(), random.Random().random(), random.gauss(0, 1)]
 first = draw()";
 
 /// Checks that nothing was drawn twice.
