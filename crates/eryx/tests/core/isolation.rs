@@ -332,7 +332,7 @@ result = [random.random(), random.SystemRandom().random(), secrets.token_hex(8),
     }
 }
 
-/// The host's seed makes all of the generator's words, and random.seed() means what it does in CPython.
+/// The host's seed makes all of the generator's words, and `random.seed()` means what it does in CPython.
 #[test]
 fn the_generator_is_in_a_good_state() {
     let mut lane = Lane::new(RestoreStrategy::detect(), "generator");

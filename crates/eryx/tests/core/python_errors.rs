@@ -191,7 +191,7 @@ async fn encodings_that_code_declares() {
         &format!("# coding: latin-1\n{long}x = 1\n{long}result = 'é€'"),
     ] {
         let result = crate::support::succeed(code).await;
-        assert_eq!(result.result, Some("é€".into()), "{:.30}", code);
+        assert_eq!(result.result, Some("é€".into()), "{code:.30}");
     }
     let error = raised("# coding: latin-1\n1 / 0  # é").await;
     assert!(
