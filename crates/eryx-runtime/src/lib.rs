@@ -28,6 +28,7 @@ pub mod module;
 pub mod musl;
 pub mod names;
 pub mod object;
+pub mod poll;
 pub mod patch;
 pub mod program;
 mod progress;

@@ -10,7 +10,7 @@ use crate::merge::write;
 use crate::module::Module;
 use crate::progress::Steps;
 use crate::stamp::{self, Key};
-use crate::{Layout, Progress, announce, check, compile, glue, hook, merge, rewrite, strip};
+use crate::{Layout, Progress, announce, check, compile, glue, hook, merge, poll, rewrite, strip};
 
 /// The sources of the stages: a change in one of them is a change of the result.
 const STAGES: &[(&str, &str)] = &[
@@ -27,6 +27,7 @@ const STAGES: &[(&str, &str)] = &[
     ("musl.rs", include_str!("musl.rs")),
     ("names.rs", include_str!("names.rs")),
     ("object.rs", include_str!("object.rs")),
+    ("poll.rs", include_str!("poll.rs")),
     ("rewrite.rs", include_str!("rewrite.rs")),
     ("strip.rs", include_str!("strip.rs")),
 ];
@@ -152,7 +153,7 @@ fn split(linked: &Linked) -> Result<()> {
     check::linked(&Module::parse(&python)?)?;
     let stripped = strip::strip(&python)?;
     check::state(&python, &stripped.globals)?;
-    write(&linked.stripped, &stripped.wasm)?;
+    write(&linked.stripped, &poll::add(&stripped.wasm)?)?;
     write(&linked.image, &stripped.image)?;
     let globals = serde_json::to_vec_pretty(&stripped.globals)?;
     write(&linked.globals, &globals)

@@ -93,7 +93,6 @@ impl Boot {
         let values = globals.iter().map(|(_, value)| *value).collect();
         let slot = Slot::new(Arc::new(Image::from_memory(memory, values)?))?;
         let mut store = Store::new(&code.engine, Host::new(unlimited(files), Arc::default()));
-        store.set_epoch_deadline(u64::MAX / 2);
         let (instance, slot) = slot.occupy(&mut store, |store| {
             now(linker.instantiate_async(store, &code.module))?
         })?;

@@ -56,7 +56,6 @@ fn config(metering: Metering) -> Config {
     }
     config
         .cranelift_opt_level(OptLevel::Speed)
-        .epoch_interruption(true)
         .consume_fuel(metering == Metering::Fuel)
         .memory_reservation(RESERVATION as u64)
         .memory_guard_size(GUARD as u64)

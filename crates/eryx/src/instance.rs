@@ -12,7 +12,7 @@ use crate::abi::{NO_MEMORY, Status};
 use crate::error::PythonError;
 use crate::guest_memory::GuestMemory;
 use crate::host::system::Exit;
-use crate::host::{CutOff, Host, RunState, on_epoch};
+use crate::host::{CutOff, Host, RunState};
 use crate::image::Image;
 use crate::interrupt::{Interrupt, Verdict};
 use crate::manifest::ImageManifest;
@@ -89,9 +89,6 @@ impl Instance {
     ) -> wasmtime::Result<Self> {
         let mut store = Store::new(module.module().engine(), host);
         store.limiter(|host| &mut host.limits);
-        store.epoch_deadline_callback(on_epoch);
-        // Code that sets the instance up looks at the epoch too, and must not be interrupted.
-        store.set_epoch_deadline(u64::MAX / 2);
         if metered {
             store.set_fuel(u64::MAX)?;
         }
@@ -184,7 +181,6 @@ impl Instance {
         fuel: Option<u64>,
     ) -> Ended {
         self.store.data_mut().begin(state);
-        self.store.set_epoch_deadline(1);
         let budget = fuel.unwrap_or(u64::MAX);
         if self.metered {
             self.store
@@ -231,7 +227,6 @@ impl Instance {
     /// or takes long, the output stays lost. Its memory is thrown away afterwards.
     async fn flush_output(&mut self) {
         self.store.data_mut().interrupt = Interrupt::soon();
-        self.store.set_epoch_deadline(1);
         if self.metered && self.store.set_fuel(FLUSH_FUEL).is_err() {
             return;
         }

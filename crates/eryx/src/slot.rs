@@ -57,7 +57,7 @@ pub(crate) struct Slot(Mapped);
 impl Slot {
     /// Reserves a range and maps `image` at its start, copy-on-write.
     pub(crate) fn new(image: Arc<Image>) -> io::Result<Self> {
-        let mappings = Mappings::take(image.mappings())?;
+        let mappings = Mappings::take(image.mappings() + 1)?;
         let space = Space::new()?;
         // SAFETY: nobody knows this space yet; the image is kept beside it.
         unsafe { space.map(&image)? };

@@ -15,6 +15,13 @@ pub(crate) const RESERVATION: usize = 4 << 30;
 /// Behind it, for the static offsets of loads and stores.
 pub(crate) const GUARD: usize = 32 << 20;
 
+/// Behind that, the page that the guest's polls load from. wasmtime takes a memory for one that ends with its reservation and guard:
+/// it must not lie in those of the guest's memory.
+const POLL_PAGE_AT: usize = RESERVATION + GUARD;
+/// wasm's page, the least that a memory can have.
+const POLL_PAGE: usize = 64 << 10;
+const ALL: usize = POLL_PAGE_AT + POLL_PAGE;
+
 /// A reserved range, of which a first piece can be used.
 #[derive(Debug)]
 pub(super) struct Space {
@@ -32,9 +39,10 @@ unsafe impl Sync for Space {}
 impl Space {
     pub(super) fn new() -> io::Result<Self> {
         let space = Self {
-            start: reserve(RESERVATION + GUARD)?,
+            start: reserve(ALL)?,
             accessible: AtomicUsize::new(0),
         };
+        space.set_poll_page(true)?;
         // SAFETY: the range was just reserved, for this value alone.
         unsafe { keep_small(space.start, RESERVATION)? };
         Ok(space)
@@ -42,6 +50,28 @@ impl Space {
 
     pub(super) fn start(&self) -> NonNull<u8> {
         self.start
+    }
+
+    /// Where the guest's polls load from.
+    fn poll_page(&self) -> NonNull<u8> {
+        // SAFETY: inside of the range that was reserved.
+        unsafe { self.start.add(POLL_PAGE_AT) }
+    }
+
+    /// Lets polls pass, or makes them trap. From any thread, while the guest runs.
+    pub(super) fn set_poll_page(&self, passes: bool) -> io::Result<()> {
+        let protection = if passes {
+            libc::PROT_READ
+        } else {
+            libc::PROT_NONE
+        };
+        // SAFETY: a page of our reservation that only polls load from.
+        let failed =
+            unsafe { libc::mprotect(self.poll_page().as_ptr().cast(), POLL_PAGE, protection) };
+        if failed != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
     }
 
     pub(super) fn accessible(&self) -> usize {
@@ -150,45 +180,72 @@ impl Space {
 impl Drop for Space {
     fn drop(&mut self) {
         // SAFETY: exactly the range that `new` reserved. Whoever uses it holds on to this value.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), RESERVATION + GUARD) };
+        unsafe { libc::munmap(self.start.as_ptr().cast(), ALL) };
     }
 }
 
 thread_local! {
-    /// The space for the memory that the instantiation running on this thread asks for.
-    static NEXT: RefCell<Option<Arc<Space>>> = const { RefCell::new(None) };
+    /// The space for the memories that the instantiation running on this thread asks for, and how many it was given.
+    static NEXT: RefCell<Option<(Arc<Space>, usize)>> = const { RefCell::new(None) };
 }
 
 /// Runs `instantiate` with `space` as the memory of the instance that it makes.
 pub(super) fn with_space<T>(space: &Arc<Space>, instantiate: impl FnOnce() -> T) -> T {
-    NEXT.set(Some(Arc::clone(space)));
+    NEXT.set(Some((Arc::clone(space), 0)));
     let made = instantiate();
     NEXT.set(None);
     made
 }
 
-/// Gives wasmtime the memory of [`Slot::occupy`](super::Slot::occupy).
+/// Gives wasmtime the memories of [`Slot::occupy`](super::Slot::occupy): the guest's, and the page of its polls if it has any.
 pub(crate) struct SlotMemories;
 
 // SAFETY: the memory handed out reserves `RESERVATION` bytes and at least `GUARD` inaccessible ones behind them, which
-// is checked against what wasmtime asks for, never moves, and is exclusive to the instance that is being made.
+// is checked against what wasmtime asks for, never moves, and is exclusive to the instance that is being made. The second one
+// has less behind it: the only code that has one is that of the builder's polls, which load from its first word.
 unsafe impl MemoryCreator for SlotMemories {
     fn new_memory(
         &self,
-        _: MemoryType,
+        ty: MemoryType,
         minimum: usize,
         _: Option<usize>,
         reserved: Option<usize>,
         guard: usize,
     ) -> Result<Box<dyn LinearMemory>, String> {
-        let space = NEXT.take().ok_or("a memory outside of a slot")?;
-        if minimum > space.accessible()
-            || reserved.is_none_or(|bytes| bytes > RESERVATION)
-            || guard > GUARD
-        {
+        let (space, given) = NEXT.take().ok_or("a memory outside of a slot")?;
+        if reserved.is_none_or(|bytes| bytes > RESERVATION) || guard > GUARD {
             return Err("the module's memory does not fit a slot".into());
         }
+        if given == 1 && minimum == POLL_PAGE && ty.maximum() == Some(1) {
+            return Ok(Box::new(PollMemory(space)));
+        }
+        if given > 0 || minimum > space.accessible() {
+            return Err("the module's memory does not fit a slot".into());
+        }
+        NEXT.set(Some((Arc::clone(&space), 1)));
         Ok(Box::new(SlotMemory(space)))
+    }
+}
+
+/// The page of a guest's polls.
+struct PollMemory(Arc<Space>);
+
+// SAFETY: as for `SlotMemory`.
+unsafe impl LinearMemory for PollMemory {
+    fn byte_size(&self) -> usize {
+        POLL_PAGE
+    }
+
+    fn byte_capacity(&self) -> usize {
+        POLL_PAGE
+    }
+
+    fn grow_to(&mut self, _: usize) -> wasmtime::Result<()> {
+        wasmtime::bail!("the page of polls never grows")
+    }
+
+    fn as_ptr(&self) -> *mut u8 {
+        self.0.poll_page().as_ptr()
     }
 }
 

@@ -1,0 +1,178 @@
+//! Puts polls into code: what ends a guest that does not listen.
+//!
+//! A poll is a load from a page that the host protects when it wants the guest to stop; its value is dropped. The page is a
+//! memory of its own, so that nothing else in the module can touch it. Each loop begins with a poll, and so does each
+//! function that calls itself by way of others: code cannot run for long without one.
+//!
+//! Whether a value is loaded that nobody needs costs little: ten kernels take as long with polls as without. Cranelift keeps such
+//! loads, because they may trap (tests: core/limits.rs).
+
+use anyhow::{Context as _, Result, bail};
+use petgraph::algo::kosaraju_scc;
+use petgraph::graph::DiGraph;
+use wasm_encoder::reencode::{Reencode as _, RoundtripReencoder};
+use wasm_encoder::{
+    CodeSection, Encode as _, Instruction, MemArg, MemorySection, MemoryType, Module as Encoder,
+    RawSection,
+};
+use wasmparser::{FunctionBody, MemorySectionReader, Operator, Parser, Payload, TypeRef};
+
+/// The memory that polls load from: the module's second one, of one page.
+const MEMORY: u32 = 1;
+
+/// Adds the memory and the polls.
+///
+/// # Errors
+/// The module has not exactly one memory, or imports one.
+pub fn add(wasm: &[u8]) -> Result<Vec<u8>> {
+    let code = Code::read(wasm)?;
+    let entries = code.recursive()?;
+    let mut encoder = Encoder::new();
+    let mut memories = 0;
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload? {
+            Payload::MemorySection(section) => {
+                memories += section.count();
+                encoder.section(&with_page(section)?);
+            }
+            Payload::CodeSectionStart { .. } => {
+                encoder.section(&code.with_polls(wasm, &entries)?);
+            }
+            payload => {
+                if let Some((id, range)) = payload.as_section() {
+                    let data = &wasm[range];
+                    encoder.section(&RawSection { id, data });
+                }
+            }
+        }
+    }
+    if memories != 1 {
+        bail!("a module with {memories} memories of its own; polls need one");
+    }
+    Ok(encoder.finish())
+}
+
+fn with_page(section: MemorySectionReader<'_>) -> Result<MemorySection> {
+    let mut memories = MemorySection::new();
+    RoundtripReencoder.parse_memory_section(&mut memories, section)?;
+    memories.memory(MemoryType {
+        minimum: 1,
+        maximum: Some(1),
+        memory64: false,
+        shared: false,
+        page_size_log2: None,
+    });
+    Ok(memories)
+}
+
+/// The functions of a module that have a body.
+struct Code<'a> {
+    /// How many functions are imported.
+    imported: u32,
+    bodies: Vec<FunctionBody<'a>>,
+}
+
+impl<'a> Code<'a> {
+    fn read(wasm: &'a [u8]) -> Result<Self> {
+        let mut code = Self {
+            imported: 0,
+            bodies: Vec::new(),
+        };
+        for payload in Parser::new(0).parse_all(wasm) {
+            match payload? {
+                Payload::ImportSection(section) => {
+                    for import in section.into_imports() {
+                        match import?.ty {
+                            TypeRef::Func(_) => code.imported += 1,
+                            TypeRef::Memory(_) => bail!("the module imports a memory"),
+                            _ => {}
+                        }
+                    }
+                }
+                Payload::CodeSectionEntry(body) => code.bodies.push(body),
+                _ => {}
+            }
+        }
+        Ok(code)
+    }
+
+    /// Whether each function calls itself, directly or by way of others. What calls through a table is not followed: such a
+    /// circle has a loop in it, or goes through the evaluation loop.
+    fn recursive(&self) -> Result<Vec<bool>> {
+        let mut calls = DiGraph::<(), (), u32>::default();
+        let nodes: Vec<_> = self.bodies.iter().map(|_| calls.add_node(())).collect();
+        for (body, &caller) in self.bodies.iter().zip(&nodes) {
+            for operator in body.get_operators_reader()? {
+                if let Operator::Call { function_index }
+                | Operator::ReturnCall { function_index } = operator?
+                    && let Some(callee) = function_index.checked_sub(self.imported)
+                {
+                    let callee = nodes.get(callee as usize);
+                    calls.update_edge(caller, *callee.context("a call of no function")?, ());
+                }
+            }
+        }
+        let mut recursive = vec![false; self.bodies.len()];
+        for component in kosaraju_scc(&calls) {
+            let circle = component.len() > 1 || calls.contains_edge(component[0], component[0]);
+            for node in component {
+                recursive[node.index()] = circle;
+            }
+        }
+        Ok(recursive)
+    }
+
+    fn with_polls(&self, wasm: &[u8], entries: &[bool]) -> Result<CodeSection> {
+        let mut section = CodeSection::new();
+        let poll = poll();
+        for (body, &at_entry) in self.bodies.iter().zip(entries) {
+            section.raw(&polled(wasm, body, at_entry, &poll)?);
+        }
+        Ok(section)
+    }
+}
+
+/// The bytes of a poll.
+fn poll() -> Vec<u8> {
+    let page = MemArg {
+        offset: 0,
+        align: 2,
+        memory_index: MEMORY,
+    };
+    let mut bytes = Vec::new();
+    for instruction in [
+        Instruction::I32Const(0),
+        Instruction::I32Load(page),
+        Instruction::Drop,
+    ] {
+        instruction.encode(&mut bytes);
+    }
+    bytes
+}
+
+/// A function's bytes with polls at the beginning of its loops.
+fn polled(wasm: &[u8], body: &FunctionBody<'_>, at_entry: bool, poll: &[u8]) -> Result<Vec<u8>> {
+    let operators = body.get_operators_reader()?;
+    let mut places = Vec::new();
+    if at_entry {
+        places.push(operators.original_position());
+    }
+    let mut after_loop = false;
+    for operator in operators.into_iter_with_offsets() {
+        let (operator, at) = operator?;
+        if after_loop {
+            places.push(at);
+        }
+        after_loop = matches!(operator, Operator::Loop { .. });
+    }
+    let range = body.range();
+    let mut bytes = Vec::with_capacity(range.len() + places.len() * poll.len());
+    let mut from = range.start;
+    for place in places {
+        bytes.extend(&wasm[from..place]);
+        bytes.extend(poll);
+        from = place;
+    }
+    bytes.extend(&wasm[from..range.end]);
+    Ok(bytes)
+}
