@@ -10,7 +10,7 @@ use crate::merge::write;
 use crate::module::Module;
 use crate::progress::Steps;
 use crate::stamp::{self, Key};
-use crate::{Layout, Progress, announce, check, compile, glue, hook, merge, poll, rewrite, strip};
+use crate::{Layout, Progress, announce, check, compile, glue, hook, merge, rewrite, strip};
 
 /// The sources of the stages: a change in one of them is a change of the result.
 const STAGES: &[(&str, &str)] = &[
@@ -153,7 +153,7 @@ fn split(linked: &Linked) -> Result<()> {
     check::linked(&Module::parse(&python)?)?;
     let stripped = strip::strip(&python)?;
     check::state(&python, &stripped.globals)?;
-    write(&linked.stripped, &poll::add(&stripped.wasm)?)?;
+    write(&linked.stripped, &stripped.wasm)?;
     write(&linked.image, &stripped.image)?;
     let globals = serde_json::to_vec_pretty(&stripped.globals)?;
     write(&linked.globals, &globals)

@@ -1,7 +1,7 @@
 //! Splits a module into code and initial memory.
 //!
 //! The stripped module has no data segments, no start function and no custom sections: memory comes from an image
-//! instead. Every mutable global is exported, because memory and mutable globals together are the whole state.
+//! instead. It has polls, with which the host stops it ([`poll`]). Every mutable global is exported, because memory and mutable globals together are the whole state.
 
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
@@ -13,6 +13,7 @@ use wasmparser::{
 };
 
 use crate::constant::{self, Constant};
+use crate::poll;
 
 const PAGE: u64 = 65536;
 /// More than any runtime needs before it has run.
@@ -86,7 +87,7 @@ pub fn strip(wasm: &[u8]) -> Result<Stripped> {
     }
     let image = state.image.context("the module has no memory")?;
     Ok(Stripped {
-        wasm: module.finish(),
+        wasm: poll::add(&module.finish())?,
         image,
         globals: state.mutable,
     })

@@ -70,6 +70,8 @@ pub const DEFAULT_RESTORED_BYTES: u64 = 1 << 30;
 /// Idle guests that are kept for each core. Each holds the pages that runs usually write, one to four megabytes. A core
 /// runs one at a time, and cleans up one more; the others are for runs that wait.
 pub(crate) const MAX_IDLE_PER_CORE: usize = 4;
+/// Threads that run guests. Each that computes keeps one.
+pub(crate) const MAX_WORKERS: usize = 128;
 /// Sessions with a slot, for each core.
 pub(crate) const MAX_AWAKE_PER_CORE: usize = 16;
 /// Forks that one call makes at most.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use wasmtime::{Config, Module, OptLevel};
 
 use crate::Error;
-use crate::clock::clock;
 use crate::slot::{GUARD, RESERVATION, SlotMemories};
 
 /// Stack of wasm code. CPython's own limit for C recursion (`ERYX_STACK_TOLD` in the guest) must end first.
@@ -81,10 +80,8 @@ pub(crate) struct Code {
 }
 
 pub(crate) fn new_engine(metering: Metering) -> Result<wasmtime::Engine, Error> {
-    let engine = wasmtime::Engine::new(&config(metering))
-        .map_err(|error| Error::Initialization(format!("{error:#}")))?;
-    clock().register(&engine);
-    Ok(engine)
+    wasmtime::Engine::new(&config(metering))
+        .map_err(|error| Error::Initialization(format!("{error:#}")))
 }
 
 /// Compiles `wasm` to bytes that [`Code::load`] takes on this platform.

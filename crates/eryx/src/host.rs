@@ -16,7 +16,7 @@ use std::time::Instant;
 use eryx_vfs::{MemoryFs, Namespace};
 use wasmtime::{Caller, Linker, Memory, ResourceLimiter};
 
-pub(crate) use callback::{Calls, Open};
+pub(crate) use callback::{Calls, Open, Timeouts};
 pub(crate) use deliver::Delivered;
 pub(crate) use errno::Errno;
 use files::Files;
@@ -27,6 +27,7 @@ use crate::guest_memory::GuestMemory;
 use crate::interrupt::{Interrupt, Verdict};
 use crate::manifest::InterruptWord;
 use crate::output::Output;
+use crate::slot::{Brake, Order};
 
 /// The state of one run, as the imports see it.
 #[derive(Debug)]
@@ -48,8 +49,8 @@ pub(crate) struct Host {
     /// The guest computes. `None` while it waits, with an empty stack or below an import.
     computing: Option<Active>,
     interrupt_words: Arc<[InterruptWord]>,
-    /// The guest has just come back from a yield and has a whole time slice before it.
-    slice_is_fresh: bool,
+    /// Stops the guest while it computes. `None`: nothing does.
+    pub(crate) brake: Option<Arc<Brake>>,
 }
 
 /// Limits of what the guest can make grow inside wasmtime.
@@ -116,7 +117,7 @@ impl Host {
             unfinished: None,
             computing: None,
             interrupt_words,
-            slice_is_fresh: false,
+            brake: None,
         }
     }
 
@@ -137,7 +138,6 @@ impl Host {
         self.calls = run.calls;
         self.limits.max_memory = run.max_memory;
         self.frozen = run.frozen;
-        self.slice_is_fresh = false;
     }
 
     /// Lets go of what belonged to a run that has ended: handlers, answers, what was delivered. The files stay.
@@ -166,10 +166,33 @@ impl Host {
         until.is_some_and(|until| Instant::now() >= until)
     }
 
+    /// What is to be done with the guest now, by its own thread.
+    pub(crate) fn verdict(&self) -> Verdict {
+        match self.brake.as_ref().and_then(|brake| brake.take()) {
+            Some(Order::Ask) => Verdict::Ask,
+            Some(Order::Cut) => Verdict::Cut,
+            None => self.interrupt.check(),
+        }
+    }
+
+    /// Rests until `until`, or until [`Host::verdict`] is to be looked at.
+    async fn rest(&self, until: Option<Instant>) {
+        self.interrupt.rest(self.brake.as_deref(), until).await;
+    }
+
+    /// A call was made: it may take too long while the guest goes on to compute.
+    fn watch_timeouts(&self) {
+        if let (Some(active), Some(timeouts)) = (&self.computing, self.calls.timeouts()) {
+            active.watch(timeouts);
+        }
+    }
+
     /// The guest computes from now on, or does not any more.
     pub(crate) fn set_computing(&mut self, computes: bool) {
         if computes != self.computing.is_some() {
-            self.computing = computes.then(|| clock().start());
+            let brake = self.brake.as_ref().filter(|_| computes);
+            self.computing = brake
+                .map(|brake| clock().start(&self.interrupt, brake, self.calls.timeouts()));
         }
     }
 
@@ -186,7 +209,7 @@ impl Host {
         let until = until.into_iter().chain(self.calls.next_deadline()).min();
         self.at_rest(async |host| {
             tokio::select! {
-                () = host.interrupt.sleep(until) => {}
+                () = host.rest(until) => {}
                 () = host.calls.mailbox().arrived() => {}
             }
         })
@@ -208,16 +231,8 @@ fn parts<'a>(caller: &'a mut Caller<'_, Host>) -> (GuestMemory<'a>, &'a mut Host
 pub(crate) fn apply_interrupt(
     mut store: impl wasmtime::AsContextMut<Data = Host>,
 ) -> wasmtime::Result<bool> {
-    let verdict = store.as_context_mut().data_mut().interrupt.check();
-    apply(store, verdict)
-}
-
-fn apply(
-    mut store: impl wasmtime::AsContextMut<Data = Host>,
-    verdict: Verdict,
-) -> wasmtime::Result<bool> {
     let mut context = store.as_context_mut();
-    match verdict {
+    match context.data().verdict() {
         Verdict::Continue => Ok(false),
         Verdict::Cut => Err(CutOff.into()),
         Verdict::Ask => {
@@ -241,23 +256,6 @@ fn trip_signal(bytes: &mut [u8], words: &[InterruptWord]) {
             let _ = memory.write(word.address, &(old | word.bits).to_le_bytes());
         }
     }
-}
-
-/// The clock tick found the guest computing: end it, let another run go first, or go on.
-pub(crate) fn on_epoch(
-    mut store: wasmtime::StoreContextMut<'_, Host>,
-) -> wasmtime::Result<wasmtime::UpdateDeadline> {
-    let verdict = store.data_mut().interrupt.check_computing();
-    apply(&mut store, verdict)?;
-    let host = store.data_mut();
-    host.calls.expire();
-    host.slice_is_fresh = !host.slice_is_fresh;
-    Ok(if host.slice_is_fresh {
-        // Met again at once after the yield, because then the time may be over.
-        wasmtime::UpdateDeadline::Yield(0)
-    } else {
-        wasmtime::UpdateDeadline::Continue(1)
-    })
 }
 
 /// What ends a wait besides its time.
@@ -303,7 +301,7 @@ async fn held_back<R: Future<Output = ()>>(
             tokio::select! {
                 biased;
                 () = ready() => true,
-                () = host.interrupt.sleep(host.calls.next_deadline()) => false,
+                () = host.rest(host.calls.next_deadline()) => false,
             }
         });
         if has_room.await {

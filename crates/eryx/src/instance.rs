@@ -94,7 +94,11 @@ impl Instance {
         }
         let (instance, slot) =
             slot.occupy(&mut store, |store| now(module.instantiate_async(store))?)?;
-        store.data_mut().memory = Some(slot.memory());
+        let host = store.data_mut();
+        host.memory = Some(slot.memory());
+        let brake = slot.brake(manifest.interrupt.as_slice().into());
+        host.brake = Some(Arc::clone(&brake));
+        brake.attach(&mut store);
         let globals = manifest
             .globals
             .iter()
@@ -159,8 +163,8 @@ impl Instance {
         };
         let Ok((ended, faults)) = survived else {
             // Unwound out of the guest: as after a trap, nothing in its memory can be relied on.
+            self.end_computing();
             let host = self.store.data_mut();
-            host.set_computing(false);
             // It may have been the sink, which would be called for the rest.
             host.output.silence();
             return Ended {
@@ -196,7 +200,7 @@ impl Instance {
             };
         }
         let result = self.drive(begin).await;
-        self.store.data_mut().set_computing(false);
+        self.end_computing();
         let fuel_consumed = fuel.and_then(|budget| Some(budget - self.store.get_fuel().ok()?));
         let (condition, result) = match result {
             Ok(()) => (Condition::Sound, Ok(())),
@@ -235,7 +239,16 @@ impl Instance {
             // The outcome is decided already; whether this works changes only what is shown with it.
             drop(self.flush.call_async(&mut self.store, ()).await);
         }
-        self.store.data_mut().set_computing(false);
+        self.end_computing();
+    }
+
+    /// Nothing runs any more, and nothing that was to stop it stops what runs next.
+    fn end_computing(&mut self) {
+        let host = self.store.data_mut();
+        host.set_computing(false);
+        if let Some(brake) = &host.brake {
+            brake.release();
+        }
     }
 
     async fn drive(&mut self, begin: Begin<'_>) -> wasmtime::Result<()> {
@@ -271,7 +284,7 @@ impl Instance {
     async fn wait(&mut self, until: Option<Instant>) -> wasmtime::Result<bool> {
         let host = self.store.data_mut();
         loop {
-            match host.interrupt.check() {
+            match host.verdict() {
                 Verdict::Continue => {}
                 Verdict::Ask => return Ok(false),
                 Verdict::Cut => return Err(CutOff.into()),

@@ -4,19 +4,21 @@
 //! blocks run. If it is still running [`GRACE`] later, it is cut off with a trap.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use crate::Error;
+use crate::cpu_time::Reading;
+use crate::slot::Brake;
 
 /// How long Python may take to end after it was asked.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// Looks at a computing guest, two in a time slice, that it gets before it is cut off.
-const FAIR_SLICES: u32 = 6;
+/// How long a computing guest's thread has computed since it was asked before it is cut off.
+const FAIR: Duration = Duration::from_millis(5);
 
 /// How long a guest that was cut off may take to hand over its output.
 const LAST_CALL: Duration = Duration::from_millis(10);
@@ -68,15 +70,23 @@ pub(crate) enum Verdict {
     Cut,
 }
 
-/// The state of one run's end.
+/// The state of one run's end. Clones are of the same run.
+#[derive(Clone, Debug)]
+pub(crate) struct Interrupt(Arc<Shared>);
+
 #[derive(Debug)]
-pub(crate) struct Interrupt {
+struct Shared {
     limit: Option<Duration>,
-    deadline: Option<Instant>,
     cancel: CancelHandle,
+    stage: Mutex<Stage>,
+}
+
+#[derive(Debug)]
+struct Stage {
+    deadline: Option<Instant>,
     asked: Option<(Stop, Instant)>,
-    /// Time slices that the guest had since it was asked.
-    slices: u32,
+    /// How long the guest's thread had computed when it was first seen to compute after that.
+    computed: Option<Reading>,
 }
 
 impl Interrupt {
@@ -84,13 +94,24 @@ impl Interrupt {
     pub(crate) fn new(started: Instant, timeout: Option<Duration>, cancel: CancelHandle) -> Self {
         // A timeout beyond what Instant can hold is no timeout.
         let deadline = timeout.and_then(|timeout| started.checked_add(timeout));
-        Self {
-            limit: timeout,
-            deadline,
+        Self::at(timeout, cancel, deadline, None)
+    }
+
+    fn at(
+        limit: Option<Duration>,
+        cancel: CancelHandle,
+        deadline: Option<Instant>,
+        asked: Option<(Stop, Instant)>,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            limit,
             cancel,
-            asked: None,
-            slices: 0,
-        }
+            stage: Mutex::new(Stage {
+                deadline,
+                asked,
+                computed: None,
+            }),
+        }))
     }
 
     /// For a guest that runs nothing.
@@ -104,17 +125,20 @@ impl Interrupt {
         let asked = now
             .checked_sub(GRACE.checked_sub(LAST_CALL).unwrap())
             .unwrap_or(now);
-        Self {
-            limit: None,
-            deadline: Some(now),
-            cancel: CancelHandle::new(),
-            asked: Some((Stop::Timeout, asked)),
-            slices: FAIR_SLICES,
-        }
+        Self::at(
+            None,
+            CancelHandle::new(),
+            Some(now),
+            Some((Stop::Timeout, asked)),
+        )
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.0.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What `future` returns, if it does so before the run has to end. For what comes before its first instruction.
-    pub(crate) async fn or_end<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Error> {
+    pub(crate) async fn or_end<T>(&self, future: impl Future<Output = T>) -> Result<T, Error> {
         let mut future = pin!(future);
         loop {
             tokio::select! {
@@ -129,39 +153,101 @@ impl Interrupt {
     }
 
     pub(crate) fn cancel_handle(&self) -> &CancelHandle {
-        &self.cancel
+        &self.0.cancel
     }
 
     /// Whether the run was asked to end.
     pub(crate) fn stopped(&self) -> bool {
-        self.asked.is_some()
+        self.stage().asked.is_some()
     }
 
     /// The error of a run that was asked to end. `hard`: it had to be cut off.
     pub(crate) fn error(&self, hard: bool) -> Error {
-        match self.asked {
+        match self.stage().asked {
             Some((Stop::Cancelled, _)) => Error::Cancelled { hard },
             _ => Error::Timeout {
-                limit: self.limit.unwrap_or_default(),
+                limit: self.0.limit.unwrap_or_default(),
                 hard,
             },
         }
     }
 
-    /// As [`Interrupt::check`], for a guest at the end of a time slice. Where many share a core, one that was asked is not
-    /// cut off before it had the time to answer.
-    pub(crate) fn check_computing(&mut self) -> Verdict {
-        let verdict = self.check();
-        self.slices = self.slices.saturating_add(u32::from(self.asked.is_some()));
-        if verdict == Verdict::Cut && self.slices <= FAIR_SLICES {
-            Verdict::Continue
-        } else {
-            verdict
+    /// As [`Interrupt::check`], for a guest that computes on a thread with this reading. Where many share a core, one that was
+    /// asked is not cut off before it had the time to answer.
+    pub(crate) fn check_computing(&self, reading: impl FnOnce() -> Option<Reading>) -> Verdict {
+        let mut stage = self.stage();
+        let verdict = stage.check(&self.0.cancel);
+        if stage.asked.is_none() {
+            return verdict;
+        }
+        let now = reading();
+        let since = now
+            .as_ref()
+            .zip(stage.computed.as_ref())
+            .and_then(|(now, then)| now.since(then));
+        if since.is_none() {
+            stage.computed = now;
+        }
+        let is_unknown = stage.computed.is_none();
+        if verdict == Verdict::Cut && !is_unknown && since.unwrap_or_default() < FAIR {
+            return Verdict::Continue;
+        }
+        verdict
+    }
+
+    pub(crate) fn check(&self) -> Verdict {
+        self.stage().check(&self.0.cancel)
+    }
+
+    /// When the next stage is due, if time alone brings it.
+    pub(crate) fn next_stage(&self) -> Option<Instant> {
+        let stage = self.stage();
+        match stage.asked {
+            Some((_, at)) => Some(at + GRACE),
+            None => stage.deadline,
         }
     }
 
-    pub(crate) fn check(&mut self) -> Verdict {
-        let cancelled = self.cancel.is_cancelled();
+    /// Sleeps until `until`, or for ever. Earlier if the next stage is due; [`Interrupt::check`] tells.
+    /// Returns at once if `brake` has an order that was given as the guest still computed.
+    pub(crate) async fn rest(&self, brake: Option<&Brake>, until: Option<Instant>) {
+        if brake.is_none_or(|brake| !brake.is_given()) {
+            self.sleep(until).await;
+        }
+    }
+
+    /// Sleeps until `until`, or for ever. Earlier if the next stage is due; [`Interrupt::check`] tells.
+    async fn sleep(&self, until: Option<Instant>) {
+        let end = match (until, self.next_stage()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        let timer = async {
+            match end {
+                Some(end) => tokio::time::sleep_until(end.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        if self.stopped() {
+            return timer.await;
+        }
+        let cancelled = self.0.cancel.0.changed.notified();
+        tokio::pin!(cancelled);
+        // From here on a cancellation is noticed; one that came before must be looked for.
+        cancelled.as_mut().enable();
+        if self.0.cancel.is_cancelled() {
+            return;
+        }
+        tokio::select! {
+            () = timer => {}
+            () = cancelled => {}
+        }
+    }
+}
+
+impl Stage {
+    fn check(&mut self, cancel: &CancelHandle) -> Verdict {
+        let cancelled = cancel.is_cancelled();
         if !cancelled && self.deadline.is_none() {
             return Verdict::Continue;
         }
@@ -180,41 +266,5 @@ impl Interrupt {
         };
         self.asked = Some((stop, now));
         Verdict::Ask
-    }
-
-    /// When the next stage is due, if time alone brings it.
-    fn next_stage(&self) -> Option<Instant> {
-        match self.asked {
-            Some((_, at)) => Some(at + GRACE),
-            None => self.deadline,
-        }
-    }
-
-    /// Sleeps until `until`, or for ever. Earlier if the next stage is due; [`Interrupt::check`] tells.
-    pub(crate) async fn sleep(&self, until: Option<Instant>) {
-        let end = match (until, self.next_stage()) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-        let timer = async {
-            match end {
-                Some(end) => tokio::time::sleep_until(end.into()).await,
-                None => std::future::pending().await,
-            }
-        };
-        if self.asked.is_some() {
-            return timer.await;
-        }
-        let cancelled = self.cancel.0.changed.notified();
-        tokio::pin!(cancelled);
-        // From here on a cancellation is noticed; one that came before must be looked for.
-        cancelled.as_mut().enable();
-        if self.cancel.is_cancelled() {
-            return;
-        }
-        tokio::select! {
-            () = timer => {}
-            () = cancelled => {}
-        }
     }
 }

@@ -27,6 +27,7 @@ mod caps;
 mod checkpoint;
 mod clock;
 mod config;
+mod cpu_time;
 mod engine;
 mod error;
 mod guest_memory;

@@ -6,6 +6,7 @@
 //! Its bytes can be touched through [`Resting`] only, which borrows whoever else could touch them: a [`Slot`] that no
 //! instance has, or the store of the instance that has it.
 
+mod brake;
 mod dirty;
 mod faults;
 mod mappings;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use wasmtime::{Instance, Memory, Store};
 
+pub(crate) use brake::{Brake, Order};
 pub use dirty::RestoreStrategy;
 pub(crate) use faults::Counted;
 use mappings::Mappings;
@@ -25,6 +27,7 @@ pub(crate) use space::{GUARD, RESERVATION, SlotMemories};
 use space::{Space, with_space};
 
 use crate::image::Image;
+use crate::manifest::InterruptWord;
 
 /// A space and what is mapped at its start.
 #[derive(Debug)]
@@ -123,6 +126,11 @@ impl Occupied {
 
     pub(crate) fn image(&self) -> &Arc<Image> {
         &self.mapped.image
+    }
+
+    /// What stops the guest. Its memory has these words.
+    pub(crate) fn brake(&self, words: Arc<[InterruptWord]>) -> Arc<Brake> {
+        Arc::new(Brake::new(&self.mapped, words))
     }
 
     /// A run is over, and caused so many page faults, if that is known. Without any, no page became private: see

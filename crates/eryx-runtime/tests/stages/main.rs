@@ -9,6 +9,7 @@ mod lock;
 mod modules;
 mod names;
 mod patch;
+mod poll;
 mod reproducible;
 mod rewrite;
 mod strip;

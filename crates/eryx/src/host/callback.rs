@@ -1,7 +1,7 @@
 //! `eryx.call`, `eryx.cancel`, `eryx.next_answer`, `eryx.read_answer`: the guest's calls of host functions.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,8 @@ pub(crate) struct Calls {
     limit: Option<u64>,
     mailbox: Arc<Mailbox>,
     in_flight: HashMap<u64, InFlight>,
-    deadlines: BTreeSet<(Instant, u64)>,
+    /// Those that may take only so long.
+    timeouts: Option<Arc<Timeouts>>,
     bytes: usize,
     values: usize,
     started: u64,
@@ -53,13 +54,70 @@ struct InFlight {
     /// The number by which the handler knows the call.
     id: u64,
     deadline: Option<Instant>,
-    limit: Option<Duration>,
     callback: usize,
     arguments: Vec<u8>,
     /// How many values these are.
     values: usize,
     /// The guest waits below the call: its stack is not empty until it has the answer.
     blocks: bool,
+}
+
+/// The calls of one run that may take only so long. Also ended while the guest computes, and then by other threads.
+pub(crate) struct Timeouts {
+    due: Mutex<BTreeMap<(Instant, u64), Late>>,
+    mailbox: Arc<Mailbox>,
+    handler: Option<Arc<dyn CallbackHandler>>,
+}
+
+/// A call that has taken too long.
+struct Late {
+    id: u64,
+    limit: Duration,
+}
+
+impl std::fmt::Debug for Timeouts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Timeouts").finish_non_exhaustive()
+    }
+}
+
+impl Timeouts {
+    fn due(&self) -> MutexGuard<'_, BTreeMap<(Instant, u64), Late>> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self) -> Option<Instant> {
+        let due = self.due();
+        due.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// Whether a call has taken too long.
+    pub(crate) fn are_due(&self) -> bool {
+        self.next().is_some_and(|at| at <= Instant::now())
+    }
+
+    fn pop(&self) -> Option<(u64, Late)> {
+        let mut due = self.due();
+        let first = due.first_entry()?;
+        let (at, call) = *first.key();
+        (at <= Instant::now()).then(|| (call, first.remove()))
+    }
+
+    /// Ends the calls that have taken too long.
+    pub(crate) fn expire(&self) {
+        while let Some((call, late)) = self.pop() {
+            let milliseconds = late.limit.as_secs_f64() * 1000.0;
+            // Refused if the answer came in time: then that counts, though the guest has yet to take it.
+            let timed_out = self.mailbox.put(Letter {
+                call,
+                kind: LetterKind::TimedOut,
+                body: [&b"d"[..], &milliseconds.to_le_bytes()].concat(),
+            });
+            if let Some(handler) = self.handler.as_ref().filter(|_| timed_out) {
+                handler.cancel(late.id, GivenUp::TimedOut);
+            }
+        }
+    }
 }
 
 impl Calls {
@@ -93,7 +151,11 @@ impl Calls {
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.deadlines.first().map(|(at, _)| *at)
+        self.timeouts.as_ref()?.next()
+    }
+
+    pub(crate) fn timeouts(&self) -> Option<&Arc<Timeouts>> {
+        self.timeouts.as_ref()
     }
 
     /// Where answers arrive; to wait there without holding on to the rest.
@@ -102,33 +164,18 @@ impl Calls {
     }
 
     /// Ends the calls that have taken too long.
-    pub(crate) fn expire(&mut self) {
-        if self.deadlines.is_empty() {
-            return;
-        }
-        let now = Instant::now();
-        while let Some(&(at, call)) = self.deadlines.first().filter(|(at, _)| *at <= now) {
-            self.deadlines.remove(&(at, call));
-            let Some(late) = self.in_flight.get(&call) else {
-                continue;
-            };
-            let milliseconds = late.limit.unwrap_or_default().as_secs_f64() * 1000.0;
-            // Refused if the answer came in time: then that counts, though the guest has yet to take it.
-            let timed_out = self.mailbox.put(Letter {
-                call,
-                kind: LetterKind::TimedOut,
-                body: [&b"d"[..], &milliseconds.to_le_bytes()].concat(),
-            });
-            if timed_out {
-                self.give_up(late.id, GivenUp::TimedOut);
-            }
+    pub(crate) fn expire(&self) {
+        if let Some(timeouts) = &self.timeouts {
+            timeouts.expire();
         }
     }
 
     /// The run has ended: nobody waits for answers any more.
     pub(crate) fn finish(&mut self) {
         let unanswered = self.mailbox.close();
-        self.deadlines.clear();
+        if let Some(timeouts) = &self.timeouts {
+            timeouts.due().clear();
+        }
         for (call, ended) in std::mem::take(&mut self.in_flight) {
             if unanswered.contains(&call) {
                 self.give_up(ended.id, GivenUp::Ended);
@@ -146,8 +193,8 @@ impl Calls {
         let ended = self.in_flight.remove(&call)?;
         self.bytes -= ended.arguments.len();
         self.values -= ended.values;
-        if let Some(deadline) = ended.deadline {
-            self.deadlines.remove(&(deadline, call));
+        if let (Some(deadline), Some(timeouts)) = (ended.deadline, &self.timeouts) {
+            timeouts.due().remove(&(deadline, call));
         }
         Some(ended)
     }
@@ -194,12 +241,12 @@ impl Calls {
         self.bytes += arguments.len();
         self.values += values;
         self.mailbox.expect(call);
-        self.deadlines
-            .extend(deadline.map(|deadline| (deadline, call)));
+        if let Some((deadline, limit)) = deadline.zip(limit) {
+            self.limit(call, deadline, Late { id, limit });
+        }
         let in_flight = InFlight {
             id,
             deadline,
-            limit,
             callback,
             arguments: arguments.clone(),
             values,
@@ -214,6 +261,17 @@ impl Calls {
                 reply: Reply::new(call, &self.mailbox),
             });
         }
+    }
+
+    fn limit(&mut self, call: u64, deadline: Instant, late: Late) {
+        let timeouts = self.timeouts.get_or_insert_with(|| {
+            Arc::new(Timeouts {
+                due: Mutex::default(),
+                mailbox: Arc::clone(&self.mailbox),
+                handler: self.handler.clone(),
+            })
+        });
+        timeouts.due().insert((deadline, call), late);
     }
 
     /// The calls that wait for an answer, oldest first.
@@ -280,7 +338,6 @@ impl Calls {
         let in_flight = InFlight {
             id: 0,
             deadline: None,
-            limit: None,
             callback: usize::MAX,
             arguments,
             values: 0,
@@ -400,6 +457,7 @@ fn call(caller: &mut Caller<'_, Host>, callback: u32, at: u32, size: u32) -> i64
         Ok(arguments) => host.calls.start(callback, arguments),
         Err(_) => Err(Refusal::TooMuch),
     };
+    host.watch_timeouts();
     match started {
         Ok(call) => call.cast_signed(),
         Err(refusal) => refusal as i64,

@@ -58,6 +58,12 @@ impl Space {
         unsafe { self.start.add(POLL_PAGE_AT) }
     }
 
+    pub(super) fn is_poll_page(&self, address: usize) -> bool {
+        address
+            .checked_sub(self.poll_page().as_ptr() as usize)
+            .is_some_and(|offset| offset < POLL_PAGE)
+    }
+
     /// Lets polls pass, or makes them trap. From any thread, while the guest runs.
     pub(super) fn set_poll_page(&self, passes: bool) -> io::Result<()> {
         let protection = if passes {
