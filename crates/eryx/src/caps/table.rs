@@ -12,7 +12,7 @@ use super::{
     MAX_IN_FLIGHT, MAX_IN_FLIGHT_BYTES, MAX_IN_FLIGHT_VALUES, MAX_IOVECS, MAX_LIBRARY_BYTES,
     MAX_MOUNT_PARTS, MAX_MOUNT_PATH, MAX_NAME_BYTES, MAX_OPEN, MAX_QUEUED_BYTES, MAX_RANDOM,
     MAX_READ, MAX_SUBSCRIPTIONS, MAX_TABLE_ELEMENTS, MAX_TRACE_MESSAGE, MAX_VOLUMES,
-    MAX_WAITING_BYTES, MAX_WARNING_BYTES, MAX_WARNINGS, QUEUED_EVENT_BYTES,
+    MAX_WAITING_BYTES, MAX_WARNING_BYTES, MAX_WARNINGS, MAX_WORKERS, QUEUED_EVENT_BYTES,
 };
 use crate::engine::WASM_STACK;
 use crate::{ResourceLimits, wire};
@@ -561,6 +561,13 @@ fn process() -> Vec<Cap> {
             format!("{MAX_IDLE_PER_CORE} per core"),
             "dropped",
             &["crates/eryx/tests/core/limits.rs: no_more_guests_are_kept_than_there_may_be"],
+        ),
+        cap(
+            "workers",
+            "threads that run guests",
+            MAX_WORKERS.to_string(),
+            "runs wait for one",
+            &["crates/eryx/tests/core/concurrency.rs: more_runs_than_there_may_be_threads"],
         ),
         cap(
             "awake sessions",

@@ -196,6 +196,55 @@ async fn deadlines_hold_while_others_compute() {
     .await;
 }
 
+/// Threads of this process that run guests.
+#[cfg(target_os = "linux")]
+fn workers() -> usize {
+    let threads = std::fs::read_dir("/proc/self/task").expect("linux has it");
+    threads
+        .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok())
+        .filter(|name| name.trim_end() == "eryx-worker")
+        .count()
+}
+
+/// Each that computes has a thread; those beyond the bound wait until one ends.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn more_runs_than_there_may_be_threads() {
+    const RUNS: usize = 150;
+    const THREADS: usize = 128;
+    if !alone("concurrency::more_runs_than_there_may_be_threads") {
+        return;
+    }
+    let sandbox = sandbox();
+    let cancel = CancelHandle::new();
+    let ended = Arc::new(AtomicUsize::new(0));
+    for _ in 0..RUNS {
+        let mut options = within(Duration::from_mins(1));
+        options.cancel = cancel.clone();
+        let ended = Arc::clone(&ended);
+        sandbox
+            .spawn("while True: pass", options, move |_| {
+                ended.fetch_add(1, Ordering::SeqCst);
+            })
+            .expect("starts");
+    }
+    until(|| workers() == THREADS).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(workers(), THREADS);
+    assert_eq!(ended.load(Ordering::SeqCst), 0);
+    cancel.cancel();
+    until(|| ended.load(Ordering::SeqCst) == RUNS).await;
+    // They rest, and go.
+    assert_eq!(succeeded(&sandbox).await, Some(2.into()));
+    until(|| workers() < THREADS / 2).await;
+}
+
+#[cfg(target_os = "linux")]
+async fn succeeded(sandbox: &eryx::Sandbox) -> Option<eryx::Value> {
+    let result = sandbox.execute("1 + 1", ExecutionOptions::default()).await;
+    result.expect("runs").value
+}
+
 #[test]
 fn works_from_any_executor() {
     let sandbox = sandbox();

@@ -108,6 +108,104 @@ async fn code_that_ignores_the_interrupt_is_cut_off() {
     }
 }
 
+/// Jumps and handlers that CPython's compiler does not make, in loops that never look whether a signal came.
+#[tokio::test]
+async fn bytecode_that_never_looks_is_cut_off() {
+    const MAKE: &str = "
+import dis, types
+op = dis.opmap
+def run(code, table=b''):
+    def f(): pass
+    code = bytes([op['RESUME'], 0, *code])
+    types.FunctionType(f.__code__.replace(co_code=code, co_exceptiontable=table, co_stacksize=20), {})()
+";
+    for loop_of in [
+        // Back to itself.
+        "run([op['JUMP_BACKWARD_NO_INTERRUPT'], 1])",
+        "run([op['NOP'], 0] * 1000 + [op['EXTENDED_ARG'], 3, op['JUMP_BACKWARD_NO_INTERRUPT'], 200])",
+        // Forwards by a negative number.
+        "run([op['NOP'], 0, op['EXTENDED_ARG'], 255, op['EXTENDED_ARG'], 255, op['EXTENDED_ARG'], 255, op['JUMP_FORWARD'], 251])",
+        // What fails is its own handler.
+        "run([op['LOAD_CONST'], 0, op['RAISE_VARARGS'], 1], bytes([0x81, 2, 1, 0]))",
+    ] {
+        let code = format!("{MAKE}{loop_of}");
+        let sandbox = sandbox_with(|limits| limits.max_memory_bytes = Some(64 << 20));
+        let ended = promptly(DEADLINE + PROMPT, async || {
+            sandbox.execute(code.clone(), within(DEADLINE)).await
+        });
+        // Or it crashes, or is an error.
+        let ended = ended.await.map_err(|failure| failure.error);
+        assert!(ended.is_err(), "{loop_of}");
+        println!("{loop_of}: {ended:?}");
+    }
+}
+
+/// A loop in C for each module that takes an iterator or a long input.
+#[tokio::test]
+async fn loops_in_c_of_every_module_end_at_the_deadline() {
+    const ENDLESS: &str = "
+import itertools
+class Long:
+    def __len__(self): return 2**40
+    def __getitem__(self, i): return 1
+endless = itertools.repeat(1)
+";
+    for code in [
+        "import array; array.array('b', endless)",
+        "import bisect; bisect.bisect(Long(), 2, 0, 2**62, key=lambda x: x)\nwhile True: bisect.bisect_left(Long(), 2)",
+        "import collections; collections.Counter(endless)",
+        "import csv; list(csv.reader(itertools.repeat('a')))",
+        "import functools; functools.reduce(lambda a, b: b, endless)",
+        "import heapq; heapq.nlargest(3, endless)",
+        "import itertools; next(itertools.dropwhile(bool, endless))",
+        "import itertools; next(itertools.filterfalse(bool, endless))",
+        "import itertools; next(itertools.islice(endless, 2**62, None))",
+        "import json; json.loads('[' * 5_000_000 + ']')\nwhile True: json.dumps('x' * 10**7)",
+        "import math; math.fsum(endless)",
+        "import math; math.prod(endless)",
+        "import math; math.comb(10**7, 5 * 10**6)",
+        "import operator; operator.countOf(endless, 2)",
+        "import operator; operator.indexOf(endless, 2)",
+        "import struct; s = struct.Struct('b' * 10**6)\nwhile True: s.pack(*[1] * 10**6)",
+        "import random; random.getrandbits(2**31 - 1)\nwhile True: random.randbytes(10**7)",
+        "import unicodedata\nwhile True: unicodedata.normalize('NFKD', '\\u0344' * 10**6)",
+        "import zlib\nwhile True: zlib.crc32(bytes(10**8))",
+        "import hashlib\nwhile True: hashlib.sha3_512(bytes(10**7))",
+        "import binascii\nwhile True: binascii.hexlify(bytes(10**7))",
+        "import xml.etree.ElementTree as x\nwhile True: x.fromstring('<a>' + '<b/>' * 10**6 + '</a>')",
+        "import re; re.search('(x+x+)+y', 'x' * 50)",
+        "import datetime\nwhile True: datetime.date.fromordinal(5).strftime('%Y' * 100_000)",
+        "import decimal; decimal.getcontext().prec = 10**6; decimal.Decimal(2).sqrt().exp()",
+        "' '.join(itertools.repeat('a'))",
+        "'%s' % (2 in endless,)",
+        "dict.fromkeys(endless)",
+        "set().update(endless)",
+        "list(zip(endless, endless))",
+        "min(endless)",
+        "any(map(lambda x: 0, endless))",
+        "tuple(endless)",
+        "bytes(endless)",
+        "bytearray().extend(endless)",
+        "[].extend(endless)",
+        "x, *y = endless",
+        "print(*endless)",
+        "sum(endless)",
+        "1 in filter(lambda x: 0, endless)",
+        "t = ()\nfor i in range(60): t = (t, t)\nt == eval('t') and 0\nu = ()\nfor i in range(60): u = (u, u)\nt == u",
+        "t = ()\nfor i in range(60): t = (t, t)\nhash(t)",
+        "t = []\nfor i in range(60): t = [t, t]\nrepr(t)",
+        "import copy; t = ()\nfor i in range(60): t = (t, t)\nimport marshal; marshal.dumps(t, 2)",
+    ] {
+        let sandbox = sandbox_with(|limits| limits.max_memory_bytes = Some(256 << 20));
+        let code = format!("{ENDLESS}{code}");
+        // Some of them have too little memory, or need less time than there is.
+        let _ = promptly(DEADLINE + PROMPT, async || {
+            sandbox.execute(code.clone(), within(DEADLINE)).await
+        })
+        .await;
+    }
+}
+
 #[tokio::test]
 async fn finally_blocks_run_before_the_end() {
     for wait in [
