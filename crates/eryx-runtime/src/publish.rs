@@ -63,6 +63,10 @@ fn key(layout: &Layout, linked: &Linked) -> Result<Key> {
     key.add("patch.rs", include_bytes!("patch.rs"));
     key.add("freeze.rs", include_bytes!("freeze.rs"));
     key.add("publish.rs", include_bytes!("publish.rs"));
+    key.add(
+        "index.rs",
+        include_bytes!("../../eryx-vfs/src/archive/index.rs"),
+    );
     Ok(key)
 }
 
