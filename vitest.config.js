@@ -1,6 +1,18 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
+/** `ERYX_SOURCES=1`: the tests run js/ in place of the bundle made of it, so that nothing has to be built after a change. */
+const entry = process.env.ERYX_SOURCES ? "js/index.js" : "index.js";
+
 export default defineConfig({
+  resolve: {
+    alias: [
+      {
+        find: /^\.\.\/index\.js$/,
+        replacement: fileURLToPath(new URL(entry, import.meta.url)),
+      },
+    ],
+  },
   // Node 20 has no `await using` of its own.
   oxc: { target: "es2022" },
   test: {

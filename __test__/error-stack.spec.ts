@@ -78,7 +78,9 @@ describe("the stack of an error leads to the caller's await", () => {
     );
     const [head, first] = error.stack!.split("\n");
     expect(head).toBe("ExecutionError: ZeroDivisionError: division by zero");
-    expect(first).toMatch(/at .*execute \(.*js\/sandbox\.js:\d+:\d+\)$/);
+    expect(first).toMatch(
+      /at .*execute \(.*\/(?:index|sandbox)\.js:\d+:\d+\)$/,
+    );
   });
 });
 

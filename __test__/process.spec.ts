@@ -129,7 +129,7 @@ describe("loading", () => {
   it("twice, under two names of the module, gives two that work", async () => {
     const source = `
       const a = await import("./index.js");
-      const b = await import("./js/sandbox.js?again");
+      const b = await import("./index.js?again");
       const values = await Promise.all([new a.Sandbox().execute("1"), new b.Sandbox().execute("2")]);
       console.log(values.map(({ value }) => value).join());`;
     expect(await nodePrints(source)).toBe("1,2");

@@ -17,6 +17,8 @@ export const PACKED_SIZE = 64;
 export const TREE_SIZES = 72;
 export const HEADER = 88;
 export const CHECKSUM = 16;
+/** The bit of a run's number of pages that says that they are XORed with the image's. */
+export const XORED = 2 ** 31;
 
 const xxh128 = await createXXHash128();
 
@@ -46,7 +48,7 @@ export function forged(
 export interface Parts {
   header: Buffer;
   host: Buffer;
-  /** First page and number of pages. */
+  /** First page, and number of pages, with XORED added if they are. */
   runs: [number, number][];
   packed: Buffer;
   trees: Buffer;

@@ -1,9 +1,7 @@
-import { homedir } from "node:os";
-import { cwd } from "node:process";
-import { types } from "node:util";
 import { ArgumentsRefused } from "./callbacks.js";
 import { shown } from "./check.js";
 import { SuspendExecution } from "./errors.js";
+import { os, types } from "./node.js";
 import { decode, encode } from "./wire.js";
 
 /** Text of an error beyond so many characters is cut. */
@@ -178,7 +176,7 @@ function whole(path, more = "") {
 }
 
 function clean(text) {
-  const places = [attempt(cwd), attempt(homedir)];
+  const places = [attempt(process.cwd), attempt(os().homedir)];
   const told = places
     .filter((place) => place?.length > 1)
     .reduce((rest, place) => rest.replace(whole(place), "<host>"), text);

@@ -1,4 +1,3 @@
-import { setMaxListeners } from "node:events";
 import { Calls } from "./calls.js";
 import { checkText, refuse } from "./check.js";
 import {
@@ -8,6 +7,7 @@ import {
   translated,
 } from "./errors.js";
 import { addon } from "./native.js";
+import { setMaxListeners } from "./node.js";
 import { hurry, register, unregister } from "./pending.js";
 import { failure, success } from "./result.js";
 

@@ -1,5 +1,3 @@
-import { resolve } from "node:path";
-import { types } from "node:util";
 import { checkCallbacks, encodeCallbacks } from "./callbacks.js";
 import {
   checkBoolean,
@@ -17,6 +15,7 @@ import {
 import { invalidArgument } from "./errors.js";
 import { partsOf } from "./library.js";
 import { resolveLimits } from "./limits.js";
+import { resolve, types } from "./node.js";
 import { nativeOf } from "./vfs.js";
 import { encode, encodeMembers } from "./wire.js";
 

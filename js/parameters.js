@@ -1,4 +1,4 @@
-import { checkText, isRecord, refuse } from "./check.js";
+import { checkText, isRecord, pattern, refuse } from "./check.js";
 import { invalidArgument } from "./errors.js";
 import { jsonSchemaOf } from "./schema.js";
 
@@ -286,12 +286,14 @@ export function pythonString(text) {
   return `"${escaped(text, /"/g)}"`;
 }
 
+const unprintable = pattern(String.raw`[\p{C}\p{Zl}\p{Zp}]`, "gu");
+
 /** `text` for the inside of a Python string. `quotes` matches the quotes that would end it. */
 export function escaped(text, quotes) {
   return text
     .replaceAll("\\", "\\\\")
     .replace(quotes, '\\"')
-    .replace(/[\p{C}\p{Zl}\p{Zp}]/gu, escapedCharacter);
+    .replace(unprintable(), escapedCharacter);
 }
 
 const SHORT_ESCAPES = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };

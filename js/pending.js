@@ -1,6 +1,6 @@
-import { AsyncResource } from "node:async_hooks";
 import { shown } from "./check.js";
 import { fromNative, translated } from "./errors.js";
+import { AsyncResource } from "./node.js";
 import { decode } from "./wire.js";
 
 // Runs and requests whose end has not been reported yet. The addon reports through `dispatch`, in order.

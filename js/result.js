@@ -1,11 +1,11 @@
-import { constants } from "node:buffer";
 import { fromNative } from "./errors.js";
+import { MAX_STRING_LENGTH } from "./node.js";
 import { decode } from "./wire.js";
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** UTF-8 is never shorter than its text, so a string has room for so many bytes. */
-const MAX_TEXT = constants.MAX_STRING_LENGTH;
+const MAX_TEXT = MAX_STRING_LENGTH;
 
 const isTooLong = (bytes) => bytes !== undefined && bytes.length > MAX_TEXT;
 

@@ -1,11 +1,8 @@
-import { createRequire } from "node:module";
-import { types } from "node:util";
 import { isRecord, refuse, shown } from "./check.js";
 import { invalidArgument } from "./errors.js";
+import { required, types } from "./node.js";
 
 // Checks of callback arguments: a JSON Schema, which ajv compiles, or a Standard Schema, which validates by itself.
-
-const require = createRequire(import.meta.url);
 
 /** `make`, called once per object. What it throws is not kept. */
 function once(make) {
@@ -195,7 +192,7 @@ function compiled(path, schema, draft) {
 
 /** An instance keeps what it compiles and refuses an `$id` that it knows, so each schema has its own. */
 const compile = once((schema, draft) => {
-  const Ajv = require(draft.module);
+  const Ajv = required(draft.module);
   const meta = metaValidator(draft, Ajv);
   if (!meta.validate(draft.meta, schema))
     throw new Error(issueText(meta.errors, schema));

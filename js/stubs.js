@@ -1,3 +1,4 @@
+import { pattern } from "./check.js";
 import {
   escaped,
   pythonLiteral,
@@ -34,10 +35,13 @@ const KEYWORDS = new Set(
   ).split(" "),
 );
 
+const plainName = pattern(String.raw`^[\p{XID_Start}_]\p{XID_Continue}*$`, "u");
+const notInNames = pattern(String.raw`[^\p{XID_Continue}]`, "gu");
+
 /** Whether a name can be written as a parameter or an attribute. Two underscores in front have meanings of their own. */
 function isPlainName(name) {
   return (
-    /^[\p{XID_Start}_]\p{XID_Continue}*$/u.test(name) &&
+    plainName().test(name) &&
     name.normalize("NFKC") === name &&
     !name.startsWith("__") &&
     !KEYWORDS.has(name)
@@ -181,7 +185,7 @@ function members(node, names, inClass) {
 }
 
 function className(part) {
-  const name = part.replaceAll(/[^\p{XID_Continue}]/gu, "_").normalize("NFKC");
+  const name = part.replaceAll(notInNames(), "_").normalize("NFKC");
   return `_${name.charAt(0).toUpperCase()}${name.slice(1)}`;
 }
 

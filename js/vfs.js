@@ -1,4 +1,3 @@
-import { constants } from "node:os";
 import {
   checkAmount,
   checkBoolean,
@@ -10,6 +9,7 @@ import {
 } from "./check.js";
 import { translated } from "./errors.js";
 import { addon } from "./native.js";
+import { os } from "./node.js";
 
 const DEFAULT_MAX_BYTES = 67_108_864;
 
@@ -144,7 +144,7 @@ function fileError(error, syscall, path, dest) {
   if (code === undefined) return error;
   const target = dest === undefined ? "" : ` -> '${dest}'`;
   const made = new Error(`${code}: ${reason}, ${syscall} '${path}'${target}`);
-  const number = constants.errno[code];
+  const number = os().constants.errno[code];
   if (number !== undefined) made.errno = -number;
   Object.assign(made, { code, syscall, path });
   if (dest !== undefined) made.dest = dest;

@@ -1,6 +1,6 @@
-import { types } from "node:util";
 import { constructorName, isDetached } from "./check.js";
 import { invalidArgument } from "./errors.js";
+import { types } from "./node.js";
 
 // The wire format of values: docs/wire-format.md. The core checks what is written here once more.
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// `npm run build`: compiles the Rust workspace, makes the Python runtime in target/eryx-runtime, and puts the addon where
-// js/native.js looks for it first. What is up to date is left alone.
+// `npm run build`: bundles js/ into index.js, compiles the Rust workspace, makes the Python runtime in target/eryx-runtime, and
+// puts the addon where js/native.js looks for it first. What is up to date is left alone.
 
 import { spawnSync } from "node:child_process";
 import {
@@ -14,6 +14,7 @@ import {
 import { join, resolve } from "node:path";
 import { arch, env, exit, pid, platform, versions } from "node:process";
 import { fileURLToPath } from "node:url";
+import { bundle } from "./bundle.js";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const RELEASE = resolve(ROOT, env.CARGO_TARGET_DIR || "target", "release");
@@ -60,6 +61,19 @@ function checkTools() {
   for (const [[program, ...args], sentence] of TOOLS) {
     if (spawnSync(program, args, { stdio: "ignore", shell }).status !== 0)
       stop(sentence);
+  }
+}
+
+async function placeBundle() {
+  try {
+    const upToDate = await bundle(ROOT);
+    console.log(`\n> index.js is ${upToDate ? "up to date" : "new"}`);
+  } catch (error) {
+    stop(
+      error.code === "ERR_MODULE_NOT_FOUND"
+        ? "rolldown is missing: run npm ci."
+        : `index.js: ${error.message}`,
+    );
   }
 }
 
@@ -113,6 +127,7 @@ function placeAddon() {
 }
 
 checkTools();
+await placeBundle();
 // Always these arguments: another set of packages or features compiles wasmtime a second time.
 run("the Rust workspace", "cargo", ["build", "--release", "--workspace"]);
 run("the Python runtime", join(RELEASE, "eryx-runtime"), ["build", "."]);

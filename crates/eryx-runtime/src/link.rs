@@ -151,7 +151,7 @@ fn prepare(main: &[u8], libpython: &[u8], slots: &Path, work: &Path) -> Result<[
 fn split(linked: &Linked) -> Result<()> {
     let python = fs::read(&linked.wasm)?;
     check::linked(&Module::parse(&python)?)?;
-    let stripped = strip::strip(&python)?;
+    let stripped = strip::strip_python(&python)?;
     check::state(&python, &stripped.globals)?;
     write(&linked.stripped, &stripped.wasm)?;
     write(&linked.image, &stripped.image)?;

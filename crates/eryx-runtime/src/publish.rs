@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
 use eryx::manifest::{FORMAT, Manifest, file};
+use eryx_vfs::ArchiveFs;
 
 use crate::inputs;
 use crate::lock::Lock;
@@ -34,6 +36,7 @@ pub fn build(layout: &Layout, progress: &mut dyn Progress) -> Result<()> {
         file::WASM,
         file::IMAGE,
         file::LIBRARY,
+        file::INDEX,
         file::MANIFEST,
     ]
     .map(|name| layout.output.join(name));
@@ -60,13 +63,17 @@ fn key(layout: &Layout, linked: &Linked) -> Result<Key> {
     key.add("patch.rs", include_bytes!("patch.rs"));
     key.add("freeze.rs", include_bytes!("freeze.rs"));
     key.add("publish.rs", include_bytes!("publish.rs"));
+    key.add(
+        "index.rs",
+        include_bytes!("../../eryx-vfs/src/archive/index.rs"),
+    );
     Ok(key)
 }
 
 fn make(layout: &Layout, lock: &Lock, linked: &Linked, progress: &mut dyn Progress) -> Result<()> {
     let mut steps = Steps::new(progress, 4);
     let output = |name: &str| layout.output.join(name);
-    let stripped = strip::strip(&fs::read(&linked.wasm)?)?;
+    let stripped = strip::strip_python(&fs::read(&linked.wasm)?)?;
     steps.run("compiling to machine code", || {
         let code = eryx::builder::compile(&stripped.wasm).map_err(|error| anyhow!(error))?;
         replace(&output(file::MODULE), &code)?;
@@ -80,6 +87,8 @@ fn make(layout: &Layout, lock: &Lock, linked: &Linked, progress: &mut dyn Progre
         let inputs = (&*linked.stdlib_tar, &*linked.tzdata_wheel);
         let archive = library::make(&module, &stripped, inputs, &layout.patches())?;
         replace(&output(file::LIBRARY), &archive)?;
+        let index = ArchiveFs::from_tar(Arc::new(archive.clone()))?.index();
+        replace(&output(file::INDEX), &index)?;
         Ok(archive)
     })?;
     let frozen = steps.run("taking the image", || {
@@ -105,7 +114,13 @@ fn replace(path: &Path, content: &[u8]) -> Result<()> {
 }
 
 fn manifest(lock: &Lock, image: eryx::manifest::ImageManifest, output: &Path) -> Result<Manifest> {
-    let names = [file::MODULE, file::WASM, file::IMAGE, file::LIBRARY];
+    let names = [
+        file::MODULE,
+        file::WASM,
+        file::IMAGE,
+        file::LIBRARY,
+        file::INDEX,
+    ];
     let outputs = names
         .into_iter()
         .map(|name| Ok((name.to_owned(), digest::of_file(&output.join(name))?)))

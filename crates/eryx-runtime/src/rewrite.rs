@@ -76,6 +76,24 @@ pub fn merged(wasm: &[u8]) -> Result<Vec<u8>> {
     })
 }
 
+/// `python.wasm` with the exports that the host uses. The others, of every C function and object, are there to link against: a
+/// process would read three thousand names to no end when it loads the module.
+///
+/// # Errors
+/// Not a module.
+pub fn published(python: &[u8]) -> Result<Vec<u8>> {
+    let same = |module: &str, name: &str| (module.to_owned(), name.to_owned());
+    copy(python, &same, &|name, kind| {
+        let keep = match kind {
+            ExternalKind::Func => name.starts_with("eryx_") || name == "_initialize",
+            ExternalKind::Memory => true,
+            ExternalKind::Global => name.starts_with("__mg"),
+            _ => false,
+        };
+        keep.then(|| name.to_owned())
+    })
+}
+
 type RenameImport<'a> = &'a dyn Fn(&str, &str) -> (String, String);
 type RenameExport<'a> = &'a dyn Fn(&str, ExternalKind) -> Option<String>;
 

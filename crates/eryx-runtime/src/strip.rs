@@ -13,7 +13,7 @@ use wasmparser::{
 };
 
 use crate::constant::{self, Constant};
-use crate::poll;
+use crate::{poll, rewrite};
 
 const PAGE: u64 = 65536;
 /// More than any runtime needs before it has run.
@@ -91,6 +91,16 @@ pub fn strip(wasm: &[u8]) -> Result<Stripped> {
         image,
         globals: state.mutable,
     })
+}
+
+/// The same for `python.wasm`, of whose exports only those of the host's stay.
+///
+/// # Errors
+/// As [`strip`].
+pub fn strip_python(python: &[u8]) -> Result<Stripped> {
+    let stripped = strip(python)?;
+    let wasm = rewrite::published(&stripped.wasm)?;
+    Ok(Stripped { wasm, ..stripped })
 }
 
 #[derive(Default)]

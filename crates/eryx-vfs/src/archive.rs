@@ -1,6 +1,7 @@
 //! A read-only file system over an uncompressed tar archive.
 
 mod error;
+mod index;
 mod parse;
 mod tree;
 
@@ -14,6 +15,8 @@ pub use tree::MAX_ARCHIVE_NODES;
 use crate::name::check_name;
 use crate::{DirEntry, Error, FileSystem, Kind, Metadata, NodeId, Result};
 
+/// Names in a directory and what they name, ascending.
+type Entries = Box<[(Arc<str>, NodeId)]>;
 type Bytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
 /// The tree of a tar archive. Headers are parsed once; contents stay in the archive's bytes (a
@@ -38,8 +41,7 @@ enum Body {
     File(Range<usize>),
     Directory {
         parent: NodeId,
-        /// By name, ascending.
-        entries: Box<[(Arc<str>, NodeId)]>,
+        entries: Entries,
     },
     Symlink(Box<str>),
 }
@@ -58,6 +60,28 @@ impl ArchiveFs {
             bytes: Some(bytes),
             nodes,
         })
+    }
+
+    /// The tree of an archive whose index was made before, with [`ArchiveFs::index`]. The headers of a few files are compared with it.
+    ///
+    /// # Errors
+    /// The index is damaged, or that of another archive.
+    pub fn from_index(bytes: Bytes, index: &[u8]) -> std::result::Result<Self, ArchiveError> {
+        let nodes = index::read(index, (*bytes).as_ref())?;
+        Ok(Self {
+            bytes: Some(bytes),
+            nodes,
+        })
+    }
+
+    /// The tree, so that [`ArchiveFs::from_index`] need not look for it in the headers.
+    #[must_use]
+    pub fn index(&self) -> Vec<u8> {
+        let archive = self
+            .bytes
+            .as_ref()
+            .map_or(0, |bytes| (**bytes).as_ref().len());
+        index::write(&self.nodes, archive)
     }
 
     /// A tree with nothing in it.

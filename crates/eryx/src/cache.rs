@@ -78,7 +78,8 @@ fn is_ours(path: &Path) -> bool {
         .is_ok_and(|metadata| metadata.uid() == user && metadata.permissions().mode() & 0o022 == 0)
 }
 
-fn hash(content: &[u8]) -> String {
+/// SHA-256 in hexadecimal.
+pub(crate) fn hash(content: &[u8]) -> String {
     let mut text = String::with_capacity(64);
     for byte in Sha256::digest(content) {
         write!(text, "{byte:02x}").expect("writing to a String cannot fail");

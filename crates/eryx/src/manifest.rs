@@ -24,6 +24,8 @@ pub mod file {
     pub const IMAGE: &str = "python.img";
     /// The standard library, a tar archive.
     pub const LIBRARY: &str = "stdlib.tar";
+    /// Its index: what is where in the archive.
+    pub const INDEX: &str = "stdlib.index";
     /// This description.
     pub const MANIFEST: &str = "manifest.json";
 }

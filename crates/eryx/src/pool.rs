@@ -1,6 +1,6 @@
 //! Guests that are ready to run: hot slots with an instance in them.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -14,7 +14,7 @@ use crate::instance::{Condition, Instance, Recycled};
 use crate::interrupt::Interrupt;
 use crate::manifest::ImageManifest;
 use crate::output::Output;
-use crate::slot::{GUARD, RESERVATION, RestoreStrategy, Slot};
+use crate::slot::{Counted, GUARD, RESERVATION, RestoreStrategy, Slot};
 use crate::state::State;
 use crate::{Error, workers};
 
@@ -26,6 +26,8 @@ pub(crate) struct Pool {
     strategy: RestoreStrategy,
     metered: bool,
     idle: Mutex<Vec<Instance>>,
+    /// The first guest is in the making.
+    preparing: AtomicBool,
     /// Guests that are being cleaned.
     returning: AtomicUsize,
     returned: Notify,
@@ -50,17 +52,41 @@ impl Pool {
             strategy,
             metered,
             idle: Mutex::default(),
+            preparing: AtomicBool::new(false),
             returning: AtomicUsize::new(0),
             returned: Notify::new(),
         })
     }
 
-    /// A guest in the image's state. If there is no room for one more, waits for those that are being cleaned.
+    /// Begins to make the first guest, so that whoever loads the runtime can go on meanwhile. It takes about a millisecond.
+    pub(crate) fn prepare(self: &Arc<Self>) {
+        let pool = Arc::clone(self);
+        self.preparing.store(true, Ordering::Relaxed);
+        workers::spawn(async move {
+            let prepared = Prepared(&pool);
+            // If this fails, so will whoever takes a guest, and tells why.
+            let made = Slot::new(Arc::clone(&pool.image)).ok();
+            let made = made.and_then(|slot| pool.instantiate(slot).ok());
+            pool.idle().extend(made);
+            drop(prepared);
+            // What is found out before the first run that counts.
+            Counted::new(std::future::ready(())).await;
+        });
+    }
+
+    /// A guest in the image's state. Waits for the first one, and if there is no room for one more, for those that are being
+    /// cleaned.
     pub(crate) async fn take(&self) -> Result<Instance, Error> {
         loop {
             let returned = self.returned.notified();
+            // Read before the look: then the guest is among the idle ones.
+            let preparing = self.preparing.load(Ordering::Acquire);
             if let Some(instance) = self.idle().pop() {
                 return Ok(instance);
+            }
+            if preparing {
+                returned.await;
+                continue;
             }
             let error = match Slot::new(Arc::clone(&self.image)) {
                 Ok(slot) => return self.instantiate(slot),
@@ -153,6 +179,16 @@ impl Drop for Returning<'_> {
         if let Some((instance, condition)) = self.guest.take() {
             self.place.0.give_back(instance, condition);
         }
+    }
+}
+
+/// The first guest is in its pool, or was not to be had, once this is dropped.
+struct Prepared<'a>(&'a Pool);
+
+impl Drop for Prepared<'_> {
+    fn drop(&mut self) {
+        self.0.preparing.store(false, Ordering::Release);
+        self.0.returned.notify_waiters();
     }
 }
 

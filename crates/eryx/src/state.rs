@@ -66,12 +66,12 @@ impl State {
     }
 
     /// A state of `size` bytes that differs from `image` in `ranges`. `fill` is called for what they hold, piece by piece in
-    /// ascending order.
+    /// ascending order, with the ranges of each piece.
     pub(crate) fn filled(
         image: &Arc<Image>,
         size: usize,
         ranges: &Ranges,
-        mut fill: impl FnMut(&mut [u8]) -> io::Result<()>,
+        mut fill: impl FnMut(&Ranges, &mut [u8]) -> io::Result<()>,
     ) -> io::Result<Self> {
         let long = if pages_in(ranges) > MAX_FILLED {
             long(ranges, MAX_GAP)
@@ -81,7 +81,7 @@ impl State {
         let left = without(ranges, &long);
         if long.is_empty() {
             let mut copies = vec![0; pages_in(&left) * PAGE];
-            fill(&mut copies)?;
+            fill(&left, &mut copies)?;
             return Ok(Self {
                 ranges: left,
                 copies: Arc::new(copies),
@@ -102,7 +102,7 @@ impl State {
             }
             for at in (from..to).step_by(STEP) {
                 let part = &mut buffer[..STEP.min(to - at)];
-                fill(part)?;
+                fill(&[(at, at + part.len())], part)?;
                 if layer.has(&(at..at + part.len())) {
                     layer.write(at, part)?;
                 } else {

@@ -19,6 +19,9 @@ pub enum ArchiveError {
     /// A hard link to a path that no earlier entry has.
     #[error("the archive has a hard link to a file it does not have: {0:?}")]
     MissingTarget(String),
+    /// The index is damaged, or that of another archive.
+    #[error("its index is damaged or that of another archive")]
+    WrongIndex,
     /// More files and directories than [`crate::MAX_ARCHIVE_NODES`].
     #[error("the archive has too many entries")]
     TooManyEntries,

@@ -2,6 +2,7 @@
 
 mod archive;
 mod archive_damage;
+mod archive_index;
 mod devices;
 mod directories;
 mod files;

@@ -25,7 +25,8 @@ fn all(state: &State) -> Vec<u8> {
 
 /// Every page in `written` gets the value 255.
 fn filled(image: &Arc<Image>, size: usize, written: &Ranges) -> State {
-    let fill = |part: &mut [u8]| {
+    let fill = |ranges: &Ranges, part: &mut [u8]| {
+        assert_eq!(pages_in(ranges) * PAGE, part.len());
         part.fill(255);
         Ok(())
     };

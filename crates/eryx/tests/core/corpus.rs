@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::callback_support::options_with;
-use crate::session_support::{execute, session, started, suspended, suspending};
+use crate::session_support::{execute, refusal, session, started, suspended, suspending};
 use crate::support::{new_directory, runtime};
 
 const DESCRIPTION: &str = "corpus.json";
@@ -171,6 +171,18 @@ async fn each_file_loads_or_is_refused_with_the_reason() {
         // Shown with `--nocapture`.
         eprintln!("{}: {loaded} files load", directory.display());
     }
+}
+
+#[tokio::test]
+async fn an_older_format_is_refused_by_its_number() {
+    let bytes = std::fs::read(corpus().join("0.1.0/values.session")).expect("it stays");
+    let message = refusal(
+        session(runtime())
+            .restore(bytes)
+            .await
+            .expect_err("format 2"),
+    );
+    assert_eq!(message, "it has format 2, this version reads 3");
 }
 
 #[test]

@@ -5,7 +5,18 @@ use std::path::Path;
 use eryx::manifest::{FORMAT, Manifest, file};
 use eryx::{Error, ExecutionOptions, Runtime, Sandbox, SandboxOptions};
 
+use sha2::Digest as _;
+
 use crate::support::{copied_runtime, replace, runtime_directory};
+
+/// What is loaded at once.
+const FILES: [&str; 5] = [
+    file::LIBRARY,
+    file::INDEX,
+    file::IMAGE,
+    file::MODULE,
+    file::MANIFEST,
+];
 
 /// The message of the error that loading ends with; it must not name the directory.
 fn refused(directory: &Path) -> String {
@@ -69,7 +80,7 @@ fn nothing_there() {
 #[test]
 fn each_file_missing() {
     let copied = Copied::new("missing");
-    for name in [file::LIBRARY, file::IMAGE, file::MODULE, file::MANIFEST] {
+    for name in FILES {
         std::fs::remove_file(copied.0.join(name)).expect("it was there");
         refused(&copied.0);
         std::fs::copy(runtime_directory().join(name), copied.0.join(name)).expect("copies");
@@ -79,19 +90,10 @@ fn each_file_missing() {
 
 #[test]
 fn each_file_cut() {
-    for name in [file::LIBRARY, file::IMAGE, file::MODULE, file::MANIFEST] {
+    for name in FILES {
         let copied = Copied::new(&format!("cut-{name}"));
         let whole = copied.read(name);
-        // An archive ends with blocks of zeros, which it can do without.
-        let most = if name == file::LIBRARY {
-            whole.len() * 9 / 10
-        } else {
-            whole.len() - 1
-        };
-        for size in [0, 1, 100, 4096, whole.len() / 2, most] {
-            if size >= whole.len() {
-                continue;
-            }
+        for size in [0, 1, 100, 4096, whole.len() / 2, whole.len() - 1] {
             replace(&copied.0, name, &whole[..size]);
             refused_with(&copied.0, &format!("{name}, {size} bytes"));
         }
@@ -100,7 +102,7 @@ fn each_file_cut() {
 
 #[test]
 fn each_file_replaced_by_something_else() {
-    for name in [file::LIBRARY, file::IMAGE, file::MODULE, file::MANIFEST] {
+    for name in FILES {
         let copied = Copied::new(&format!("noise-{name}"));
         let size = copied.read(name).len();
         for byte in [0u8, 0xFF, b'{'] {
@@ -117,6 +119,62 @@ fn each_file_replaced_by_something_else() {
         std::fs::create_dir(copied.0.join(name)).expect("ours");
         refused(&copied.0);
     }
+}
+
+/// With its hash in the manifest, as if it had been made with the rest.
+fn replace_index(copied: &Copied, index: &[u8]) {
+    replace(&copied.0, file::INDEX, index);
+    copied.change_manifest(|manifest| {
+        let hash = format!("{:x}", sha2::Sha256::digest(index));
+        manifest.outputs.insert(file::INDEX.into(), hash);
+    });
+}
+
+const ANOTHER: &str = "the standard library: its index is damaged or that of another archive";
+
+#[test]
+fn an_index_that_was_changed() {
+    let copied = Copied::new("index-changed");
+    let whole = copied.read(file::INDEX);
+    for at in [0, 20, whole.len() / 2, whole.len() - 1] {
+        let mut changed = whole.clone();
+        changed[at] ^= 1;
+        replace(&copied.0, file::INDEX, &changed);
+        assert_eq!(
+            refused(&copied.0),
+            "the standard library: its index is not the one that was made with it"
+        );
+    }
+    replace(&copied.0, file::INDEX, &whole);
+    Runtime::load(&copied.0).expect("whole again");
+    copied.change_manifest(|manifest| drop(manifest.outputs.remove(file::INDEX)));
+    refused(&copied.0);
+}
+
+#[test]
+fn an_index_of_another_library() {
+    let copied = Copied::new("index-other");
+    let whole = copied.read(file::INDEX);
+    let empty = eryx_vfs::ArchiveFs::empty().index();
+    for other in [&*empty, &whole[..whole.len() - 1], b"", &[0; 100]] {
+        replace_index(&copied, other);
+        assert_eq!(refused(&copied.0), ANOTHER);
+    }
+    replace_index(&copied, &whole);
+    Runtime::load(&copied.0).expect("whole again");
+    // As large as the library, and other files in it.
+    let mut library = copied.read(file::LIBRARY);
+    library.rotate_right(1024);
+    replace(&copied.0, file::LIBRARY, &library);
+    assert_eq!(refused(&copied.0), ANOTHER);
+}
+
+#[test]
+fn the_index_is_that_of_the_library() {
+    let copied = Copied::new("index");
+    let library = std::sync::Arc::new(copied.read(file::LIBRARY));
+    let read = eryx_vfs::ArchiveFs::from_tar(library).expect("a good archive");
+    assert_eq!(read.index(), copied.read(file::INDEX));
 }
 
 #[test]

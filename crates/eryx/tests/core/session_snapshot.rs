@@ -1,12 +1,12 @@
 //! Sessions as bytes: what comes back.
 
-use eryx::{Runtime, Session, Storage, Value, Volume};
+use eryx::{ExecutionOptions, Runtime, Sandbox, Session, Storage, Value, Volume};
 
 use crate::callback_support::{options_with, tools};
 use crate::session_fork::{DRAW, assert_all_differ};
 use crate::session_support::{
-    LARGE, TRAP, execute, failure, limited, runtimes, session, session_of, started, value, values,
-    with_each_strategy,
+    LARGE, TRAP, execute, failure, limited, runtimes, session, session_of, started, suspended,
+    suspending, value, values, with_each_strategy,
 };
 use crate::snapshot_layout::Layout;
 use crate::support::{list, new_directory, runtime};
@@ -147,6 +147,27 @@ async fn everything_comes_back() {
             assert_eq!(value(&copy, code).await, expected, "{what}");
         }
         assert!(bytes.len() < 2 << 20, "{}", bytes.len());
+    })
+    .await;
+}
+
+/// What is the same in the image takes nothing, and of what is not, most is a few reference counts.
+#[tokio::test]
+async fn it_is_small() {
+    with_each_strategy(async |runtime| {
+        for (code, limit) in [
+            ("pass", 11_000),
+            ("x = 1", 12_000),
+            ("x = list(range(100_000))", 600_000),
+            ("d = {str(i): [i, {'a': i}] for i in range(5000)}", 400_000),
+        ] {
+            let bytes = snapshot_of(runtime, code).await;
+            assert!(bytes.len() < limit, "{code}: {}", bytes.len());
+        }
+        let sandbox = Sandbox::new(runtime, options_with(suspending())).expect("good options");
+        let outcome = sandbox.execute("x = 1\nawait stop(x)", ExecutionOptions::default());
+        let checkpoint = suspended(outcome.await).checkpoint;
+        assert!(checkpoint.len() < 20_000, "{}", checkpoint.len());
     })
     .await;
 }

@@ -10,7 +10,7 @@ use eryx::{
 use crate::session_support::{
     execute, refusal, session, session_of, started, suspended, suspending_session, value,
 };
-use crate::snapshot_layout::{FILES, LAST_CALL, Layout, OPEN_CALLS};
+use crate::snapshot_layout::{FILES, LAST_CALL, Layout, MEMORY_AT, OPEN_CALLS, PAGE, XORED};
 use crate::support::{list, runtime};
 
 /// Changes the list that the host's part is.
@@ -218,4 +218,81 @@ async fn a_storage_of_the_options_is_reached_by_path_only() {
     let expected = list([5.into(), "b't'".into(), "1".into()]);
     assert_eq!(found, list([expected]));
     assert_eq!(files.read_file("secret").expect("there"), b"secret");
+}
+
+/// Bytes of the runtime's image.
+async fn image_size() -> usize {
+    let unused = session(runtime()).snapshot().await.expect("a snapshot");
+    let size = Layout::parse(&unused).memory_size();
+    usize::try_from(size).expect("it is in memory")
+}
+
+#[tokio::test]
+async fn behind_the_image_what_differs_is_the_page() {
+    let source = started(runtime(), "x = bytes(range(256)) * 100_000").await;
+    let bytes = source.snapshot().await.expect("a snapshot");
+    let end = u32::try_from(image_size().await / PAGE).expect("small");
+    let mut layout = Layout::parse(&bytes);
+    let mut marked = 0;
+    for (first, count) in &mut layout.runs {
+        if *first >= end {
+            assert_eq!(*count & XORED, 0, "there is nothing to differ from");
+            *count |= XORED;
+            marked += 1;
+        }
+    }
+    assert!(marked > 0, "{layout:?}");
+    let session = session(runtime());
+    session.restore(layout.assembled()).await.expect("good");
+    let same = value(&session, "x == bytes(range(256)) * 100_000").await;
+    assert_eq!(same, true.into());
+}
+
+#[tokio::test]
+async fn a_run_may_be_in_pieces_and_go_beyond_the_image() {
+    let source = started(runtime(), "x = [1, 2]").await;
+    let mut layout = Layout::parse(&source.snapshot().await.expect("a snapshot"));
+    let runs = std::mem::take(&mut layout.runs);
+    for (first, count) in runs {
+        let pages = count & !XORED;
+        let single = |page| (first + page, (count & XORED) + 1);
+        layout.runs.extend((0..pages).map(single));
+    }
+    // The image's last page as it is there, and pages of zeros behind it, in one run.
+    let end = u32::try_from(image_size().await / PAGE).expect("small");
+    layout.runs.retain(|(first, _)| *first < end - 1);
+    let count = layout.count() as usize;
+    let mut pages = layout.pages();
+    pages.truncate(count * PAGE);
+    layout.runs.push((end - 1, XORED + 17));
+    pages.resize((count + 17) * PAGE, 0);
+    layout.set_pages(&pages);
+    let memory = (u64::from(end) + 16) * PAGE as u64;
+    layout.header[MEMORY_AT..][..8].copy_from_slice(&memory.to_le_bytes());
+    let session = session(runtime());
+    session.restore(layout.assembled()).await.expect("good");
+    assert_eq!(value(&session, "x").await, list([1.into(), 2.into()]));
+}
+
+#[tokio::test]
+async fn a_run_has_pages_inside_the_memory_however_they_are_saved() {
+    let bytes = session(runtime()).snapshot().await.expect("a snapshot");
+    let end = u32::try_from(image_size().await / PAGE).expect("small");
+    let session = session(runtime());
+    for runs in [
+        &[(5, XORED)][..],
+        &[(end, XORED | 1)],
+        &[(end - 1, XORED | 2)],
+        &[(0, u32::MAX)],
+        &[(u32::MAX, u32::MAX)],
+        &[(5, XORED | 2), (6, 1)],
+        &[(5, 2), (6, XORED | 1)],
+    ] {
+        let mut layout = Layout::parse(&bytes);
+        layout.runs = runs.to_vec();
+        layout.set_pages(&[0; 3 * PAGE]);
+        let refused = session.restore(layout.assembled()).await;
+        let message = refusal(refused.expect_err("no such run"));
+        assert_eq!(message, "it is damaged", "{runs:?}");
+    }
 }

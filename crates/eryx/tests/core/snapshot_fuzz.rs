@@ -13,7 +13,8 @@ use crate::fuzz_damage::{Damage, Edit, damage, damage_in_place, edit, number};
 use crate::fuzz_support::{Stage, executor, seeds};
 use crate::session_support::{execute, session_of};
 use crate::snapshot_layout::{
-    HOST_SIZE_AT, KIND_AT, Layout, MEMORY_AT, PACKED_SIZE_AT, PAGE, RUNS_AT, VERSION_AT, signed,
+    HOST_SIZE_AT, KIND_AT, Layout, MEMORY_AT, PACKED_SIZE_AT, PAGE, RUNS_AT, VERSION_AT, XORED,
+    signed,
 };
 use crate::support::runtime;
 
@@ -163,8 +164,26 @@ fn changed_pages() {
 }
 
 #[test]
+fn changed_ways_of_saving() {
+    each(
+        "snapshot-xored",
+        vec(any::<Index>(), 1..20),
+        |which, (bytes, checkpoint)| {
+            let mut layout = Layout::parse(&bytes);
+            for which in which {
+                let end = layout.runs.len();
+                if end > 0 {
+                    layout.runs[which.index(end)].1 ^= XORED;
+                }
+            }
+            (layout.assembled(), checkpoint)
+        },
+    );
+}
+
+#[test]
 fn changed_runs_of_pages() {
-    let run = (0..6000_u32, 0..40_u32);
+    let run = (0..6000_u32, 0..40_u32, any::<bool>());
     let change = (vec(run, 0..4), vec(any::<u8>(), 0..3), vec(damage(), 0..3));
     each(
         "snapshot-runs",
@@ -173,8 +192,9 @@ fn changed_runs_of_pages() {
             let mut layout = Layout::parse(&bytes);
             let mut pages = layout.pages();
             // Behind what is there, and in the middle.
-            for (first, count) in more {
-                layout.runs.push((first, count));
+            for (first, count, xored) in more {
+                let mark = if xored { XORED } else { 0 };
+                layout.runs.push((first, count | mark));
                 let byte = fill.first().copied().unwrap_or(0xA5);
                 pages.extend(std::iter::repeat_n(byte, count as usize * PAGE));
             }

@@ -17,6 +17,8 @@ pub(crate) const RUNS_AT: usize = 56;
 pub(crate) const HOST_SIZE_AT: usize = 60;
 pub(crate) const PACKED_SIZE_AT: usize = 64;
 const CHECKSUM: usize = 16;
+/// The bit of a run's number of pages that says that their XOR with the image's is saved.
+pub(crate) const XORED: u32 = 1 << 31;
 /// Items of the list that the host's part is.
 pub(crate) const FILES: usize = 3;
 pub(crate) const LAST_CALL: usize = 4;
@@ -29,9 +31,9 @@ pub(crate) struct Layout {
     pub(crate) header: Vec<u8>,
     /// One value in the wire format.
     pub(crate) host: Vec<u8>,
-    /// First page and number of pages.
+    /// First page, and number of pages with [`XORED`].
     pub(crate) runs: Vec<(u32, u32)>,
-    /// The pages of all runs.
+    /// What is saved of the pages of all runs.
     pub(crate) packed: Vec<u8>,
     /// The packed trees of files, one behind the other.
     trees: Vec<u8>,
@@ -106,7 +108,12 @@ impl Layout {
         }
     }
 
-    /// The contents of all pages.
+    /// How many pages are saved.
+    pub(crate) fn count(&self) -> u32 {
+        self.runs.iter().map(|(_, count)| count & !XORED).sum()
+    }
+
+    /// What is saved of all pages.
     pub(crate) fn pages(&self) -> Vec<u8> {
         let mut pages = Vec::new();
         let mut decoder = zstd::stream::read::Decoder::new(&*self.packed).expect("memory");
@@ -114,7 +121,7 @@ impl Layout {
         pages
     }
 
-    /// Puts other contents in the place of all pages.
+    /// Saves something else of all pages.
     pub(crate) fn set_pages(&mut self, pages: &[u8]) {
         self.packed = zstd::encode_all(pages, 1).expect("memory");
     }
