@@ -103,8 +103,8 @@ impl<'a> Code<'a> {
         let nodes: Vec<_> = self.bodies.iter().map(|_| calls.add_node(())).collect();
         for (body, &caller) in self.bodies.iter().zip(&nodes) {
             for operator in body.get_operators_reader()? {
-                if let Operator::Call { function_index }
-                | Operator::ReturnCall { function_index } = operator?
+                if let Operator::Call { function_index } | Operator::ReturnCall { function_index } =
+                    operator?
                     && let Some(callee) = function_index.checked_sub(self.imported)
                 {
                     let callee = nodes.get(callee as usize);

@@ -205,6 +205,8 @@ impl Computing {
             // A function of the host's is told, which may take its time.
             workers::spawn(async move { late.expire() });
         }
-        self.interrupt.next_stage().filter(|at| *at > Instant::now())
+        self.interrupt
+            .next_stage()
+            .filter(|at| *at > Instant::now())
     }
 }

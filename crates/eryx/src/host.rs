@@ -191,8 +191,8 @@ impl Host {
     pub(crate) fn set_computing(&mut self, computes: bool) {
         if computes != self.computing.is_some() {
             let brake = self.brake.as_ref().filter(|_| computes);
-            self.computing = brake
-                .map(|brake| clock().start(&self.interrupt, brake, self.calls.timeouts()));
+            self.computing =
+                brake.map(|brake| clock().start(&self.interrupt, brake, self.calls.timeouts()));
         }
     }
 
@@ -254,6 +254,24 @@ fn trip_signal(bytes: &mut [u8], words: &[InterruptWord]) {
         // An address outside cannot be: the manifest is checked when it is loaded. The guest would only not be asked.
         if let Ok(old) = memory.u32(word.address) {
             let _ = memory.write(word.address, &(old | word.bits).to_le_bytes());
+        }
+    }
+}
+
+/// Takes the words back. A run may have ended after it was asked to and before it looked; what comes next was asked nothing.
+pub(crate) fn untrip_signal(mut store: impl wasmtime::AsContextMut<Data = Host>) {
+    let mut context = store.as_context_mut();
+    let memory = context
+        .data()
+        .memory
+        .expect("set before any guest code runs");
+    let (bytes, host) = memory.data_and_store_mut(&mut context);
+    let mut memory = GuestMemory::new(bytes);
+    for word in host.interrupt_words.iter() {
+        if let Ok(old) = memory.u32(word.address)
+            && old & word.bits != 0
+        {
+            let _ = memory.write(word.address, &(old & !word.bits).to_le_bytes());
         }
     }
 }

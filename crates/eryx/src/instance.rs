@@ -12,7 +12,7 @@ use crate::abi::{NO_MEMORY, Status};
 use crate::error::PythonError;
 use crate::guest_memory::GuestMemory;
 use crate::host::system::Exit;
-use crate::host::{CutOff, Host, RunState};
+use crate::host::{CutOff, Host, RunState, untrip_signal};
 use crate::image::Image;
 use crate::interrupt::{Interrupt, Verdict};
 use crate::manifest::ImageManifest;
@@ -252,6 +252,7 @@ impl Instance {
     }
 
     async fn drive(&mut self, begin: Begin<'_>) -> wasmtime::Result<()> {
+        untrip_signal(&mut self.store);
         self.store.data_mut().set_computing(true);
         let first = match begin {
             Begin::Request(request) => {

@@ -148,20 +148,25 @@ impl Workers {
     fn send(&'static self, queue: &mut Queue) {
         if queue.idle > 0 {
             self.wake.notify_one();
-        } else if queue.threads < MAX_WORKERS {
-            queue.threads += 1;
-            let number = queue.next;
-            queue.next += 1;
-            let started = std::thread::Builder::new()
-                .name("eryx-worker".into())
-                .spawn(move || self.work(number));
-            // Those that there are go on.
-            assert!(
-                started.is_ok() || queue.threads > 1,
-                "the operating system can start a thread"
-            );
-            queue.threads -= usize::from(started.is_err());
+            return;
         }
+        let wanted = (queue.threads + 1).max(count()).min(MAX_WORKERS);
+        while queue.threads < wanted {
+            if let Err(error) = self.start(queue.next) {
+                // Those that there are go on.
+                assert!(queue.threads > 0, "no thread can be started: {error}");
+                return;
+            }
+            queue.threads += 1;
+            queue.next += 1;
+        }
+    }
+
+    fn start(&'static self, number: usize) -> std::io::Result<()> {
+        std::thread::Builder::new()
+            .name("eryx-worker".into())
+            .spawn(move || self.work(number))
+            .map(drop)
     }
 
     fn work(&self, number: usize) {

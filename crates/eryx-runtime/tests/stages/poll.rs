@@ -69,11 +69,9 @@ fn functions_that_call_themselves_begin_with_one() {
 
 #[test]
 fn locals_stay_in_front() {
-    let text = "(module (memory 1) (func $f (param i64) (local f64 i32) (loop (call $f (local.get 0)))))";
-    assert_eq!(
-        functions(text),
-        ["poll loop poll localget call end end"]
-    );
+    let text =
+        "(module (memory 1) (func $f (param i64) (local f64 i32) (loop (call $f (local.get 0)))))";
+    assert_eq!(functions(text), ["poll loop poll localget call end end"]);
 }
 
 #[test]
@@ -81,7 +79,10 @@ fn modules_without_one_memory_are_refused() {
     for (text, said) in [
         ("(module)", "0 memories"),
         ("(module (memory 1) (memory 1))", "2 memories"),
-        (r#"(module (import "a" "b" (memory 1)))"#, "imports a memory"),
+        (
+            r#"(module (import "a" "b" (memory 1)))"#,
+            "imports a memory",
+        ),
     ] {
         let error = add(&wat::parse_str(text).expect("a module")).expect_err("refused");
         assert!(error.to_string().contains(said), "{error}");

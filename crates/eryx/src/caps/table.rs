@@ -715,6 +715,7 @@ pub(super) const BOUNDED: &[(&str, &[&str])] = &[
     ),
     ("reports", &["delivered", "output", "events"]),
     ("rests", &["state", "awake sessions", "idle guests"]),
+    ("computes", &["time", "workers"]),
     (
         "fork",
         &[

@@ -1,8 +1,8 @@
 //! `eryx.call`, `eryx.cancel`, `eryx.next_answer`, `eryx.read_answer`: the guest's calls of host functions.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use wasmtime::{Caller, Linker};

@@ -3,6 +3,7 @@
 //! Linux counts each fault for the thread that meets it, also when a call of that thread meets it (`mm_account_fault`).
 //! What else makes pages private, huge pages, is kept away from slots (`image::keep_small`). Protection for userfaultfd, soft-dirty
 //! bits, swapping, merging of equal pages and copies by `fork` take write access away: they make faults, and hide none.
+//! What asks a guest to end writes to its memory on the guest's own thread, while it is polled (`brake`).
 //! Whether this holds here is tried out once.
 
 use std::pin::Pin;

@@ -301,8 +301,7 @@ async fn nothing_piles_up() {
     // Guests whose memory is being given back hold it for a moment; on a crowded machine for a long one.
     let most = held.0 + (16 << 10);
     until(|| process_kibibytes("VmRSS") < most).await;
-    assert_eq!(
-        (descriptors(), process_kibibytes("Threads")),
-        (held.1, held.2)
-    );
+    assert_eq!(descriptors(), held.1);
+    // Threads that helped out rest for a while.
+    until(|| process_kibibytes("Threads") <= held.2).await;
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use eryx::{Error, ExecutionOptions, Limit, Runtime, Session};
+use eryx::{Error, ExecutionOptions, Limit, Runtime, Session, Value};
 
 use crate::session_support::{
-    FOREVER, LARGE, STUBBORN, TRAP, execute, failure, failure_with, limited, session_of, started,
-    suspended, suspending_session, value, with_each_strategy,
+    FOREVER, LARGE, STUBBORN, TRAP, execute, failure, failure_with, limited, session, session_of,
+    started, suspended, suspending_session, value, with_each_strategy,
 };
 use crate::snapshot_layout::Layout;
 use crate::support::{list, runtime, said_alone, text, within};
@@ -376,4 +376,34 @@ async fn a_large_state_is_kept_without_a_file_too() {
         value(&session, look).await,
         list([2.into(), 500_000.into()])
     );
+}
+
+/// A deadline that comes as a run ends is for that run alone.
+#[tokio::test]
+async fn what_was_asked_of_one_execution_is_not_asked_of_the_next() {
+    let session = session(runtime());
+    execute(&session, "done = 0").await;
+    let (mut late, mut done) = (0, 0);
+    for round in 0..400 {
+        let mut options = ExecutionOptions::default();
+        options.timeout = Some(Some(Duration::from_micros(900 + 10 * (round % 40))));
+        let code = format!("for _ in range({}): pass\ndone += 1", 500 * (round % 67));
+        match session.execute(code, options).await {
+            Ok(_) => done += 1,
+            Err(failure) => {
+                assert!(
+                    matches!(failure.error, Error::Timeout { .. }),
+                    "{failure:?}"
+                );
+                assert!(!failure.state_lost);
+                late += 1;
+            }
+        }
+        let counted = value(&session, "done").await;
+        assert!(
+            matches!(counted, Value::Int(count) if count >= done),
+            "{counted:?}"
+        );
+    }
+    assert!(late > 0 && done > 0, "{late} late, {done} done");
 }

@@ -43,6 +43,14 @@ impl Held {
         }
     }
 
+    fn most(&self, other: &Self) -> Self {
+        Self {
+            memory: self.memory.max(other.memory),
+            descriptors: self.descriptors.max(other.descriptors),
+            threads: self.threads.max(other.threads),
+        }
+    }
+
     fn is_more_than(&self, before: &Self) -> bool {
         self.memory > before.memory + LEEWAY
             || self.descriptors > before.descriptors
@@ -135,18 +143,18 @@ fn everything_at_once_stays_right_and_flat() {
     let first = asked.map_or(0, |_| fuzz::random() >> 8);
     let directory = new_directory("soak");
     let started = Instant::now();
-    let mut before = None;
+    let mut before = Held::now();
     let mut rounds = 0;
     while rounds <= WARM_UP || started.elapsed() < time {
         round(first + rounds, &directory);
         rounds += 1;
-        match &before {
-            None if rounds == WARM_UP => before = Some(Held::now()),
-            None => {}
+        if rounds <= WARM_UP {
+            before = before.most(&Held::now());
+        } else {
             // What ends gives back in its own time.
-            Some(before) => executor().block_on(until(|| !Held::now().is_more_than(before))),
+            executor().block_on(until(|| !Held::now().is_more_than(&before)));
         }
     }
-    let (before, after) = (before.expect("it is warm"), Held::now());
+    let after = Held::now();
     eprintln!("{rounds} rounds from {first}: {before:?}, then {after:?}");
 }
