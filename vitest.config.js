@@ -17,6 +17,7 @@ export default defineConfig({
   oxc: { target: "es2022" },
   test: {
     include: ["__test__/**/*.spec.ts"],
+    globalSetup: "__test__/global-setup.js",
     pool: "forks",
     maxWorkers: 2,
     // For tests that hang: what is slow on a busy machine is no failure.

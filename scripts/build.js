@@ -3,18 +3,12 @@
 // puts the addon where js/native.js looks for it first. What is up to date is left alone.
 
 import { spawnSync } from "node:child_process";
-import {
-  copyFileSync,
-  existsSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from "node:fs";
+import { copyFileSync, existsSync, readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { arch, env, exit, pid, platform, versions } from "node:process";
+import { arch, env, exit, platform, versions } from "node:process";
 import { fileURLToPath } from "node:url";
 import { bundle } from "./bundle.js";
+import { place } from "./place.js";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const RELEASE = resolve(ROOT, env.CARGO_TARGET_DIR || "target", "release");
@@ -110,19 +104,13 @@ function same(a, b) {
   );
 }
 
-/** A process may have the old addon mapped: it keeps the old file, and no process ever sees half of the new one. */
+/** A process may have the old addon mapped. */
 function placeAddon() {
   const from = join(RELEASE, libraryName());
   const name = `eryx.${triple()}.node`;
   const to = join(ROOT, name);
   if (same(from, to)) return console.log(`\n> ${name} is up to date`);
-  const beside = join(ROOT, `eryx.${pid}.partial.node`);
-  try {
-    copyFileSync(from, beside);
-    renameSync(beside, to);
-  } finally {
-    rmSync(beside, { force: true });
-  }
+  place(to, (beside) => copyFileSync(from, beside));
   return console.log(`\n> ${name} is new`);
 }
 

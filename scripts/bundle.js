@@ -1,15 +1,9 @@
 // Makes index.js, which is what is published and tested: all of js/ in one file. Node takes about 0.5 ms in a new process for each
 // file that it imports.
 
-import {
-  existsSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { pid } from "node:process";
+import { place } from "./place.js";
 
 const HEAD = `// Made of js/ by scripts/bundle.js. Changes belong there.
 const SOURCES = import.meta.dirname + "/js";`;
@@ -19,13 +13,7 @@ export async function bundle(root) {
   const code = await bundled(root);
   const to = join(root, "index.js");
   if (existsSync(to) && readFileSync(to, "utf8") === code) return true;
-  const beside = join(root, `index.${pid}.partial.js`);
-  try {
-    writeFileSync(beside, code);
-    renameSync(beside, to);
-  } finally {
-    rmSync(beside, { force: true });
-  }
+  place(to, (beside) => writeFileSync(beside, code));
   return false;
 }
 

@@ -33,8 +33,8 @@ typedef struct {
 /* Tells of the next answer: 1, or 0 if there is none. It can be read until the next call of this. */
 ERYX_IMPORT("next_answer") int32_t eryx_host_next_answer(EryxAnswer *answer);
 ERYX_IMPORT("read_answer") void eryx_host_read_answer(uint8_t *data);
-/* The run is about to end; `unfinished`: something has to be done before its interpreter goes. The answer: REST_* in
- * _eryx_files.py. */
+/* The run is about to end; `unfinished`: something has to be done before its interpreter goes. What the answer
+ * means is at the top of _eryx_files.py. */
 ERYX_IMPORT("rest") int64_t eryx_host_rest(int32_t unfinished);
 /* The most bytes that the guest's memory may have. */
 ERYX_IMPORT("memory_limit") uint32_t eryx_host_memory_limit(void);
@@ -80,7 +80,7 @@ PyObject *eryx_mend_union(PyObject *module, PyObject *type);
 PyObject *eryx_finalizable(PyObject *module, PyObject *arguments);
 PyObject *eryx_finalize(PyObject *module, PyObject *object);
 PyObject *eryx_flush_file(PyObject *module, PyObject *file);
-PyObject *eryx_rest(PyObject *module, PyObject *unfinished);
+PyObject *eryx_rest(PyObject *module, PyObject *finalizers);
 PyObject *eryx_note_ends(PyObject *module, PyObject *arguments);
 PyObject *eryx_has_exit_functions(PyObject *module, PyObject *arguments);
 PyObject *eryx_mark_image(PyObject *module, PyObject *arguments);

@@ -1,5 +1,5 @@
 /* strftime and wcsftime as the GNU C library has them in the C locale: with flags (`_ - 0 ^ #`), widths, and the conversions
- * that POSIX lacks. What is no conversion is copied. __test__/tables/strftime.json holds what a Python on Linux gives.*/
+ * that POSIX lacks. What is no conversion is copied. __test__/tables/strftime.json holds what a Python on Linux gives. */
 #include <errno.h>
 #include <limits.h>
 #include <locale.h>

