@@ -72,8 +72,18 @@ struct Memory {
     seen: Vec<i32>,
     held: Vec<u8>,
     files: Files,
-    /// The open file, and the place in it.
-    open: Option<(&'static str, usize)>,
+    open: Option<Open>,
+    /// What the last run removed, and what was in it.
+    removed: Files,
+}
+
+/// The open file.
+#[derive(Clone, Debug)]
+struct Open {
+    name: &'static str,
+    position: usize,
+    /// What is in it, if it has no name any more. One of that name is another file.
+    unlinked: Option<String>,
 }
 
 const BEGIN: &str = "
@@ -93,9 +103,8 @@ const LOOK: &str = "[seen, [(held or b'').count(n) for n in range(4)], f and f.t
 impl Memory {
     fn seen(&self, shared: &Files) -> Value {
         let seen = self.seen.iter().map(|&number| number.into()).collect();
-        let place = self
-            .open
-            .map(|(_, place)| i64::try_from(place).expect("small"));
+        let open = self.open.as_ref();
+        let position = open.map(|open| i64::try_from(open.position).expect("small"));
         let files = |files: &Files| {
             let files = files.iter();
             Value::Map(
@@ -115,7 +124,7 @@ impl Memory {
         list([
             Value::List(seen),
             Value::List(held.collect()),
-            place.into(),
+            position.into(),
             files(&self.files),
             files(shared),
         ])
@@ -160,26 +169,33 @@ impl Memory {
                 )
             }
             Deed::Remove(name) => {
-                if self.open.is_some_and(|(open, _)| open == name)
-                    || self.files.remove(name).is_none()
-                {
+                if self.open.as_ref().is_some_and(|open| open.name == name) {
                     return;
                 }
+                let Some(text) = self.files.remove(name) else {
+                    return;
+                };
+                self.removed.entry(name).or_insert(text);
                 writeln!(code, "os.remove('/data/{name}')")
             }
             Deed::Open(name) => {
                 if !self.files.contains_key(name) {
                     return;
                 }
-                self.open = Some((name, 0));
+                self.open = Some(Open {
+                    name,
+                    position: 0,
+                    unlinked: None,
+                });
                 writeln!(code, "f = open('/data/{name}', 'rb', buffering=0)")
             }
             Deed::Read(count) => {
-                let Some((name, place)) = &mut self.open else {
+                let Some(open) = &mut self.open else {
                     return;
                 };
-                let len = self.files.get(name).map_or(0, String::len);
-                *place += count.min(len.saturating_sub(*place));
+                let text = open.unlinked.as_ref();
+                let text = text.unwrap_or_else(|| &self.files[open.name]);
+                open.position += count.min(text.len().saturating_sub(open.position));
                 writeln!(code, "f.read({count})")
             }
             Deed::Close => {
@@ -190,8 +206,14 @@ impl Memory {
         added.expect("a string has room");
     }
 
-    /// After a run that was cut off only files are as it left them.
-    fn with_files_of(self, after: Self) -> Self {
+    /// After a run that was cut off only files are as it left them. One that was open before it, and that it closed and
+    /// removed, is open again.
+    fn with_files_of(mut self, mut after: Self) -> Self {
+        if let Some(open) = &mut self.open
+            && open.unlinked.is_none()
+        {
+            open.unlinked = after.removed.remove(open.name);
+        }
         Self {
             files: after.files,
             ..self
@@ -315,6 +337,7 @@ impl Life {
         end: End,
     ) -> (Memory, Option<(Session, Memory)>) {
         let mut after = before.clone();
+        after.removed.clear();
         let mut code = String::new();
         for deed in deeds {
             after.act(&mut self.shared, deed, &mut code);
