@@ -18,7 +18,7 @@ use crate::slot::Brake;
 const GRACE: Duration = Duration::from_millis(100);
 
 /// How long a computing guest's thread has computed since it was asked before it is cut off.
-const FAIR: Duration = Duration::from_millis(5);
+const FAIR: Duration = Duration::from_millis(10);
 
 /// How long a guest that was cut off may take to hand over its output.
 const LAST_CALL: Duration = Duration::from_millis(10);
