@@ -13,13 +13,13 @@ use crate::callback::{Call, CallbackHandler, CallbackTable};
 use crate::engine::{self, Code, Metering};
 use crate::guest_memory::GuestMemory;
 use crate::host::{self, Calls, Host, RunState};
-use crate::image::{Image, PAGE};
 use crate::instance::now;
 use crate::interrupt::Interrupt;
 use crate::manifest::{ImageManifest, InterruptWord};
 use crate::output::Output;
-use crate::slot::{Occupied, Slot};
 use crate::{CancelHandle, ExecutionOutput};
+use eryx_memory::{Image, PAGE};
+use eryx_memory::{Occupied, Slot};
 
 #[doc(hidden)]
 pub use command::Command;

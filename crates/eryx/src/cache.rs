@@ -72,8 +72,7 @@ impl CodeCache {
 
 /// Whether `path` belongs to this user and nobody else may write to it.
 fn is_ours(path: &Path) -> bool {
-    // SAFETY: geteuid has no requirements and cannot fail.
-    let user = unsafe { libc::geteuid() };
+    let user = rustix::process::geteuid().as_raw();
     std::fs::symlink_metadata(path)
         .is_ok_and(|metadata| metadata.uid() == user && metadata.permissions().mode() & 0o022 == 0)
 }

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::cpu_time::ThreadClock;
 use crate::host::Timeouts;
 use crate::interrupt::{Interrupt, Verdict};
-use crate::slot::{Brake, Order};
 use crate::workers;
+use eryx_memory::cpu_time::ThreadClock;
+use eryx_memory::{Brake, Order};
 
 /// Time between two looks at guests that compute. A cancellation is met this late at most.
 const TICK: Duration = Duration::from_millis(10);

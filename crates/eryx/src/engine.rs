@@ -1,12 +1,10 @@
 //! The engine: how Python's module is compiled, and the compiled module.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use wasmtime::{Config, Module, OptLevel};
 
 use crate::Error;
-use crate::slot::{GUARD, RESERVATION, SlotMemories};
 
 /// Stack of wasm code. CPython's own limit for C recursion (`ERYX_STACK_TOLD` in the guest) must end first.
 pub(crate) const WASM_STACK: usize = 32 << 20;
@@ -42,6 +40,7 @@ pub const CPU_BASELINE: (&str, &[&str]) = (
 #[cfg(not(target_arch = "x86_64"))]
 pub const CPU_BASELINE: (&str, &[&str]) = ("armv8-a", &[]);
 
+#[expect(unsafe_code, reason = "Cranelift flags are set by name")]
 fn config(metering: Metering) -> Config {
     let mut config = Config::new();
     // Naming the target turns off the detection of this machine's features.
@@ -56,19 +55,14 @@ fn config(metering: Metering) -> Config {
     config
         .cranelift_opt_level(OptLevel::Speed)
         .consume_fuel(metering == Metering::Fuel)
-        .memory_reservation(RESERVATION as u64)
-        .memory_guard_size(GUARD as u64)
-        .guard_before_linear_memory(false)
-        .memory_may_move(false)
-        .memory_init_cow(false)
         .table_lazy_init(false)
         .wasm_backtrace_max_frames(None)
         .generate_address_map(false)
         .native_unwind_info(false)
         .concurrency_support(false)
         .max_wasm_stack(WASM_STACK)
-        .async_stack_size(WASM_STACK + HOST_STACK)
-        .with_host_memory(Arc::new(SlotMemories));
+        .async_stack_size(WASM_STACK + HOST_STACK);
+    eryx_memory::configure(&mut config);
     config
 }
 
@@ -93,6 +87,7 @@ impl Code {
     /// Loads compiled code.
     ///
     /// The file must come from this package or from a cache directory that only we write to: it is machine code.
+    #[expect(unsafe_code, reason = "machine code is loaded")]
     pub(crate) fn load(path: &Path, metering: Metering) -> Result<Self, Error> {
         let engine = new_engine(metering)?;
         // SAFETY: callers pass the package's own file, or one from the cache after its owner, mode and hash were
@@ -107,6 +102,7 @@ impl Code {
     }
 
     /// Takes what [`compile`] made in this process.
+    #[expect(unsafe_code, reason = "machine code is loaded")]
     pub(crate) fn from_compiled(compiled: &[u8], metering: Metering) -> Result<Self, Error> {
         let engine = new_engine(metering)?;
         // SAFETY: callers pass what `compile` returned to them.

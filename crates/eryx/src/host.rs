@@ -27,7 +27,7 @@ use crate::guest_memory::GuestMemory;
 use crate::interrupt::{Interrupt, Verdict};
 use crate::manifest::InterruptWord;
 use crate::output::Output;
-use crate::slot::{Brake, Order};
+use eryx_memory::{Brake, Order};
 
 /// The state of one run, as the imports see it.
 #[derive(Debug)]

@@ -13,13 +13,13 @@ use crate::error::PythonError;
 use crate::guest_memory::GuestMemory;
 use crate::host::system::Exit;
 use crate::host::{CutOff, Host, RunState, untrip_signal};
-use crate::image::Image;
 use crate::interrupt::{Interrupt, Verdict};
 use crate::manifest::ImageManifest;
-use crate::slot::{Counted, Occupied, Resting, RestoreStrategy, Slot};
 use crate::waiter::panicked;
 use crate::workers::{self, survived};
 use crate::{Error, Limit};
+use eryx_memory::Image;
+use eryx_memory::{CountFaults, Occupied, Resting, RestoreStrategy, SignalWord, Slot};
 
 /// Instructions for [`Instance::flush_output`].
 const FLUSH_FUEL: u64 = 50_000_000;
@@ -96,7 +96,7 @@ impl Instance {
             slot.occupy(&mut store, |store| now(module.instantiate_async(store))?)?;
         let host = store.data_mut();
         host.memory = Some(slot.memory());
-        let brake = slot.brake(manifest.interrupt.as_slice().into());
+        let brake = slot.brake(manifest.interrupt.iter().map(SignalWord::from).collect());
         host.brake = Some(Arc::clone(&brake));
         brake.attach(&mut store);
         let globals = manifest
@@ -159,7 +159,7 @@ impl Instance {
     ) -> Ended {
         let survived = {
             let run = pin!(self.run_uncounted(state, begin, fuel));
-            survived(Counted::new(run)).await
+            survived(CountFaults::new(run)).await
         };
         let Ok((ended, faults)) = survived else {
             // Unwound out of the guest: as after a trap, nothing in its memory can be relied on.

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use crate::Error;
-use crate::cpu_time::Reading;
-use crate::slot::Brake;
+use eryx_memory::Brake;
+use eryx_memory::cpu_time::Reading;
 
 /// How long Python may take to end after it was asked.
 const GRACE: Duration = Duration::from_millis(100);

@@ -19,6 +19,8 @@
 //! # }
 //! ```
 
+#![deny(unsafe_code)]
+
 mod abi;
 pub mod builder;
 mod cache;
@@ -27,12 +29,10 @@ mod caps;
 mod checkpoint;
 mod clock;
 mod config;
-mod cpu_time;
 mod engine;
 mod error;
 mod guest_memory;
 mod host;
-mod image;
 mod instance;
 mod interrupt;
 mod library;
@@ -50,9 +50,7 @@ mod runtime;
 mod sandbox;
 mod session;
 mod setup;
-mod slot;
 mod snapshot;
-mod state;
 mod storage;
 mod trace;
 mod value;
@@ -71,6 +69,7 @@ pub use checkpoint::Answers;
 pub use config::{ExecutionOptions, SandboxOptions};
 pub use engine::CPU_BASELINE;
 pub use error::{Error, ExecutionError, PendingCall, PythonError, PythonFrame, Suspension};
+pub use eryx_memory::RestoreStrategy;
 pub use eryx_vfs::Error as FileError;
 pub use interrupt::CancelHandle;
 pub use limits::{Limit, ResourceLimits};
@@ -81,7 +80,6 @@ pub use output::{ExecutionOutput, OutputSink, Stream, Usage, Warning, WarningKin
 pub use runtime::Runtime;
 pub use sandbox::{Outcome, Sandbox};
 pub use session::Session;
-pub use slot::RestoreStrategy;
 pub use storage::{Storage, StorageEntry, StorageError, StorageKind, StorageMetadata};
 pub use trace::{TraceEvent, TraceKind};
 pub use value::{Value, WireError};

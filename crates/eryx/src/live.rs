@@ -14,8 +14,8 @@ use crate::pool::Pool;
 use crate::request::{Past, Start};
 use crate::setup::Setup;
 use crate::snapshot::{Frame, Kind, Snapshot};
-use crate::state::State;
 use crate::{CancelHandle, Error, ExecutionOptions, Storage, request, snapshot};
+use eryx_memory::SavedMemory;
 
 /// How long the driver may take for what it does itself, unless an execution may take less.
 const ORDER_LIMIT: Duration = Duration::from_secs(5);
@@ -24,7 +24,7 @@ const ORDER_LIMIT: Duration = Duration::from_secs(5);
 pub(crate) struct Live {
     guest: Guest,
     /// Its memory as it was when its last run ended.
-    state: State,
+    state: SavedMemory,
     /// That is so. `false` if there was no room for it.
     has_state: bool,
     /// Instructions that a run may take.
@@ -62,7 +62,7 @@ impl Live {
                 files: Files::new(namespace, Arc::default()),
                 started: Instant::now(),
             }),
-            state: State::of(pool.image()),
+            state: SavedMemory::of(pool.image()),
             has_state: true,
             fuel: setup.config.limits.max_fuel,
             root,
@@ -301,7 +301,7 @@ impl Live {
             }
             None => self
                 .state
-                .memory()
+                .pages()
                 .and_then(|memory| frame.take(&memory, &self.state.changed(), &kept, trees)),
         };
         taken.map_err(|error: io::Error| {
@@ -364,7 +364,7 @@ impl Live {
 
 /// What a snapshot holds, read and found good. Nothing was changed yet.
 pub(crate) struct Restored {
-    state: State,
+    state: SavedMemory,
     root: Arc<MemoryFs>,
     namespace: Namespace,
     has_storage: bool,

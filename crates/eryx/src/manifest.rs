@@ -86,6 +86,15 @@ pub struct InterruptWord {
     pub bits: u32,
 }
 
+impl From<&InterruptWord> for eryx_memory::SignalWord {
+    fn from(word: &InterruptWord) -> Self {
+        Self {
+            address: word.address,
+            bits: word.bits,
+        }
+    }
+}
+
 impl Manifest {
     /// Reads and checks the manifest in `directory`.
     ///

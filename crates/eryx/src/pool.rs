@@ -9,14 +9,14 @@ use wasmtime::{ExternType, InstancePre, Linker, Module, Mutability};
 use crate::caps::MAX_IDLE_PER_CORE;
 use crate::engine::Code;
 use crate::host::{self, Calls, Host, RunState};
-use crate::image::Image;
 use crate::instance::{Condition, Instance, Recycled};
 use crate::interrupt::Interrupt;
 use crate::manifest::ImageManifest;
 use crate::output::Output;
-use crate::slot::{Counted, GUARD, RESERVATION, RestoreStrategy, Slot};
-use crate::state::State;
 use crate::{Error, workers};
+use eryx_memory::Image;
+use eryx_memory::SavedMemory;
+use eryx_memory::{CountFaults, GUARD, RESERVATION, RestoreStrategy, Slot};
 
 /// Makes and recycles the guests of one image and one kind of code.
 pub(crate) struct Pool {
@@ -70,7 +70,7 @@ impl Pool {
             pool.idle().extend(made);
             drop(prepared);
             // What is found out before the first run that counts.
-            Counted::new(std::future::ready(())).await;
+            CountFaults::new(std::future::ready(())).await;
         });
     }
 
@@ -125,7 +125,7 @@ impl Pool {
     }
 
     /// A guest whose memory is in `state`.
-    pub(crate) async fn take_in(&self, state: &State) -> Result<Instance, Error> {
+    pub(crate) async fn take_in(&self, state: &SavedMemory) -> Result<Instance, Error> {
         let no_room = |error| no_room(&error);
         if Arc::ptr_eq(state.image(), &self.image) && state.size() == self.image.size() {
             let mut instance = self.take().await?;

@@ -8,11 +8,11 @@ use eryx_vfs::ArchiveFs;
 
 use crate::cache::{CodeCache, hash};
 use crate::engine::{Code, Metering};
-use crate::image::Image;
 use crate::making::Making;
 use crate::manifest::{ImageManifest, Manifest, file};
 use crate::pool::Pool;
 use crate::{Error, RestoreStrategy, engine, process, workers};
+use eryx_memory::Image;
 
 /// A loaded runtime. Clones share it; all sandboxes of a process should.
 #[derive(Clone)]
@@ -172,7 +172,7 @@ fn open_library(directory: &Path, index_hash: Option<&str>) -> Result<ArchiveFs,
     let damaged = |error: &dyn std::fmt::Display| {
         Error::Initialization(format!("the standard library: {error}"))
     };
-    let map = crate::image::MappedFile::open(&directory.join(file::LIBRARY))
+    let map = eryx_memory::MappedFile::open(&directory.join(file::LIBRARY))
         .map_err(|error| damaged(&error))?;
     let index = std::fs::read(directory.join(file::INDEX))
         .map_err(|error| damaged(&format_args!("its index: {}", error.kind())))?;

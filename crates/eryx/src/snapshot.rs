@@ -12,10 +12,10 @@ use eryx_vfs::MemoryFs;
 use twox_hash::XxHash3_128;
 
 use crate::checkpoint::Kept;
-use crate::image::{Image, PAGE, joined};
-use crate::slot::RESERVATION;
-use crate::state::{Memory, State};
 use crate::{Error, wire};
+use eryx_memory::RESERVATION;
+use eryx_memory::{Image, PAGE, joined};
+use eryx_memory::{ReadPages, SavedMemory};
 
 const MAGIC: &[u8; 8] = b"ERYXSNAP";
 /// Of the layout. Other versions are refused.
@@ -64,7 +64,7 @@ impl Frame<'_> {
     /// it, and its files.
     pub(crate) fn take(
         &self,
-        memory: &impl Memory,
+        memory: &impl ReadPages,
         ranges: &[(usize, usize)],
         kept: &Kept,
         trees: Trees<&MemoryFs>,
@@ -105,7 +105,11 @@ impl Frame<'_> {
     }
 
     /// The pages in `ranges` that are not as in the image.
-    fn changed(&self, memory: &impl Memory, ranges: &[(usize, usize)]) -> io::Result<Vec<Changed>> {
+    fn changed(
+        &self,
+        memory: &impl ReadPages,
+        ranges: &[(usize, usize)],
+    ) -> io::Result<Vec<Changed>> {
         const ZEROS: [u8; PAGE] = [0; PAGE];
         let image = self.base.bytes()?;
         let pages = ranges
@@ -128,7 +132,7 @@ impl Frame<'_> {
     fn packed_pages(
         &self,
         out: Vec<u8>,
-        memory: &impl Memory,
+        memory: &impl ReadPages,
         changed: &[Changed],
     ) -> io::Result<Vec<u8>> {
         let image = self.base.bytes()?;
@@ -280,9 +284,9 @@ impl<'a> Snapshot<'a> {
         &self,
         base: &std::sync::Arc<Image>,
         max_files: u64,
-    ) -> Result<(State, Trees<MemoryFs>), Error> {
+    ) -> Result<(SavedMemory, Trees<MemoryFs>), Error> {
         let mut pages = unpacking(self.pages)?;
-        let state = State::filled(base, self.memory_size, &self.runs.all, |ranges, part| {
+        let state = SavedMemory::filled(base, self.memory_size, &self.runs.all, |ranges, part| {
             pages.read_exact(part)?;
             self.runs.put_back(base.bytes()?, ranges, part);
             Ok(())

@@ -581,7 +581,7 @@ fn process() -> Vec<Cap> {
             "what a session keeps of its memory to fall back to, besides its slot",
             "1.5 times its memory, and 2 MiB",
             "written anew as one layer",
-            &["crates/eryx/src/state/tests.rs: layers_that_nothing_shows_take_no_memory"],
+            &["crates/eryx-memory/src/saved/tests.rs: layers_that_nothing_shows_take_no_memory"],
         ),
     ]
 }

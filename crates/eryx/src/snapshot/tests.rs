@@ -36,7 +36,7 @@ fn frame(image: &Image) -> Frame<'_> {
 /// A memory that is in its place as a whole.
 struct Whole(Vec<u8>);
 
-impl Memory for Whole {
+impl ReadPages for Whole {
     fn size(&self) -> usize {
         self.0.len()
     }
@@ -53,7 +53,7 @@ fn untouched(image: &Image) -> Vec<u8> {
     memory
 }
 
-fn taken(image: &Image, memory: &impl Memory, ranges: &[(usize, usize)]) -> Vec<u8> {
+fn taken(image: &Image, memory: &impl ReadPages, ranges: &[(usize, usize)]) -> Vec<u8> {
     let taken = frame(image).take(memory, ranges, &Kept::default(), [None, None]);
     taken.expect("a snapshot")
 }
@@ -62,13 +62,13 @@ fn parsed<'a>(image: &Image, bytes: &'a [u8]) -> Snapshot<'a> {
     Snapshot::parse(bytes, frame(image), RESERVATION).expect("it is good")
 }
 
-fn restored(image: &Arc<Image>, bytes: &[u8]) -> State {
+fn restored(image: &Arc<Image>, bytes: &[u8]) -> SavedMemory {
     let (state, _) = parsed(image, bytes).unpack(image, 0).expect("it is good");
     state
 }
 
-fn all(state: &State) -> Vec<u8> {
-    let memory = state.memory().expect("a view");
+fn all(state: &SavedMemory) -> Vec<u8> {
+    let memory = state.pages().expect("a view");
     let pages = (0..memory.size()).step_by(PAGE);
     pages.flat_map(|at| memory.page(at).to_vec()).collect()
 }
@@ -125,7 +125,7 @@ fn every_page_comes_back() {
         let first = taken(&image, &memory, &[(0, (PAGES + MORE) * PAGE)]);
         let state = restored(&image, &first);
         assert!(all(&state) == memory.0, "every {every}");
-        let view = state.memory().expect("a view");
+        let view = state.pages().expect("a view");
         assert!(
             taken(&image, &view, &state.changed()) == first,
             "every {every}"

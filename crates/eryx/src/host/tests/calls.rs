@@ -488,7 +488,7 @@ async fn a_guest_that_waits_below_an_import_does_not_compute() {
     let computing = || clock().count();
     let handler = Recorder::new(0);
     let mut guest = guest(&handler, None, None);
-    guest.host().brake = Some(crate::slot::Brake::of_nothing());
+    guest.host().brake = eryx_memory::Brake::of_nothing().ok();
     guest.host().set_computing(true);
     assert_eq!(computing(), 1);
 

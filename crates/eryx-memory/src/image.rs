@@ -1,6 +1,7 @@
 //! Memory images: a linear memory and the mutable globals at one moment, ready to be mapped copy-on-write.
 
 mod backing;
+mod layer;
 mod mapping;
 
 use std::fs::File;
@@ -11,11 +12,13 @@ use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
 use backing::{Backing, Shown};
-pub(crate) use mapping::{MappedFile, keep_small, map_zeros, reserve};
+pub use layer::Layer;
+pub use mapping::MappedFile;
 use mapping::{View, map_parts};
+pub(crate) use mapping::{keep_small, map_zeros, reserve};
 
-/// Bytes of a host page. Images are made of whole wasm pages (64 KiB), which are multiples of it on every target.
-pub(crate) const PAGE: usize = 4096;
+use crate::PAGE;
+use crate::ranges::{Ranges, coalesced, joined};
 
 const WRONG_SIZE: &str = "it does not have the size that the manifest says";
 
@@ -28,7 +31,7 @@ const MAX_PARTS: usize = 48;
 ///
 /// An image is made of parts of files above the first, which nothing else of them covers; what no part covers is zero.
 #[derive(Debug)]
-pub(crate) struct Image {
+pub struct Image {
     parts: Vec<Part>,
     size: usize,
     view: OnceLock<View>,
@@ -44,7 +47,7 @@ struct Part {
 
 impl Part {
     /// What `covered` leaves of it: page ranges, ascending, apart from each other.
-    fn without(&self, covered: &[(usize, usize)]) -> Vec<Self> {
+    fn without(&self, covered: &Ranges) -> Vec<Self> {
         let (mut at, end) = (self.at.start, self.at.end);
         let mut left = Vec::new();
         let mut keep = |from: usize, to: usize| {
@@ -68,7 +71,7 @@ impl Part {
 impl Image {
     /// A memory of `size` bytes that holds the whole of `path` at `content`. The file must not change while the image
     /// lives.
-    pub(crate) fn open(
+    pub fn open(
         path: &Path,
         content: Range<usize>,
         size: usize,
@@ -82,7 +85,7 @@ impl Image {
     }
 
     /// An image of `memory`, held in an anonymous file. Pages of zeros take no room.
-    pub(crate) fn from_memory(memory: &[u8], globals: Vec<i32>) -> io::Result<Self> {
+    pub fn from_memory(memory: &[u8], globals: Vec<i32>) -> io::Result<Self> {
         let file = Backing::anonymous()?;
         file.set_len(memory.len() as u64)?;
         for (index, page) in memory.chunks(PAGE).enumerate() {
@@ -121,11 +124,11 @@ impl Image {
 
     /// This image with the given page ranges of `memory` above it. `memory` is a whole linear memory, not smaller than this
     /// image. The globals stay: they are those of a guest at rest.
-    pub(crate) fn layered(&self, memory: &[u8], changed: &[(usize, usize)]) -> io::Result<Self> {
+    pub fn layered(&self, memory: &[u8], changed: &Ranges) -> io::Result<Self> {
         let below = self.below(changed);
         let flat = below.len() + changed.len() > MAX_PARTS;
         let ranges = if flat {
-            coalesced(self.above_first(changed))
+            coalesced(self.above_first(changed), MAX_RANGES)
         } else {
             changed.to_vec()
         };
@@ -142,7 +145,7 @@ impl Image {
     }
 
     /// This image with a layer above it.
-    pub(crate) fn with(&self, layer: &Layer, size: usize) -> io::Result<Self> {
+    pub fn with(&self, layer: &Layer, size: usize) -> io::Result<Self> {
         self.above(self.below(&layer.ranges), layer, size)
     }
 
@@ -163,25 +166,25 @@ impl Image {
     }
 
     /// The first part, and what is seen of the others when `covered` lies above them.
-    fn below(&self, covered: &[(usize, usize)]) -> Vec<Part> {
+    fn below(&self, covered: &Ranges) -> Vec<Part> {
         let (first, others) = self.parts.split_at(1);
         let left = others.iter().flat_map(|part| part.without(covered));
         first.iter().cloned().chain(left).collect()
     }
 
     /// This image without its layers in `covered`, where it is as below them again. `None`: that would be too many parts.
-    pub(crate) fn without(&self, covered: &[(usize, usize)]) -> Option<Self> {
+    pub fn without(&self, covered: &Ranges) -> Option<Self> {
         let parts = self.below(covered);
         (parts.len() <= MAX_PARTS).then(|| self.of(parts, self.size))
     }
 
     /// Bytes that are seen of its layers.
-    pub(crate) fn layers(&self) -> usize {
+    pub fn layers(&self) -> usize {
         self.parts[1..].iter().map(|part| part.at.len()).sum()
     }
 
     /// How many of them are in `ranges`.
-    pub(crate) fn layers_in(&self, ranges: &[(usize, usize)]) -> usize {
+    pub fn layers_in(&self, ranges: &Ranges) -> usize {
         let shared = |part: &Part| -> usize {
             let common = |&(from, to): &(usize, usize)| {
                 to.min(part.at.end).saturating_sub(from.max(part.at.start))
@@ -192,7 +195,7 @@ impl Image {
     }
 
     /// The ranges of all parts but the first, and `more`, joined where they are near each other.
-    pub(crate) fn above_first(&self, more: &[(usize, usize)]) -> Vec<(usize, usize)> {
+    pub fn above_first(&self, more: &Ranges) -> Vec<(usize, usize)> {
         let parts = self.parts[1..]
             .iter()
             .map(|part| (part.at.start, part.at.end));
@@ -200,12 +203,12 @@ impl Image {
     }
 
     /// How many mappings a slot has that this is mapped in: each part may cut one in two.
-    pub(crate) fn mappings(&self) -> usize {
+    pub fn mappings(&self) -> usize {
         2 * self.parts.len() + 2
     }
 
     /// Bytes of memory.
-    pub(crate) fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.size
     }
 
@@ -213,7 +216,7 @@ impl Image {
     ///
     /// # Safety
     /// `size()` bytes at `at` belong to the caller, and nothing refers to them. The image lives as long as the mapping is used.
-    pub(crate) unsafe fn map(&self, at: NonNull<u8>) -> io::Result<()> {
+    pub unsafe fn map(&self, at: NonNull<u8>) -> io::Result<()> {
         let writable = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: the caller gives away the whole range; private, so writes stay in this mapping.
         unsafe {
@@ -223,7 +226,7 @@ impl Image {
     }
 
     /// Values of the mutable globals, in the order of the module's exports of them.
-    pub(crate) fn globals(&self) -> &[i32] {
+    pub fn globals(&self) -> &[i32] {
         &self.globals
     }
 
@@ -237,7 +240,7 @@ impl Image {
 
     /// Bytes of memory that the files of its layers take.
     #[cfg(test)]
-    pub(crate) fn file_memory(&self) -> u64 {
+    pub fn file_memory(&self) -> u64 {
         let mut files: Vec<_> = self.parts[1..]
             .iter()
             .map(|part| Arc::clone(part.shown.file()))
@@ -248,111 +251,34 @@ impl Image {
     }
 
     /// The whole memory, mapped as long as the value lives, if it is not anyway.
-    pub(crate) fn readable(&self) -> io::Result<Readable<'_>> {
+    pub fn readable(&self) -> io::Result<Readable<'_>> {
         match self.view.get() {
-            Some(view) => Ok(Readable::Mapped(view)),
-            None => View::new(&self.parts, self.size).map(Readable::Own),
+            Some(view) => Ok(Readable(Shared::Mapped(view))),
+            None => View::new(&self.parts, self.size).map(|view| Readable(Shared::Own(view))),
         }
     }
 
     /// The whole memory, read-only.
-    pub(crate) fn bytes(&self) -> io::Result<&[u8]> {
+    pub fn bytes(&self) -> io::Result<&[u8]> {
         Ok(self.view()?.bytes())
     }
 }
 
-/// A memory to be read.
-pub(crate) enum Readable<'a> {
+/// An image's memory to be read.
+pub struct Readable<'a>(Shared<'a>);
+
+enum Shared<'a> {
     Mapped(&'a View),
     Own(View),
 }
 
 impl Readable<'_> {
-    pub(crate) fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Mapped(view) => view.bytes(),
-            Self::Own(view) => view.bytes(),
+    /// The whole of it.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match &self.0 {
+            Shared::Mapped(view) => view.bytes(),
+            Shared::Own(view) => view.bytes(),
         }
     }
-}
-
-/// Ranges of a memory in the making, in a file of their own. What is not written is zero.
-pub(crate) struct Layer {
-    file: Arc<Backing>,
-    ranges: Vec<(usize, usize)>,
-}
-
-impl Layer {
-    /// The ranges are whole pages, ascending, apart from each other.
-    pub(crate) fn new(ranges: Vec<(usize, usize)>) -> io::Result<Self> {
-        let file = Backing::anonymous()?;
-        Ok(Self { file, ranges })
-    }
-
-    /// Whether one of the ranges has all of these addresses.
-    pub(crate) fn has(&self, at: &Range<usize>) -> bool {
-        self.offset(at).is_some()
-    }
-
-    fn offset(&self, at: &Range<usize>) -> Option<u64> {
-        let mut before = 0;
-        for (from, to) in &self.ranges {
-            if *from <= at.start && at.end <= *to {
-                return Some((before + at.start - from) as u64);
-            }
-            before += to - from;
-        }
-        None
-    }
-
-    /// Writes what is at `at` and behind it, inside one of the ranges.
-    pub(crate) fn write(&self, at: usize, bytes: &[u8]) -> io::Result<()> {
-        let offset = self.offset(&(at..at + bytes.len()));
-        let offset = offset.ok_or(io::ErrorKind::InvalidInput)?;
-        self.file.write_at(bytes, offset)
-    }
-
-    fn parts(&self) -> impl Iterator<Item = Part> {
-        let mut offset = 0;
-        self.ranges.iter().map(move |&(from, to)| {
-            let end = offset + (to - from) as u64;
-            let shown = Shown::new(&self.file, offset..end);
-            offset = end;
-            Part {
-                shown,
-                at: from..to,
-            }
-        })
-    }
-
-    fn size(&self) -> u64 {
-        self.ranges
-            .iter()
-            .map(|(from, to)| (to - from) as u64)
-            .sum()
-    }
-}
-
-/// The ranges joined into few: with what lies between them, if that is little.
-fn coalesced(mut ranges: Vec<(usize, usize)>) -> Vec<(usize, usize)> {
-    let mut gap = 4 * PAGE;
-    ranges = joined(ranges, gap);
-    while ranges.len() > MAX_RANGES {
-        gap *= 2;
-        ranges = joined(ranges, gap);
-    }
-    ranges
-}
-
-/// Ranges in ascending order, those joined that are at most `gap` apart.
-pub(crate) fn joined(mut ranges: Vec<(usize, usize)>, gap: usize) -> Vec<(usize, usize)> {
-    ranges.sort_unstable();
-    let mut found: Vec<(usize, usize)> = Vec::new();
-    for (from, to) in ranges {
-        match found.last_mut() {
-            Some(last) if from <= last.1 + gap => last.1 = last.1.max(to),
-            _ => found.push((from, to)),
-        }
-    }
-    found
 }

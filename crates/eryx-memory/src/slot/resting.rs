@@ -4,8 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use super::mappings::Mappings;
-use super::{Mapped, Private, Ranges, RestoreStrategy, dirty};
-use crate::image::{Image, PAGE, joined};
+use super::{Mapped, Private, RestoreStrategy, pagemap};
+use crate::PAGE;
+use crate::image::Image;
+use crate::ranges::{Ranges, joined};
 
 /// A written page beyond so many goes back to the kernel instead of being copied back: a run that touched a lot must
 /// not leave its pages resident in an idle slot.
@@ -18,7 +20,7 @@ const COOLING: usize = 128;
 const WARM_PAGES: usize = 128;
 
 /// A slot at rest. It borrows everything through which guest code could run in it, so nobody else touches its bytes.
-pub(crate) struct Resting<'a> {
+pub struct Resting<'a> {
     mapped: &'a mut Mapped,
     /// An instance has it, and knows how large its memory is.
     occupied: bool,
@@ -30,17 +32,21 @@ impl<'a> Resting<'a> {
         Self { mapped, occupied }
     }
 
-    pub(crate) fn image(&self) -> &Arc<Image> {
+    /// What is put back after a run.
+    #[must_use]
+    pub fn image(&self) -> &Arc<Image> {
         &self.mapped.image
     }
 
     /// Bytes of the guest's memory.
-    pub(crate) fn accessible(&self) -> usize {
+    #[must_use]
+    pub fn accessible(&self) -> usize {
         self.mapped.space.accessible()
     }
 
     /// Memory of the guest.
-    pub(crate) fn bytes(&self, from: usize, to: usize) -> &[u8] {
+    #[must_use]
+    pub fn bytes(&self, from: usize, to: usize) -> &[u8] {
         // SAFETY: `self` stands for all who can touch the space, and is borrowed as long as the slice lives.
         unsafe { self.mapped.space.bytes(from, to) }
     }
@@ -51,13 +57,13 @@ impl<'a> Resting<'a> {
     }
 
     /// Writes `data` at `at`.
-    pub(crate) fn load(&mut self, at: usize, data: &[u8]) {
+    pub fn load(&mut self, at: usize, data: &[u8]) {
         self.mapped.private = Private::default();
         self.bytes_mut(at, at + data.len()).copy_from_slice(data);
     }
 
     /// Makes `size` bytes accessible. Not in a slot that an instance has, which must do this itself.
-    pub(crate) fn grow(&mut self, size: usize) -> io::Result<()> {
+    pub fn grow(&mut self, size: usize) -> io::Result<()> {
         self.expect_vacant(size)?;
         self.mapped.space.grow(size)
     }
@@ -75,38 +81,38 @@ impl<'a> Resting<'a> {
         &mut self,
         strategy: RestoreStrategy,
         size: usize,
-    ) -> io::Result<dirty::Written> {
+    ) -> io::Result<pagemap::Written> {
         let private = &mut self.mapped.private;
         if std::mem::take(&mut private.still)
             && let Some(found) = &private.found
         {
-            return Ok(dirty::Written::Ranges(Arc::clone(found)));
+            return Ok(pagemap::Written::Ranges(Arc::clone(found)));
         }
-        let written = dirty::written_pages(strategy, self.mapped.space.start(), size)?;
+        let written = pagemap::written_pages(strategy, self.mapped.space.start(), size)?;
         private.found = match &written {
-            dirty::Written::Ranges(found) => Some(Arc::clone(found)),
+            pagemap::Written::Ranges(found) => Some(Arc::clone(found)),
             _ => None,
         };
         Ok(written)
     }
 
     /// The ranges of pages that may differ from the image, of all that is accessible.
-    pub(crate) fn written(&mut self, strategy: RestoreStrategy) -> io::Result<Ranges> {
+    pub fn written(&mut self, strategy: RestoreStrategy) -> io::Result<Arc<Ranges>> {
         let size = self.accessible();
         match self.find_private(strategy, size)? {
-            dirty::Written::Ranges(ranges) => Ok(ranges),
-            dirty::Written::Unknown | dirty::Written::Everything => self.compared(),
+            pagemap::Written::Ranges(ranges) => Ok(ranges),
+            pagemap::Written::Unknown | pagemap::Written::Everything => self.compared(),
         }
     }
 
     /// Where it may differ from the lowest image below it.
-    pub(crate) fn changed(&mut self, strategy: RestoreStrategy) -> io::Result<Vec<(usize, usize)>> {
+    pub fn changed(&mut self, strategy: RestoreStrategy) -> io::Result<Vec<(usize, usize)>> {
         let written = self.written(strategy)?;
         Ok(self.image().above_first(&written))
     }
 
     /// As [`Resting::written`], by looking at every byte.
-    fn compared(&self) -> io::Result<Ranges> {
+    fn compared(&self) -> io::Result<Arc<Ranges>> {
         let before = self.image().bytes()?;
         let differs = |&at: &usize| {
             let old = before.get(at..at + PAGE);
@@ -120,7 +126,7 @@ impl<'a> Resting<'a> {
     /// dropped.
     ///
     /// Only for a run that ended in an orderly way; after a trap, [`Resting::remap`].
-    pub(crate) fn restore(&mut self, strategy: RestoreStrategy) -> io::Result<usize> {
+    pub fn restore(&mut self, strategy: RestoreStrategy) -> io::Result<usize> {
         self.drop_grown()?;
         let image = Arc::clone(self.image());
         let bytes = image.bytes()?;
@@ -130,9 +136,9 @@ impl<'a> Resting<'a> {
             return Ok(pages);
         }
         match self.find_private(strategy, bytes.len())? {
-            dirty::Written::Ranges(written) => self.put_back(bytes, &written),
-            dirty::Written::Unknown => self.map_image().map(|()| pages),
-            dirty::Written::Everything => {
+            pagemap::Written::Ranges(written) => self.put_back(bytes, &written),
+            pagemap::Written::Unknown => self.map_image().map(|()| pages),
+            pagemap::Written::Everything => {
                 self.copy_back(bytes, 0, bytes.len());
                 Ok(pages)
             }
@@ -140,7 +146,7 @@ impl<'a> Resting<'a> {
     }
 
     /// Puts back `written` pages, of which the first are copied.
-    fn put_back(&mut self, bytes: &[u8], written: &[(usize, usize)]) -> io::Result<usize> {
+    fn put_back(&mut self, bytes: &[u8], written: &Ranges) -> io::Result<usize> {
         let private: usize = written.iter().map(|(from, to)| (to - from) / PAGE).sum();
         if private > WARM_PAGES {
             self.mapped.restores += 1;
@@ -189,7 +195,7 @@ impl<'a> Resting<'a> {
     }
 
     /// Maps everything afresh, trusting nothing about what the run did.
-    pub(crate) fn remap(&mut self) -> io::Result<()> {
+    pub fn remap(&mut self) -> io::Result<()> {
         self.drop_grown()?;
         self.map_image()
     }
@@ -215,7 +221,7 @@ impl<'a> Resting<'a> {
     }
 
     /// Puts another image in place of the one that is mapped. If it fails, the slot can only be dropped.
-    pub(crate) fn rebase(&mut self, image: Arc<Image>) -> io::Result<()> {
+    pub fn rebase(&mut self, image: Arc<Image>) -> io::Result<()> {
         self.expect_vacant(image.size())?;
         let mappings = Mappings::take(image.mappings())?;
         // Kept until the new one is mapped.
@@ -229,7 +235,7 @@ impl<'a> Resting<'a> {
 
     /// Takes an image of the same size that differs from the present one in pages only that are private here. What is mapped
     /// stays.
-    pub(crate) fn adopt(&mut self, image: Arc<Image>) {
+    pub fn adopt(&mut self, image: Arc<Image>) {
         debug_assert_eq!(image.size(), self.image().size());
         self.mapped.image = image;
         self.mapped.adopted = true;

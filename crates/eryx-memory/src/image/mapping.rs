@@ -131,11 +131,11 @@ impl Drop for View {
 
 /// A whole file, mapped read-only.
 #[derive(Debug)]
-pub(crate) struct MappedFile(View);
+pub struct MappedFile(View);
 
 impl MappedFile {
     /// The file must not change while the mapping lives.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let size = file.metadata()?.len();
         let at = 0..usize::try_from(size).map_err(io::Error::other)?;

@@ -15,8 +15,8 @@ fn image(pages: usize) -> Arc<Image> {
     Arc::new(Image::from_memory(&memory, Vec::new()).expect("an image"))
 }
 
-fn all(state: &State) -> Vec<u8> {
-    let memory = state.memory().expect("a view");
+fn all(state: &SavedMemory) -> Vec<u8> {
+    let memory = state.pages().expect("a view");
     (0..memory.size())
         .step_by(PAGE)
         .flat_map(|at| memory.page(at).to_vec())
@@ -24,13 +24,13 @@ fn all(state: &State) -> Vec<u8> {
 }
 
 /// Every page in `written` gets the value 255.
-fn filled(image: &Arc<Image>, size: usize, written: &Ranges) -> State {
+fn filled(image: &Arc<Image>, size: usize, written: &Ranges) -> SavedMemory {
     let fill = |ranges: &Ranges, part: &mut [u8]| {
         assert_eq!(pages_in(ranges) * PAGE, part.len());
         part.fill(255);
         Ok(())
     };
-    State::filled(image, size, written, fill).expect("a state")
+    SavedMemory::filled(image, size, written, fill).expect("a state")
 }
 
 fn expected(image: &Arc<Image>, size: usize, written: &Ranges) -> Vec<u8> {
@@ -43,7 +43,7 @@ fn expected(image: &Arc<Image>, size: usize, written: &Ranges) -> Vec<u8> {
 }
 
 /// A slot in this state.
-fn woken(state: &State) -> Slot {
+fn woken(state: &SavedMemory) -> Slot {
     let mut slot = Slot::new(Arc::clone(state.image())).expect("a slot");
     state.put(&mut slot.resting()).expect("fits");
     slot
@@ -81,7 +81,7 @@ fn a_state_holds_what_it_was_filled_with() {
 fn a_slot_gets_it_back_and_it_takes_over_what_the_slot_holds() {
     let image = image(2000);
     for count in [10, 400, 700] {
-        let mut state = State::of(&image);
+        let mut state = SavedMemory::of(&image);
         let mut slot = Slot::new(Arc::clone(&image)).expect("a slot");
         let mut slot = slot.resting();
         for round in 0..4 {
@@ -128,7 +128,7 @@ const STRATEGIES: [RestoreStrategy; 4] = [
 /// A guest and what it must hold.
 struct Guest {
     slot: Slot,
-    state: State,
+    state: SavedMemory,
     strategy: RestoreStrategy,
     /// What the slot must hold. It is not read to find out: pages that were only read are known to the kernel, too.
     now: Vec<u8>,
@@ -138,7 +138,7 @@ struct Guest {
 
 impl Guest {
     fn new(pages: usize, size: usize, strategy: RestoreStrategy) -> Self {
-        let state = State::of(&image(pages));
+        let state = SavedMemory::of(&image(pages));
         let mut guest = Self {
             slot: woken(&state),
             now: state.image.bytes().expect("a view").to_vec(),
@@ -181,7 +181,7 @@ impl Guest {
     }
 
     fn check(&self) {
-        let memory = self.state.memory().expect("a view");
+        let memory = self.state.pages().expect("a view");
         assert_eq!(memory.size(), self.kept.len());
         let differs = |&at: &usize| memory.page(at) != &self.kept[at..at + PAGE];
         let first = (0..memory.size()).step_by(PAGE).find(differs);

@@ -13,12 +13,20 @@ use wasmtime::Store;
 
 use super::Mapped;
 use super::space::Space;
-use crate::manifest::InterruptWord;
+
+/// A word of the guest's memory, and the bits that are set in it to tell its signal handling that a signal came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignalWord {
+    /// Its address, a multiple of four.
+    pub address: u32,
+    /// The bits.
+    pub bits: u32,
+}
 
 /// What a guest is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Order {
+pub enum Order {
     /// Raise `SandboxInterrupt` in Python.
     Ask = 1,
     /// Trap.
@@ -30,9 +38,9 @@ const NONE: u8 = 0;
 
 /// The brake of one guest.
 #[derive(Debug)]
-pub(crate) struct Brake {
+pub struct Brake {
     space: Arc<Space>,
-    words: Arc<[InterruptWord]>,
+    words: Arc<[SignalWord]>,
     /// An [`Order`] that the guest has not met yet, or [`NONE`].
     order: AtomicU8,
     /// The page is protected, or is about to be.
@@ -40,7 +48,7 @@ pub(crate) struct Brake {
 }
 
 impl Brake {
-    pub(super) fn new(mapped: &Mapped, words: Arc<[InterruptWord]>) -> Self {
+    pub(super) fn new(mapped: &Mapped, words: Arc<[SignalWord]>) -> Self {
         Self {
             space: Arc::clone(&mapped.space),
             words,
@@ -49,15 +57,28 @@ impl Brake {
         }
     }
 
+    /// One that no guest obeys: for tests of those who use brakes.
+    ///
+    /// # Errors
+    /// There is no address space left.
+    pub fn of_nothing() -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            space: Arc::new(Space::new()?),
+            words: Arc::default(),
+            order: AtomicU8::new(NONE),
+            closed: AtomicBool::new(false),
+        }))
+    }
+
     /// Gives an order, which the guest meets at its next poll. From any thread.
-    pub(crate) fn give(&self, order: Order) {
+    pub fn give(&self, order: Order) {
         self.order.store(order as u8, Ordering::SeqCst);
         // If it fails, it is tried again with the next tick.
         drop(self.close());
     }
 
     /// Takes the order that the guest has not met, so that its thread can follow it elsewhere than at a poll.
-    pub(crate) fn take(&self) -> Option<Order> {
+    pub fn take(&self) -> Option<Order> {
         match self.order.swap(NONE, Ordering::SeqCst) {
             order if order == Order::Ask as u8 => Some(Order::Ask),
             order if order == Order::Cut as u8 => Some(Order::Cut),
@@ -66,12 +87,12 @@ impl Brake {
     }
 
     /// Whether there is one.
-    pub(crate) fn is_given(&self) -> bool {
+    pub fn is_given(&self) -> bool {
         self.order.load(Ordering::SeqCst) != NONE
     }
 
     /// Nobody gives orders any more: forgets what is left.
-    pub(crate) fn release(&self) {
+    pub fn release(&self) {
         self.order.store(NONE, Ordering::SeqCst);
         if self.closed.load(Ordering::SeqCst) {
             // If it fails, the next run's first poll tries it once more: see `reached`.
@@ -90,7 +111,7 @@ impl Brake {
     }
 
     /// Has `store` follow the orders of this brake: its guest is in this slot.
-    pub(crate) fn attach<T: 'static>(self: &Arc<Self>, store: &mut Store<T>) {
+    pub fn attach<T: 'static>(self: &Arc<Self>, store: &mut Store<T>) {
         #[cfg(unix)]
         {
             use wasmtime::unix::StoreExt as _;
@@ -139,24 +160,11 @@ impl Brake {
         }
     }
 
-    /// An address outside cannot be: the manifest is checked when it is loaded. The guest would only not be asked.
+    /// `None` for an address outside, which whoever read the words has refused. The guest would only not be asked.
     fn word(&self, address: u32) -> Option<NonNull<AtomicU32>> {
         let address = address as usize;
         let inside = address.is_multiple_of(4) && address + 4 <= self.space.accessible();
         // SAFETY: inside the accessible memory, as was just checked.
         inside.then(|| unsafe { self.space.start().add(address) }.cast())
-    }
-}
-
-#[cfg(test)]
-impl Brake {
-    /// One that no guest obeys.
-    pub(crate) fn of_nothing() -> Arc<Self> {
-        Arc::new(Self {
-            space: Arc::new(Space::new().expect("room")),
-            words: Arc::default(),
-            order: AtomicU8::new(NONE),
-            closed: AtomicBool::new(false),
-        })
     }
 }

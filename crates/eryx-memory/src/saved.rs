@@ -4,11 +4,12 @@
 //! of.
 
 use std::io;
-use std::ops::Range;
 use std::sync::Arc;
 
+use crate::PAGE;
 use crate::RestoreStrategy;
-use crate::image::{Image, Layer, PAGE, Readable, joined};
+use crate::image::{Image, Layer, Readable};
+use crate::ranges::{Ranges, joined, pages_in, without};
 use crate::slot::Resting;
 
 /// With more pages of copies than this, those that lie together become a layer of the image.
@@ -32,12 +33,9 @@ const SPARE: usize = 256;
 /// What lies behind the end of an image.
 const ZEROS: [u8; PAGE] = [0; PAGE];
 
-/// Ranges of addresses: whole pages, ascending, apart from each other.
-type Ranges = [(usize, usize)];
-
 /// What a linear memory holds. Clones share all of it.
 #[derive(Clone, Debug)]
-pub(crate) struct State {
+pub struct SavedMemory {
     image: Arc<Image>,
     /// Where the copies lie.
     ranges: Vec<(usize, usize)>,
@@ -52,9 +50,9 @@ pub(crate) struct State {
     layered: bool,
 }
 
-impl State {
+impl SavedMemory {
     /// That of an image.
-    pub(crate) fn of(image: &Arc<Image>) -> Self {
+    pub fn of(image: &Arc<Image>) -> Self {
         Self {
             image: Arc::clone(image),
             ranges: Vec::new(),
@@ -67,7 +65,7 @@ impl State {
 
     /// A state of `size` bytes that differs from `image` in `ranges`. `fill` is called for what they hold, piece by piece in
     /// ascending order, with the ranges of each piece.
-    pub(crate) fn filled(
+    pub fn filled(
         image: &Arc<Image>,
         size: usize,
         ranges: &Ranges,
@@ -122,17 +120,21 @@ impl State {
         })
     }
 
-    pub(crate) fn image(&self) -> &Arc<Image> {
+    /// The image below its copies.
+    #[must_use]
+    pub fn image(&self) -> &Arc<Image> {
         &self.image
     }
 
-    pub(crate) fn size(&self) -> usize {
+    /// Bytes of linear memory.
+    #[must_use]
+    pub fn size(&self) -> usize {
         self.size
     }
 
     /// Takes the state that the guest in `slot` is in now: the slot has been on this state's image, with nothing but runs
     /// since. Costs as much as the pages that differ. `false`: the slot is of no more use, though the state was taken.
-    pub(crate) fn commit(
+    pub fn commit(
         &mut self,
         slot: &mut Resting<'_>,
         strategy: RestoreStrategy,
@@ -231,7 +233,7 @@ impl State {
     }
 
     /// Puts what the copies hold into `slot`, which is on this state's image and was not used since.
-    pub(crate) fn put(&self, slot: &mut Resting<'_>) -> io::Result<()> {
+    pub fn put(&self, slot: &mut Resting<'_>) -> io::Result<()> {
         if self.size > slot.accessible() {
             slot.grow(self.size)?;
         }
@@ -252,7 +254,7 @@ impl State {
     }
 
     /// Lets go of copies that are as the image.
-    pub(crate) fn trim(&mut self) -> io::Result<()> {
+    pub fn trim(&mut self) -> io::Result<()> {
         let view = self.image.readable()?;
         let below = view.bytes();
         let copies = Arc::make_mut(&mut self.copies);
@@ -276,8 +278,8 @@ impl State {
     }
 
     /// To be read from beginning to end.
-    pub(crate) fn memory(&self) -> io::Result<AsMemory<'_>> {
-        Ok(AsMemory {
+    pub fn pages(&self) -> io::Result<SavedPages<'_>> {
+        Ok(SavedPages {
             parts: self.parts().collect(),
             size: self.size,
             image: self.image.readable()?,
@@ -285,20 +287,21 @@ impl State {
     }
 
     /// Where it may differ from the lowest image below it.
-    pub(crate) fn changed(&self) -> Vec<(usize, usize)> {
+    #[must_use]
+    pub fn changed(&self) -> Vec<(usize, usize)> {
         self.image.above_first(&self.ranges)
     }
 }
 
 /// A memory that can be read by page.
-pub(crate) trait Memory {
+pub trait ReadPages {
     /// In bytes.
     fn size(&self) -> usize;
     /// The page at `at`, which lies inside.
     fn page(&self, at: usize) -> &[u8];
 }
 
-impl Memory for Resting<'_> {
+impl ReadPages for Resting<'_> {
     fn size(&self) -> usize {
         self.accessible()
     }
@@ -309,13 +312,13 @@ impl Memory for Resting<'_> {
 }
 
 /// A state, mapped to be read.
-pub(crate) struct AsMemory<'a> {
+pub struct SavedPages<'a> {
     parts: Vec<((usize, usize), &'a [u8])>,
     size: usize,
     image: Readable<'a>,
 }
 
-impl Memory for AsMemory<'_> {
+impl ReadPages for SavedPages<'_> {
     fn size(&self) -> usize {
         self.size
     }
@@ -327,10 +330,6 @@ impl Memory for AsMemory<'_> {
             _ => self.image.bytes().get(at..at + PAGE).unwrap_or(&ZEROS),
         }
     }
-}
-
-fn pages_in(ranges: &Ranges) -> usize {
-    ranges.iter().map(|(from, to)| (to - from) / PAGE).sum()
 }
 
 /// The ranges that are to become mappings, with what lies between them where it is little: as few as cover most of `ranges`.
@@ -352,21 +351,6 @@ fn longest(mut ranges: Vec<(usize, usize)>) -> Vec<(usize, usize)> {
     ranges.truncate(MAX_LONG);
     ranges.sort_unstable();
     ranges
-}
-
-/// Those of `ranges` that no range of `taken` covers. One either covers a range or is apart from it.
-fn without(ranges: &Ranges, taken: &Ranges) -> Vec<(usize, usize)> {
-    let covered = |range: &Range<usize>| {
-        let next = taken.partition_point(|(_, to)| *to <= range.start);
-        taken
-            .get(next)
-            .is_some_and(|(from, _)| *from <= range.start)
-    };
-    ranges
-        .iter()
-        .copied()
-        .filter(|(from, to)| !covered(&(*from..*to)))
-        .collect()
 }
 
 #[cfg(test)]

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 /// The processor time of one thread. Readings of different threads do not compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Reading {
+pub struct Reading {
     thread: ThreadClock,
     time: Duration,
 }
 
 impl Reading {
     /// How long the thread has computed since an earlier reading. `None`: that was another thread.
-    pub(crate) fn since(&self, earlier: &Self) -> Option<Duration> {
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Option<Duration> {
         (self.thread == earlier.thread).then(|| self.time.saturating_sub(earlier.time))
     }
 }
@@ -19,17 +20,18 @@ impl Reading {
 /// The clock of a thread's processor time.
 #[cfg(target_os = "linux")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ThreadClock(libc::clockid_t);
+pub struct ThreadClock(libc::clockid_t);
 
 /// The clock of a thread's processor time: not known here.
 #[cfg(not(target_os = "linux"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ThreadClock(());
+pub struct ThreadClock(());
 
 #[cfg(target_os = "linux")]
 impl ThreadClock {
     /// Of the thread that calls.
-    pub(crate) fn own() -> Option<Self> {
+    #[must_use]
+    pub fn own() -> Option<Self> {
         thread_local! {
             static OWN: Option<ThreadClock> = ThreadClock::find();
         }
@@ -44,7 +46,8 @@ impl ThreadClock {
     }
 
     /// `None`: the thread has ended.
-    pub(crate) fn read(self) -> Option<Reading> {
+    #[must_use]
+    pub fn read(self) -> Option<Reading> {
         let mut time = libc::timespec {
             tv_sec: 0,
             tv_nsec: 0,
@@ -59,11 +62,11 @@ impl ThreadClock {
 
 #[cfg(not(target_os = "linux"))]
 impl ThreadClock {
-    pub(crate) fn own() -> Option<Self> {
+    pub fn own() -> Option<Self> {
         None
     }
 
-    pub(crate) fn read(self) -> Option<Reading> {
+    pub fn read(self) -> Option<Reading> {
         None
     }
 }

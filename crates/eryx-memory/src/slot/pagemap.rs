@@ -2,9 +2,10 @@
 
 use std::io;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
-use super::Ranges;
-use crate::image::PAGE;
+use crate::PAGE;
+use crate::ranges::Ranges;
 
 /// How a slot finds the way back to its image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub enum RestoreStrategy {
 /// What is known about a mapping.
 pub(super) enum Written {
     /// All other pages are as in the image.
-    Ranges(Ranges),
+    Ranges(Arc<Ranges>),
     /// Nothing.
     Unknown,
     /// Nothing, and the mapping cannot be replaced.
@@ -82,7 +83,7 @@ mod linux {
     use std::ptr::NonNull;
     use std::sync::OnceLock;
 
-    use crate::image::PAGE;
+    use crate::PAGE;
 
     /// `struct pm_scan_arg` of `linux/fs.h`.
     #[repr(C)]
@@ -120,7 +121,7 @@ mod linux {
     /// Opened once: it shows the tables of the process that opened it, also in one that was forked from that.
     fn pagemap() -> io::Result<&'static File> {
         static PAGEMAP: OnceLock<File> = OnceLock::new();
-        crate::process::check_io()?;
+        crate::process::check()?;
         if let Some(file) = PAGEMAP.get() {
             return Ok(file);
         }

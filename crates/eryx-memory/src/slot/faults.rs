@@ -10,14 +10,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// A future that counts the page faults which happen while it is polled, on whatever thread that is.
-pub(crate) struct Counted<F> {
+pub struct CountFaults<F> {
     future: F,
     /// `None`: they cannot be counted.
     faults: Option<u64>,
 }
 
-impl<F> Counted<F> {
-    pub(crate) fn new(future: F) -> Self {
+impl<F> CountFaults<F> {
+    /// Counts from now on.
+    pub fn new(future: F) -> Self {
         Self {
             future,
             faults: Some(0),
@@ -25,7 +26,7 @@ impl<F> Counted<F> {
     }
 }
 
-impl<F: Future + Unpin> Future for Counted<F> {
+impl<F: Future + Unpin> Future for CountFaults<F> {
     /// What the future returns, and the faults.
     type Output = (F::Output, Option<u64>);
 
@@ -54,7 +55,8 @@ mod linux {
     use std::ptr::NonNull;
     use std::sync::OnceLock;
 
-    use crate::image::{PAGE, keep_small, reserve};
+    use crate::PAGE;
+    use crate::image::{keep_small, reserve};
 
     /// What a huge page has on most machines.
     const HUGE: usize = 2 << 20;

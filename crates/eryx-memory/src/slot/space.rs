@@ -6,14 +6,15 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
+use wasmtime::{Config, LinearMemory, MemoryCreator, MemoryType};
 
-use crate::image::{Image, PAGE, keep_small, map_zeros, reserve};
+use crate::PAGE;
+use crate::image::{Image, keep_small, map_zeros, reserve};
 
 /// Address space of one linear memory: all that a 32-bit index reaches.
-pub(crate) const RESERVATION: usize = 4 << 30;
+pub const RESERVATION: usize = 4 << 30;
 /// Behind it, for the static offsets of loads and stores.
-pub(crate) const GUARD: usize = 32 << 20;
+pub const GUARD: usize = 32 << 20;
 
 /// Behind that, the page that the guest's polls load from. wasmtime takes a memory for one that ends with its reservation and guard:
 /// it must not lie in those of the guest's memory.
@@ -203,8 +204,20 @@ pub(super) fn with_space<T>(space: &Arc<Space>, instantiate: impl FnOnce() -> T)
     made
 }
 
+/// Makes `config` one for guests in slots: their memories are given by [`Slot::occupy`](super::Slot::occupy), never move, and
+/// are as large in the address space as a slot is.
+pub fn configure(config: &mut Config) {
+    config
+        .memory_reservation(RESERVATION as u64)
+        .memory_guard_size(GUARD as u64)
+        .guard_before_linear_memory(false)
+        .memory_may_move(false)
+        .memory_init_cow(false)
+        .with_host_memory(Arc::new(SlotMemories));
+}
+
 /// Gives wasmtime the memories of [`Slot::occupy`](super::Slot::occupy): the guest's, and the page of its polls if it has any.
-pub(crate) struct SlotMemories;
+struct SlotMemories;
 
 // SAFETY: the memory handed out reserves `RESERVATION` bytes and at least `GUARD` inaccessible ones behind them, which
 // is checked against what wasmtime asks for, never moves, and is exclusive to the instance that is being made. The second one

@@ -7,9 +7,9 @@
 //! instance has, or the store of the instance that has it.
 
 mod brake;
-mod dirty;
 mod faults;
 mod mappings;
+mod pagemap;
 mod resting;
 mod space;
 
@@ -18,16 +18,16 @@ use std::sync::Arc;
 
 use wasmtime::{Instance, Memory, Store};
 
-pub(crate) use brake::{Brake, Order};
-pub use dirty::RestoreStrategy;
-pub(crate) use faults::Counted;
+pub use brake::{Brake, Order, SignalWord};
+pub use faults::CountFaults;
 use mappings::Mappings;
-pub(crate) use resting::Resting;
-pub(crate) use space::{GUARD, RESERVATION, SlotMemories};
+pub use pagemap::RestoreStrategy;
+pub use resting::Resting;
+pub use space::{GUARD, RESERVATION, configure};
 use space::{Space, with_space};
 
 use crate::image::Image;
-use crate::manifest::InterruptWord;
+use crate::ranges::Ranges;
 
 /// A space and what is mapped at its start.
 #[derive(Debug)]
@@ -45,21 +45,18 @@ struct Mapped {
 #[derive(Debug, Default)]
 struct Private {
     /// Those found last. `None`: the mapping has changed since.
-    found: Option<Ranges>,
+    found: Option<Arc<Ranges>>,
     /// A run went by since then, and none made another page private.
     still: bool,
 }
 
-/// Byte ranges, page-aligned, ascending, apart from each other.
-pub(crate) type Ranges = Arc<[(usize, usize)]>;
-
 /// A slot that no instance has.
 #[derive(Debug)]
-pub(crate) struct Slot(Mapped);
+pub struct Slot(Mapped);
 
 impl Slot {
     /// Reserves a range and maps `image` at its start, copy-on-write.
-    pub(crate) fn new(image: Arc<Image>) -> io::Result<Self> {
+    pub fn new(image: Arc<Image>) -> io::Result<Self> {
         let mappings = Mappings::take(image.mappings() + 1)?;
         let space = Space::new()?;
         // SAFETY: nobody knows this space yet; the image is kept beside it.
@@ -74,12 +71,13 @@ impl Slot {
         }))
     }
 
-    pub(crate) fn resting(&mut self) -> Resting<'_> {
+    /// To be read and written: nothing runs in it.
+    pub fn resting(&mut self) -> Resting<'_> {
         Resting::new(&mut self.0, false)
     }
 
     /// Makes an instance whose memory is this slot.
-    pub(crate) fn occupy<T: 'static>(
+    pub fn occupy<T: 'static>(
         self,
         store: &mut Store<T>,
         instantiate: impl FnOnce(&mut Store<T>) -> wasmtime::Result<Instance>,
@@ -97,7 +95,7 @@ impl Slot {
 }
 
 /// A slot that an instance has.
-pub(crate) struct Occupied {
+pub struct Occupied {
     mapped: Mapped,
     /// The only one in the space, and of one store: `occupy` made sure.
     memory: Memory,
@@ -109,38 +107,47 @@ impl Occupied {
     }
 
     /// The slot, as long as nothing can be done with the instance's store: no guest code runs.
-    pub(crate) fn resting<'a, T: 'static>(&'a mut self, store: &'a mut Store<T>) -> Resting<'a> {
+    ///
+    /// # Panics
+    /// For another store than the one that has this slot's memory.
+    pub fn resting<'a, T: 'static>(&'a mut self, store: &'a mut Store<T>) -> Resting<'a> {
         // `data_ptr` panics for the memory of another store.
         assert!(self.is_in(store), "the store that has this slot's memory");
         Resting::new(&mut self.mapped, true)
     }
 
-    pub(crate) fn memory(&self) -> Memory {
+    /// The guest's memory.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
         self.memory
     }
 
     /// Bytes that the guest may use now.
-    pub(crate) fn accessible(&self) -> usize {
+    #[must_use]
+    pub fn accessible(&self) -> usize {
         self.mapped.space.accessible()
     }
 
-    pub(crate) fn image(&self) -> &Arc<Image> {
+    /// What is put back after a run.
+    #[must_use]
+    pub fn image(&self) -> &Arc<Image> {
         &self.mapped.image
     }
 
     /// What stops the guest. Its memory has these words.
-    pub(crate) fn brake(&self, words: Arc<[InterruptWord]>) -> Arc<Brake> {
+    #[must_use]
+    pub fn brake(&self, words: Arc<[SignalWord]>) -> Arc<Brake> {
         Arc::new(Brake::new(&self.mapped, words))
     }
 
     /// A run is over, and caused so many page faults, if that is known. Without any, no page became private: see
     /// [`faults`].
-    pub(crate) fn ran(&mut self, faults: Option<u64>) {
+    pub fn ran(&mut self, faults: Option<u64>) {
         self.mapped.private.ran(faults);
     }
 
     /// The slot without the instance, which goes with its store.
-    pub(crate) fn vacate<T: 'static>(self, store: Store<T>) -> io::Result<Slot> {
+    pub fn vacate<T: 'static>(self, store: Store<T>) -> io::Result<Slot> {
         drop(store);
         let mut mapped = self.mapped;
         if Arc::get_mut(&mut mapped.space).is_some() {

@@ -1,10 +1,15 @@
-use wasmtime::{Engine, Module};
+use wasmtime::{Config, Engine, Module};
 
 use super::resting::HOT_PAGES;
+use super::test_support::now;
 use super::*;
-use crate::engine::{Metering, new_engine};
-use crate::image::PAGE;
-use crate::instance::now;
+use crate::PAGE;
+
+fn new_engine() -> Engine {
+    let mut config = Config::new();
+    configure(&mut config);
+    Engine::new(&config).expect("an engine")
+}
 
 fn image(pages: usize) -> Arc<Image> {
     let memory: Vec<u8> = (0..pages * PAGE)
@@ -217,7 +222,7 @@ fn instantiated(slot: Slot, engine: &Engine) -> (Store<()>, Instance, Occupied) 
     let module = Module::new(engine, wat::parse_str(text).expect("a module"));
     let module = module.expect("it compiles");
     let mut store = Store::new(engine, ());
-    let instantiate = |store: &mut _| now(Instance::new_async(store, &module, &[]))?;
+    let instantiate = |store: &mut _| now(Instance::new_async(store, &module, &[]));
     let made = slot.occupy(&mut store, instantiate).expect("it fits");
     (store, made.0, made.1)
 }
@@ -226,16 +231,14 @@ fn instantiated(slot: Slot, engine: &Engine) -> (Store<()>, Instance, Occupied) 
 fn the_size_does_not_change_under_an_instance() {
     let (image, other) = (image(16), image(32));
     for strategy in STRATEGIES {
-        let engine = new_engine(Metering::Off).expect("an engine");
+        let engine = new_engine();
         let (mut store, instance, mut occupied) = instantiated(slot(&image), &engine);
         occupied.resting(&mut store).load(5, b"text");
         let restored = occupied.resting(&mut store).restore(strategy);
         restored.expect("it is as large as the image");
         let grow = instance.get_typed_func::<(), ()>(&mut store, "grow");
         let grow = grow.expect("it is exported");
-        now(grow.call_async(&mut store, ()))
-            .expect("it never waits")
-            .expect("it grows");
+        now(grow.call_async(&mut store, ())).expect("it grows");
         let mut resting = occupied.resting(&mut store);
         assert_eq!(resting.accessible(), 32 * PAGE);
         assert!(resting.restore(strategy).is_err());
@@ -254,7 +257,7 @@ fn the_size_does_not_change_under_an_instance() {
 #[test]
 #[should_panic(expected = "store")]
 fn another_store_does_not_tell_that_a_slot_rests() {
-    let engine = new_engine(Metering::Off).expect("an engine");
+    let engine = new_engine();
     let (_store, _, mut occupied) = instantiated(slot(&image(16)), &engine);
     let (mut other, ..) = instantiated(slot(&image(16)), &engine);
     occupied.resting(&mut other);
