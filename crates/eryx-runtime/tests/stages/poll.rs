@@ -44,9 +44,9 @@ fn every_loop_begins_with_one() {
     let expected = [
         "end",
         "loop loop poll br end end end",
-        "loop poll i32const br_if loop poll br end end end",
+        "loop poll i32const brif loop poll br end end end",
         "loop block loop poll br end br end loop poll br end end end",
-        "block loop poll nop i32const br_if end end end",
+        "block loop poll nop i32const brif end end end",
     ];
     assert_eq!(functions(text), expected);
 }
