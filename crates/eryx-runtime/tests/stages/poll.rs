@@ -35,18 +35,18 @@ fn name(operator: &Operator<'_>) -> String {
 
 #[test]
 fn every_loop_begins_with_one() {
-    let text = r#"(module (memory 1)
+    let text = r"(module (memory 1)
         (func)
         (func (loop (loop (br 1))))
         (func (loop (br_if 0 (i32.const 1)) (loop (br 1))))
         (func (loop (block (loop (br 0)) (br 0)) (loop (br 0))))
-        (func (block (loop nop (br_if 0 (i32.const 1))))))"#;
+        (func (block (loop nop (br_if 0 (i32.const 1))))))";
     let expected = [
         "end",
         "loop loop poll br end end end",
-        "loop poll i32const br_if loop poll br end end end",
+        "loop poll i32const brif loop poll br end end end",
         "loop block loop poll br end br end loop poll br end end end",
-        "block loop poll nop i32const br_if end end end",
+        "block loop poll nop i32const brif end end end",
     ];
     assert_eq!(functions(text), expected);
 }

@@ -136,7 +136,7 @@ def run(code, table=b''):
         // Or it crashes, or is an error.
         let ended = ended.await.map_err(|failure| failure.error);
         assert!(ended.is_err(), "{loop_of}");
-        println!("{loop_of}: {ended:?}");
+        eprintln!("{loop_of}: {ended:?}");
     }
 }
 
