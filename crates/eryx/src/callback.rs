@@ -13,7 +13,8 @@ pub(crate) use definition::{CallbackTable, check};
 pub use functions::CallbackFunctions;
 pub(crate) use mailbox::{Letter, LetterKind, Mailbox};
 
-use crate::wire::{self, WireError};
+use crate::value::wire;
+use crate::value::wire::WireError;
 use crate::{Error, Value};
 
 /// Answers the calls of one or many runs. It is called from worker threads and must return soon.

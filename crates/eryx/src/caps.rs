@@ -4,7 +4,10 @@
 //! hits it. The table in docs/security.md is made from it. File systems have caps of their own: the quota of a
 //! [`MemoryFs`](eryx_vfs::MemoryFs), and the constants of that crate.
 
-use crate::wire;
+use crate::value::wire;
+
+/// Stack of wasm code. CPython's own limit for C recursion (`ERYX_STACK_TOLD` in the guest) must end first.
+pub(crate) const WASM_STACK: usize = 32 << 20;
 
 /// Source code beyond so many bytes is refused.
 pub const MAX_CODE_BYTES: usize = 16 << 20;

@@ -52,6 +52,18 @@ pub enum Error {
     Internal(String),
 }
 
+impl Error {
+    /// Of a snapshot that cannot be restored.
+    pub(crate) fn refused_snapshot(why: &str) -> Self {
+        Self::Snapshot(format!("the snapshot cannot be restored: {why}"))
+    }
+
+    /// A function that the host gave a run has panicked.
+    pub(crate) fn panicked() -> Self {
+        Self::Internal("a function of the host panicked".into())
+    }
+}
+
 fn resource_limit_message(limit: Limit) -> String {
     format!("execution went over the limit {}", limit.option_name())
 }

@@ -21,42 +21,23 @@
 
 #![deny(unsafe_code)]
 
-mod abi;
-pub mod builder;
-mod cache;
 mod callback;
 mod caps;
-mod checkpoint;
-mod clock;
-mod config;
-mod engine;
 mod error;
-mod guest_memory;
-mod host;
-mod instance;
-mod interrupt;
-mod library;
+mod files;
+mod guest;
 mod limits;
-mod live;
-mod making;
 pub mod manifest;
-mod mounts;
-mod outcome;
+mod names;
+mod options;
 mod output;
-mod pool;
-mod process;
-mod request;
+mod run;
 mod runtime;
 mod sandbox;
 mod session;
-mod setup;
 mod snapshot;
-mod storage;
-mod trace;
+mod threads;
 mod value;
-mod waiter;
-mod wire;
-mod workers;
 
 pub use callback::{
     Arguments, Call, CallbackDefinition, CallbackFailure, CallbackFunctions, CallbackHandler,
@@ -65,22 +46,22 @@ pub use callback::{
 pub use caps::{
     DEFAULT_RESTORED_BYTES, MAX_CODE_BYTES, MAX_FORKS, MAX_QUEUED_BYTES, QUEUED_EVENT_BYTES,
 };
-pub use checkpoint::Answers;
-pub use config::{ExecutionOptions, SandboxOptions};
-pub use engine::CPU_BASELINE;
 pub use error::{Error, ExecutionError, PendingCall, PythonError, PythonFrame, Suspension};
 pub use eryx_memory::RestoreStrategy;
 pub use eryx_vfs::Error as FileError;
-pub use interrupt::CancelHandle;
+pub use files::mounts::Volume;
+pub use files::storage::{Storage, StorageEntry, StorageError, StorageKind, StorageMetadata};
 pub use limits::{Limit, ResourceLimits};
-pub use mounts::Volume;
+pub use manifest::CPU_BASELINE;
 pub use num_bigint::BigInt;
-pub use outcome::ExecutionResult;
+pub use options::cancel::CancelHandle;
+pub use options::{ExecutionOptions, SandboxOptions};
+pub use output::trace::{TraceEvent, TraceKind};
 pub use output::{ExecutionOutput, OutputSink, Stream, Usage, Warning, WarningKind};
-pub use runtime::Runtime;
-pub use sandbox::{Outcome, Sandbox};
+pub use run::checkpoint::Answers;
+pub use run::outcome::{ExecutionResult, Outcome};
+pub use runtime::{Runtime, builder};
+pub use sandbox::Sandbox;
 pub use session::Session;
-pub use storage::{Storage, StorageEntry, StorageError, StorageKind, StorageMetadata};
-pub use trace::{TraceEvent, TraceKind};
+pub use threads::workers::spawn;
 pub use value::{Value, WireError};
-pub use workers::spawn;

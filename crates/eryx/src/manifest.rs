@@ -5,11 +5,35 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::builder::WASMTIME_VERSION;
-use crate::{CPU_BASELINE, Error};
+use crate::Error;
 
 /// Raised when a reader of an older manifest would misunderstand a newer one.
 pub const FORMAT: u32 = 2;
+
+/// Version of wasmtime that compiles and loads modules.
+pub const WASMTIME_VERSION: &str = env!("ERYX_WASMTIME_VERSION");
+
+/// The CPU baseline that modules are compiled for, and the Cranelift flags that it stands for.
+#[cfg(target_arch = "x86_64")]
+pub const CPU_BASELINE: (&str, &[&str]) = (
+    "x86-64-v3",
+    &[
+        "has_sse3",
+        "has_ssse3",
+        "has_sse41",
+        "has_sse42",
+        "has_popcnt",
+        "has_avx",
+        "has_avx2",
+        "has_bmi1",
+        "has_bmi2",
+        "has_fma",
+        "has_lzcnt",
+    ],
+);
+/// The CPU baseline that modules are compiled for, and the Cranelift flags that it stands for.
+#[cfg(not(target_arch = "x86_64"))]
+pub const CPU_BASELINE: (&str, &[&str]) = ("armv8-a", &[]);
 
 /// Bytes of a page of linear memory.
 const WASM_PAGE: u64 = 65_536;

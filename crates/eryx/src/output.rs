@@ -1,11 +1,13 @@
 //! Captured stdout and stderr.
 
+pub(crate) mod trace;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::caps::{MAX_EVENT_BYTES, MAX_EVENTS};
-use crate::trace::TraceEvent;
+use crate::output::trace::TraceEvent;
 
 /// Which of the two streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,17 +1,24 @@
 //! The Python runtime: its files, loaded once, and the guests made from them.
 
+pub mod builder;
+mod cache;
+pub(crate) mod engine;
+mod making;
+pub(crate) mod pool;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 
 use eryx_vfs::ArchiveFs;
 
-use crate::cache::{CodeCache, hash};
-use crate::engine::{Code, Metering};
-use crate::making::Making;
 use crate::manifest::{ImageManifest, Manifest, file};
-use crate::pool::Pool;
-use crate::{Error, RestoreStrategy, engine, process, workers};
+use crate::runtime::cache::{CodeCache, hash};
+use crate::runtime::engine::{Code, Metering};
+use crate::runtime::making::Making;
+use crate::runtime::pool::Pool;
+use crate::threads::{process, workers};
+use crate::{Error, RestoreStrategy};
 use eryx_memory::Image;
 
 /// A loaded runtime. Clones share it; all sandboxes of a process should.

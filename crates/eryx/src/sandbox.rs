@@ -4,18 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::instance::{Begin, Condition, Instance};
-use crate::pool::Pool;
-use crate::request::Start;
-use crate::setup::Setup;
-use crate::waiter::Waiter;
-use crate::{
-    CancelHandle, Error, ExecutionError, ExecutionOptions, ExecutionResult, Runtime,
-    SandboxOptions, outcome, process, request, workers,
-};
-
-/// How an execution ends.
-pub type Outcome = Result<ExecutionResult, ExecutionError>;
+use crate::guest::instance::{Begin, Condition, Instance};
+use crate::run::context::Setup;
+use crate::run::request::Start;
+use crate::run::waiter::Waiter;
+use crate::run::{outcome, request};
+use crate::runtime::pool::Pool;
+use crate::threads::{process, workers};
+use crate::{CancelHandle, Error, ExecutionOptions, Outcome, Runtime, SandboxOptions};
 
 /// Runs code, each piece in an interpreter of its own. Clones share one sandbox; executions run at the same time.
 #[derive(Clone, Debug)]

@@ -1,7 +1,8 @@
 //! [`Session`]: an interpreter that lives from one execution to the next.
 
-mod awake;
 mod executions;
+mod interpreter;
+mod slots;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -12,18 +13,17 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::caps::MAX_FORKS;
-use crate::interrupt::Interrupt;
-use crate::live::{Live, Restored};
-use crate::pool::Pool;
-use crate::sandbox::{CancelOnDrop, Outcome};
-use crate::setup::Setup;
+use crate::guest::interrupt::Interrupt;
+use crate::run::context::Setup;
+use crate::run::waiter::Waiter;
+use crate::runtime::pool::Pool;
+use crate::run::outcome::Outcome;
+use crate::sandbox::CancelOnDrop;
+use crate::session::interpreter::{Live, Restored};
 use crate::snapshot::Kind;
-use crate::waiter::Waiter;
-use crate::workers::survived;
-use crate::{
-    Answers, CancelHandle, Error, ExecutionOptions, Runtime, SandboxOptions, Storage, process,
-    workers,
-};
+use crate::threads::workers::survived;
+use crate::threads::{process, workers};
+use crate::{Answers, CancelHandle, Error, ExecutionOptions, Runtime, SandboxOptions, Storage};
 
 /// Keeps its interpreter between executions. What is asked of it happens in the order of the calls. Clones share one
 /// session.
@@ -43,7 +43,7 @@ struct Inner {
     executions: AtomicU64,
     /// The limit of executions that bring none of their own.
     timeout: Mutex<Option<Duration>>,
-    /// When its guest was last used, as [`awake`] counts.
+    /// When its guest was last used, as [`slots`] counts.
     used: AtomicU64,
     /// It is among those with a slot.
     listed: AtomicBool,
@@ -480,7 +480,7 @@ impl Inner {
                     continue;
                 }
                 Next::Rest(ends) => {
-                    awake::make_room();
+                    slots::make_room();
                     // Whoever does not wait any more is none to be told.
                     for end in ends {
                         let _ = end.send(());

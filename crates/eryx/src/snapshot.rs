@@ -6,16 +6,19 @@
 //! Nothing in it is trusted. Pages are data for the guest's own memory, where the guest could have written them itself; every
 //! number is checked before it is used.
 
+pub(crate) mod kept;
+
 use std::io::{self, BufReader, Read, Write};
 
 use eryx_vfs::MemoryFs;
 use twox_hash::XxHash3_128;
 
-use crate::checkpoint::Kept;
-use crate::{Error, wire};
+use crate::Error;
+use crate::value::wire;
 use eryx_memory::RESERVATION;
 use eryx_memory::{Image, PAGE, joined};
 use eryx_memory::{ReadPages, SavedMemory};
+use kept::Kept;
 
 const MAGIC: &[u8; 8] = b"ERYXSNAP";
 /// Of the layout. Other versions are refused.
@@ -232,19 +235,29 @@ impl<'a> Snapshot<'a> {
         match fields.u32()? {
             VERSION => {}
             other => {
-                return Err(refused(&format!(
+                return Err(Error::refused_snapshot(&format!(
                     "it has format {other}, this version reads {VERSION}"
                 )));
             }
         }
         match fields.u32()? {
             found if found == expected.kind as u32 => {}
-            0 => return Err(refused("it is a snapshot of a session, not a checkpoint")),
-            1 => return Err(refused("it is a checkpoint: use Session.resume()")),
+            0 => {
+                return Err(Error::refused_snapshot(
+                    "it is a snapshot of a session, not a checkpoint",
+                ));
+            }
+            1 => {
+                return Err(Error::refused_snapshot(
+                    "it is a checkpoint: use Session.resume()",
+                ));
+            }
             _ => return Err(damaged()),
         }
         if fields.take(32)? != expected.runtime {
-            return Err(refused("it was made with another Python runtime"));
+            return Err(Error::refused_snapshot(
+                "it was made with another Python runtime",
+            ));
         }
         let memory_size = usize::try_from(fields.u64()?).map_err(|_| damaged())?;
         let (runs, host) = (fields.u32()?, fields.u32()?);
@@ -265,7 +278,7 @@ impl<'a> Snapshot<'a> {
             return Err(damaged());
         }
         if memory_size > max_memory {
-            return Err(refused(&format!(
+            return Err(Error::refused_snapshot(&format!(
                 "its memory of {memory_size} bytes is more than maxMemoryBytes, {max_memory}"
             )));
         }
@@ -320,7 +333,7 @@ fn unpacked(frame: &[u8], max_files: u64) -> Result<Option<MemoryFs>, Error> {
     }
     let mut bytes = BufReader::new(unpacking(frame)?);
     let tree = MemoryFs::load(&mut bytes, max_files.saturating_add(UNCHARGED))
-        .map_err(|error| refused(&format!("its files: {error}")))?;
+        .map_err(|error| Error::refused_snapshot(&format!("its files: {error}")))?;
     is_at_end(&mut bytes)?;
     Ok(Some(tree))
 }
@@ -333,7 +346,7 @@ fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
 /// Everything but the checksum, if that is right.
 fn checked_body(bytes: &[u8]) -> Result<&[u8], Error> {
     if bytes.get(..8) != Some(MAGIC.as_slice()) {
-        return Err(refused("these bytes are no snapshot"));
+        return Err(Error::refused_snapshot("these bytes are no snapshot"));
     }
     let (body, sum) = bytes.split_last_chunk().ok_or_else(damaged)?;
     if checksum(body) == *sum {
@@ -413,12 +426,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-pub(crate) fn refused(why: &str) -> Error {
-    Error::Snapshot(format!("the snapshot cannot be restored: {why}"))
-}
-
 pub(crate) fn damaged() -> Error {
-    refused("it is damaged")
+    Error::refused_snapshot("it is damaged")
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! What crosses between the host and Python.
 
+pub(crate) mod wire;
+
 use num_bigint::BigInt;
 
-use crate::wire;
-pub use crate::wire::WireError;
+pub use wire::WireError;
 
 /// A value that crosses, in both directions, without losing anything.
 ///

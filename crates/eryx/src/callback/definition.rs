@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::CallbackHandler;
 use crate::caps::{MAX_CALLBACK_NAME, MAX_CALLBACK_PARTS};
-use crate::config::{KEYWORDS, identifier, is_identifier, quoted};
-use crate::wire;
+use crate::names::{KEYWORDS, identifier, is_identifier, quoted};
+use crate::value::wire;
 use crate::{Error, Value, WireError};
 
 /// What Python knows of a function of the host.

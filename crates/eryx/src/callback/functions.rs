@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::AbortHandle;
 
 use super::{Arguments, Call, CallbackDefinition, CallbackFailure, CallbackHandler, GivenUp};
-use crate::{Value, workers};
+use crate::Value;
+use crate::threads::workers;
 
 type Answer = Result<Value, CallbackFailure>;
 type Function =

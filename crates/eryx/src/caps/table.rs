@@ -6,6 +6,7 @@ use eryx_vfs::{
     MAX_PATH, NODE_OVERHEAD,
 };
 
+use super::WASM_STACK;
 use super::{
     DEFAULT_RESTORED_BYTES, MAX_AWAKE_PER_CORE, MAX_CALLBACK_NAME, MAX_CALLBACK_PARTS,
     MAX_CODE_BYTES, MAX_ENTRIES_AT_ONCE, MAX_EVENT_BYTES, MAX_EVENTS, MAX_FORKS, MAX_IDLE_PER_CORE,
@@ -14,8 +15,8 @@ use super::{
     MAX_READ, MAX_SUBSCRIPTIONS, MAX_TABLE_ELEMENTS, MAX_TRACE_MESSAGE, MAX_VOLUMES,
     MAX_WAITING_BYTES, MAX_WARNING_BYTES, MAX_WARNINGS, MAX_WORKERS, QUEUED_EVENT_BYTES,
 };
-use crate::engine::WASM_STACK;
-use crate::{ResourceLimits, wire};
+use crate::ResourceLimits;
+use crate::value::wire;
 
 /// One cap.
 pub(super) struct Cap {

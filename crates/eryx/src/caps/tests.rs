@@ -131,7 +131,7 @@ fn everything_that_is_bounded_is_bounded_by_caps_of_the_table() {
 #[test]
 fn every_import_is_bounded() {
     let known: BTreeSet<_> = BOUNDED.iter().map(|(name, _)| *name).collect();
-    for (module, name) in crate::host::imported() {
+    for (module, name) in crate::guest::host::imported() {
         let name = match module.as_str() {
             "wasi_snapshot_preview1" => name,
             module => format!("{module}.{name}"),

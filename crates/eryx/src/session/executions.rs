@@ -4,17 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::{Guest, Inner, awake};
-use crate::host::RunState;
-use crate::instance::{Begin, Condition, Ended, Instance};
-use crate::live::Live;
-use crate::pool::Pool;
-use crate::sandbox::Outcome;
+use super::{Guest, Inner, slots};
+use crate::guest::host::RunState;
+use crate::guest::instance::{Begin, Condition, Ended, Instance};
+use crate::run::waiter::Waiter;
+use crate::run::{outcome, request};
+use crate::runtime::pool::Pool;
+use crate::run::outcome::Outcome;
+use crate::session::interpreter::Live;
 use crate::snapshot::Kind;
-use crate::waiter::Waiter;
-use crate::{
-    Answers, CancelHandle, Error, ExecutionError, ExecutionOptions, Storage, outcome, request,
-};
+use crate::{Answers, CancelHandle, Error, ExecutionError, ExecutionOptions, Storage};
 
 /// One execution.
 struct Run<'a> {
@@ -28,9 +27,9 @@ impl Inner {
     pub(super) async fn wake(self: &Arc<Self>, live: &mut Live, pool: &Pool) -> Result<(), Error> {
         let slept = !live.is_awake();
         live.wake(pool).await?;
-        awake::used(self);
+        slots::used(self);
         if slept {
-            awake::woke(self);
+            slots::woke(self);
         }
         Ok(())
     }
