@@ -49,7 +49,8 @@ pub(super) fn make_room() {
     }
     let mut awake = awake();
     let mut sessions: Vec<_> = awake.iter().filter_map(Weak::upgrade).collect();
-    sessions.sort_unstable_by_key(|session| session.used.load(Ordering::Relaxed));
+    // Read once: others use their sessions meanwhile, and a sort whose order changes panics.
+    sessions.sort_by_cached_key(|session| session.used.load(Ordering::Relaxed));
     let mut excess = sessions.len().saturating_sub(most());
     sessions.retain(|session| {
         let sleeps = excess > 0 && session.push_if_idle(sleep);
