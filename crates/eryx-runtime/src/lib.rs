@@ -36,6 +36,7 @@ mod publish;
 pub mod rewrite;
 mod stamp;
 pub mod strip;
+pub mod update;
 pub mod wheel;
 
 pub use compile::{STACK_SIZE, STACK_TOLD};

@@ -1,7 +1,5 @@
 //! The lock file: which inputs, and their checksums.
 
-pub mod update;
-
 use std::fs;
 use std::path::Path;
 

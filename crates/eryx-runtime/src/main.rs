@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use eryx_runtime::{Layout, build, lock};
+use eryx_runtime::{Layout, build, update};
 
 const USAGE: &str = "usage: eryx-runtime build|lock [WORKSPACE]";
 
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     let mut progress = |line: &str| eprintln!("{line}");
     let done = match arguments.first().map(String::as_str) {
         Some("build") => build(&layout, &mut progress),
-        Some("lock") => lock::update::update(&layout, &mut progress).map(drop),
+        Some("lock") => update::update(&layout, &mut progress).map(drop),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

@@ -57,7 +57,10 @@ fn key(layout: &Layout, linked: &Linked) -> Result<Key> {
     key.add_files(&[linked.stripped.clone(), linked.image.clone()])?;
     key.add_files(&[linked.stdlib_tar.clone(), linked.tzdata_wheel.clone()])?;
     key.add_files(&stamp::files(&layout.guest().join("python"), &["py"])?)?;
-    key.add("engine.rs", include_bytes!("../../eryx/src/runtime/engine.rs"));
+    key.add(
+        "engine.rs",
+        include_bytes!("../../eryx/src/runtime/engine.rs"),
+    );
     key.add_files(&stamp::files(&layout.patches(), &["patch"])?)?;
     key.add("library.rs", include_bytes!("library.rs"));
     key.add("patch.rs", include_bytes!("patch.rs"));

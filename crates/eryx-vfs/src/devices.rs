@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::name::check_name;
-use crate::{DirEntry, Error, FileSystem, Kind, Metadata, NodeId, Result};
+use crate::{Device, DirEntry, Error, FileSystem, Kind, Metadata, NodeId, Result};
 
 const ROOT: NodeId = NodeId(1);
 const DESCRIPTORS: NodeId = NodeId(2);
@@ -34,17 +34,6 @@ const ENTRIES: [(&str, NodeId); 9] = [
 
 /// Bytes of one read. Like the buffers of one call, it bounds what a guest can make the host do at a time.
 const MAX_DEVICE_READ: usize = 1 << 16;
-
-/// What is special about a node of a [`DeviceFs`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Device {
-    /// It makes or takes bytes itself.
-    Bytes,
-    /// It stands for the descriptor of this number that the caller has.
-    Descriptor(u32),
-    /// A directory: the descriptors that the caller has.
-    Descriptors,
-}
 
 /// `null`, `zero`, `full`, `random`, `urandom`, and names for descriptors: `stdin`, `stdout`, `stderr`, `fd/N`. Nothing can be
 /// made, moved or removed in it.

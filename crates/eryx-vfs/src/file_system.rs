@@ -3,11 +3,22 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use crate::{Device, Result};
+use crate::Result;
 
 /// Identity of a node inside one [`FileSystem`]. Never reused, so a stale one is `NotFound`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u64);
+
+/// What is special about a node of a [`DeviceFs`](crate::DeviceFs).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Device {
+    /// It makes or takes bytes itself.
+    Bytes,
+    /// It stands for the descriptor of this number that the caller has.
+    Descriptor(u32),
+    /// A directory: the descriptors that the caller has.
+    Descriptors,
+}
 
 /// Tells a file from all others of the process, through whichever [`FileSystem`] it is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -17,7 +17,8 @@ use crate::name::check_name;
 use crate::{DirEntry, Error, FileIdentity, FileSystem, Kind, MAX_FILE, Metadata, NodeId, Result};
 use error::translated;
 use listing::Listing;
-use table::{Handle, ROOT, Table};
+use names::ROOT;
+use table::{Handle, Table};
 use volume::{Access, Volume};
 
 /// Host files that one [`HostFs`] holds open. Opening more is `TooManyOpen`.

@@ -39,9 +39,9 @@ mod name;
 mod namespace;
 
 pub use archive::{ArchiveError, ArchiveFs, MAX_ARCHIVE_NODES};
-pub use devices::{Device, DeviceFs};
+pub use devices::DeviceFs;
 pub use error::{Error, Result};
-pub use file_system::{DirEntry, FileIdentity, FileSystem, Kind, Metadata, NodeId};
+pub use file_system::{Device, DirEntry, FileIdentity, FileSystem, Kind, Metadata, NodeId};
 pub use host::{
     HostFs, MAX_HOST_ENTRIES, MAX_HOST_HANDLES, MAX_HOST_LISTED, MAX_HOST_MOVED, MAX_HOST_NODES,
 };

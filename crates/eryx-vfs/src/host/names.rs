@@ -2,8 +2,10 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use super::table::ROOT;
 use crate::NodeId;
+
+/// Of the root.
+pub(super) const ROOT: NodeId = NodeId(1);
 
 /// Makes numbers of devices and inodes: the same for the same file, and nothing that tells about the host's.
 #[derive(Clone, Debug, Default)]

@@ -9,12 +9,10 @@ use cap_std::fs::{Dir, File, Metadata as HostMetadata};
 
 use super::error::translated;
 use super::listing::Listing;
-use super::names::Numbers;
+use super::names::{Numbers, ROOT};
 use super::volume::Volume;
 use super::{MAX_HOST_HANDLES, MAX_HOST_LISTED, MAX_HOST_NODES};
 use crate::{Error, FileIdentity, Kind, MAX_PATH, Metadata, NodeId, Result};
-
-pub(super) const ROOT: NodeId = NodeId(1);
 
 #[derive(Debug)]
 pub(super) struct Table {

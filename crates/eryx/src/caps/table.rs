@@ -171,7 +171,7 @@ fn run() -> Vec<Cap> {
             "elements of the function table",
             count(MAX_TABLE_ELEMENTS),
             "growth fails",
-            &["crates/eryx/src/host/tests.rs: what_a_guest_makes_grow_in_wasmtime_is_capped"],
+            &["crates/eryx/src/guest/host/tests.rs: what_a_guest_makes_grow_in_wasmtime_is_capped"],
         ),
     ]
 }
@@ -212,9 +212,9 @@ fn calls() -> Vec<Cap> {
             ),
             "the call waits",
             &[
-                "crates/eryx/src/host/tests/calls.rs: calls_in_flight_are_capped",
-                "crates/eryx/src/host/tests/calls.rs: bytes_in_flight_are_capped",
-                "crates/eryx/src/host/tests/calls.rs: values_in_flight_are_capped",
+                "crates/eryx/src/guest/host/tests/calls.rs: calls_in_flight_are_capped",
+                "crates/eryx/src/guest/host/tests/calls.rs: bytes_in_flight_are_capped",
+                "crates/eryx/src/guest/host/tests/calls.rs: values_in_flight_are_capped",
                 "crates/eryx/tests/core/snapshot_forged.rs: no_more_calls_wait_than_a_run_can_have_in_flight",
                 "crates/eryx/tests/core/snapshot_forged.rs: no_more_values_wait_than_a_run_can_have_in_flight",
             ],
@@ -253,7 +253,7 @@ fn calls() -> Vec<Cap> {
             "the run waits",
             &[
                 "__test__/streaming.spec.ts: hold 5 MB for a handler that is slow",
-                "crates/eryx/src/host/tests/calls.rs: a_handler_without_room_holds_the_guest_back",
+                "crates/eryx/src/guest/host/tests/calls.rs: a_handler_without_room_holds_the_guest_back",
             ],
         ),
     ]
@@ -285,7 +285,7 @@ fn messages() -> Vec<Cap> {
             "one message of trace events",
             size(MAX_TRACE_MESSAGE),
             "ignored",
-            &["crates/eryx/src/host/tests.rs: messages_beyond_their_caps_are_cut_or_ignored"],
+            &["crates/eryx/src/guest/host/tests.rs: messages_beyond_their_caps_are_cut_or_ignored"],
         ),
         cap(
             "code",
@@ -315,7 +315,7 @@ fn messages() -> Vec<Cap> {
             "result, value and report of a run",
             format!("one message of {} each", size(wire::MAX_BYTES)),
             "refused",
-            &["crates/eryx/src/host/tests.rs: messages_beyond_their_caps_are_cut_or_ignored"],
+            &["crates/eryx/src/guest/host/tests.rs: messages_beyond_their_caps_are_cut_or_ignored"],
         ),
         cap(
             "warnings",
@@ -334,8 +334,8 @@ fn messages() -> Vec<Cap> {
             format!("{} bytes", count(MAX_NAME_BYTES)),
             "refused before the run",
             &[
-                "crates/eryx/src/config.rs: names_of_variables",
-                "crates/eryx/src/config.rs: environment_names_and_values",
+                "crates/eryx/src/options.rs: names_of_variables",
+                "crates/eryx/src/options.rs: environment_names_and_values",
             ],
         ),
     ]
@@ -376,21 +376,27 @@ fn descriptors() -> Vec<Cap> {
             "buffers of one read or write",
             count(MAX_IOVECS),
             "`EINVAL`",
-            &["crates/eryx/src/host/tests.rs: counts_and_sizes_beyond_their_caps_are_refused"],
+            &[
+                "crates/eryx/src/guest/host/tests.rs: counts_and_sizes_beyond_their_caps_are_refused",
+            ],
         ),
         cap(
             "subscriptions",
             "subscriptions of one `poll_oneoff`",
             count(MAX_SUBSCRIPTIONS),
             "`EINVAL`",
-            &["crates/eryx/src/host/tests.rs: counts_and_sizes_beyond_their_caps_are_refused"],
+            &[
+                "crates/eryx/src/guest/host/tests.rs: counts_and_sizes_beyond_their_caps_are_refused",
+            ],
         ),
         cap(
             "random",
             "random bytes of one call",
             size(MAX_RANDOM),
             "`EINVAL`",
-            &["crates/eryx/src/host/tests.rs: counts_and_sizes_beyond_their_caps_are_refused"],
+            &[
+                "crates/eryx/src/guest/host/tests.rs: counts_and_sizes_beyond_their_caps_are_refused",
+            ],
         ),
         cap(
             "looked up",
@@ -472,7 +478,7 @@ fn volumes() -> Vec<Cap> {
             "refused before the run",
             &[
                 "crates/eryx/tests/core/volumes.rs: paths_are_checked",
-                "crates/eryx/src/mounts/path.rs: paths",
+                "crates/eryx/src/files/mounts/path.rs: paths",
             ],
         ),
         cap(

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use crate::Value;
 use crate::caps::{MAX_IN_FLIGHT, MAX_IN_FLIGHT_VALUES};
 use crate::guest::host::files::Files;
 use crate::guest::host::{Calls, Open};
 use crate::value::wire;
-use crate::Value;
 
 /// The host's part of a snapshot.
 #[derive(Debug, Default)]

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use super::{Extracted, Input, Lock, LockedFile};
 use crate::inputs::download;
+use crate::lock::{Extracted, Input, Lock, LockedFile};
 use crate::{Layout, Progress, digest, musl, wheel};
 
 const HEADER: &str = "\
 # Inputs of the runtime, pinned by hash. The checksums are written by the builder's lock update
-# (`eryx_runtime::lock::update::update`): to move to another version edit `version`, run it, read the diff.
+# (`eryx_runtime::update::update`): to move to another version edit `version`, run it, read the diff.
 ";
 
 /// Downloads every input that the lock file names (all hosts, not only this one) at the version it names, and writes
