@@ -30,6 +30,7 @@ const SANDBOX = [
   "vfsMountPath",
   "volumes",
   "resultVariable",
+  "sleepAfterMs",
   "onStdout",
   "onStderr",
   "onTrace",
@@ -106,6 +107,7 @@ export function sandboxOptions(given) {
       checkText,
     ),
     volumes: checkVolumes(options.volumes),
+    sleepAfterMs: checkSleep(options.sleepAfterMs),
   };
   const inherited = {
     handlers: handlers("options", options),
@@ -113,6 +115,12 @@ export function sandboxOptions(given) {
   };
   const storage = optional("options.vfs", vfs, nativeOf);
   return { native, storage, limits, inherited, callbacks, stubs, vfs };
+}
+
+/** null is never. */
+function checkSleep(sleepAfterMs) {
+  if (sleepAfterMs === null) return Infinity;
+  return optional("options.sleepAfterMs", sleepAfterMs, checkMilliseconds);
 }
 
 function checkVolumes(volumes = []) {

@@ -28,6 +28,7 @@
     reason = "they are the same everywhere, and described above"
 )]
 
+mod copies;
 pub mod cpu_time;
 mod image;
 pub mod process;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::PAGE;
 use crate::RestoreStrategy;
+use crate::copies::Copies;
 use crate::image::{Image, Layer, Readable};
 use crate::ranges::{Ranges, joined, pages_in, without};
 use crate::slot::Resting;
@@ -40,7 +41,7 @@ pub struct SavedMemory {
     /// Where the copies lie.
     ranges: Vec<(usize, usize)>,
     /// What they hold, one after the other.
-    copies: Arc<Vec<u8>>,
+    copies: Arc<Copies>,
     /// Bytes of linear memory: the image's size, or more.
     size: usize,
     /// Pages of copies beyond which a layer is made. Pages that every run writes are no use in one: if there are many, this is
@@ -78,7 +79,7 @@ impl SavedMemory {
         };
         let left = without(ranges, &long);
         if long.is_empty() {
-            let mut copies = vec![0; pages_in(&left) * PAGE];
+            let mut copies = Copies::zeroed(pages_in(&left) * PAGE)?;
             fill(&left, &mut copies)?;
             return Ok(Self {
                 ranges: left,
@@ -89,7 +90,7 @@ impl SavedMemory {
         }
         let layer = Layer::new(long)?;
         let below = image.bytes()?;
-        let mut copies = Vec::with_capacity(pages_in(&left) * PAGE);
+        let mut copies = Copies::with_capacity(pages_in(&left) * PAGE)?;
         let mut buffer = vec![0; STEP];
         let mut last = 0;
         for &(from, to) in ranges {
@@ -132,6 +133,13 @@ impl SavedMemory {
         self.size
     }
 
+    /// Whether others hold a part of it: forks.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        let layers = self.image.layers() > 0 && Arc::strong_count(&self.image) > 1;
+        layers || Arc::strong_count(&self.copies) > 1
+    }
+
     /// Takes the state that the guest in `slot` is in now: the slot has been on this state's image, with nothing but runs
     /// since. Costs as much as the pages that differ. `false`: the slot is of no more use, though the state was taken.
     pub fn commit(
@@ -161,9 +169,9 @@ impl SavedMemory {
         }
         self.size = slot.accessible();
         if *self.ranges == *written {
-            self.refresh(slot);
+            self.refresh(slot)?;
         } else {
-            self.replace(slot, &written);
+            self.replace(slot, &written)?;
         }
         Ok(true)
     }
@@ -181,28 +189,27 @@ impl SavedMemory {
         }
     }
 
-    /// Copies `ranges` of what is in `slot`.
-    fn replace(&mut self, slot: &Resting<'_>, ranges: &Ranges) {
-        self.ranges = ranges.to_vec();
+    /// Copies `ranges` of what is in `slot`. If that fails, everything stays.
+    fn replace(&mut self, slot: &Resting<'_>, ranges: &Ranges) -> io::Result<()> {
         let size = pages_in(ranges) * PAGE;
         // The same memory again, if nobody else holds it: fresh pages cost more than what is copied into them. Not if much of
         // it would stay unused.
-        let again = Arc::get_mut(&mut self.copies)
-            .is_some_and(|copies| copies.capacity() <= size + SPARE * PAGE);
-        if !again {
-            self.copies = Arc::default();
+        let fits = |copies: &Copies| (size..=size + SPARE * PAGE).contains(&copies.capacity());
+        if !Arc::get_mut(&mut self.copies).is_some_and(|copies| fits(copies)) {
+            self.copies = Arc::new(Copies::with_capacity(size)?);
         }
-        let copies = Arc::make_mut(&mut self.copies);
+        let copies = own(&mut self.copies)?;
         copies.clear();
-        copies.reserve_exact(size);
         for &(from, to) in ranges {
             copies.extend_from_slice(slot.bytes(from, to));
         }
+        self.ranges = ranges.to_vec();
+        Ok(())
     }
 
     /// Copies what has changed, when the ranges are the same as before: to compare is cheaper than to write.
-    fn refresh(&mut self, slot: &Resting<'_>) {
-        let mut copies = Arc::make_mut(&mut self.copies).as_mut_slice();
+    fn refresh(&mut self, slot: &Resting<'_>) -> io::Result<()> {
+        let mut copies = &mut **own(&mut self.copies)?;
         for &(from, to) in &self.ranges {
             let now = slot.bytes(from, to);
             let (before, rest) = copies.split_at_mut(to - from);
@@ -213,6 +220,7 @@ impl SavedMemory {
                 }
             }
         }
+        Ok(())
     }
 
     /// Puts the long ones of `written` into a new image, and the slot on it.
@@ -225,10 +233,10 @@ impl SavedMemory {
         }
         let image = Arc::new(self.image.layered(memory, &long)?);
         let left = without(written, &long);
-        self.size = memory.len();
+        self.replace(slot, &left)?;
+        self.size = slot.accessible();
         self.image = Arc::clone(&image);
         self.layered = true;
-        self.replace(slot, &left);
         Ok(slot.rebase(image).and_then(|()| self.put(slot)).is_ok())
     }
 
@@ -245,7 +253,7 @@ impl SavedMemory {
 
     /// The copies, with their ranges.
     fn parts(&self) -> impl Iterator<Item = ((usize, usize), &[u8])> {
-        let mut copies = self.copies.as_slice();
+        let mut copies = &**self.copies;
         self.ranges.iter().map(move |&(from, to)| {
             let (copy, rest) = copies.split_at(to - from);
             copies = rest;
@@ -257,7 +265,7 @@ impl SavedMemory {
     pub fn trim(&mut self) -> io::Result<()> {
         let view = self.image.readable()?;
         let below = view.bytes();
-        let copies = Arc::make_mut(&mut self.copies);
+        let copies = own(&mut self.copies)?;
         let pages = self
             .ranges
             .iter()
@@ -272,8 +280,10 @@ impl SavedMemory {
             }
         }
         copies.truncate(kept);
-        copies.shrink_to_fit();
         self.ranges = joined(ranges, 0);
+        if kept < copies.capacity() {
+            self.copies = Arc::new(copies.fitted()?);
+        }
         Ok(())
     }
 
@@ -291,6 +301,14 @@ impl SavedMemory {
     pub fn changed(&self) -> Vec<(usize, usize)> {
         self.image.above_first(&self.ranges)
     }
+}
+
+/// The copies, with nobody else who holds them.
+fn own(copies: &mut Arc<Copies>) -> io::Result<&mut Copies> {
+    if Arc::get_mut(copies).is_none() {
+        *copies = Arc::new(copies.fitted()?);
+    }
+    Ok(Arc::get_mut(copies).expect("nobody else has it"))
 }
 
 /// A memory that can be read by page.

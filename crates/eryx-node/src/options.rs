@@ -55,6 +55,8 @@ pub struct NativeSandboxOptions {
     pub vfs_mount_path: Option<String>,
     /// Host directories and files.
     pub volumes: Vec<NativeVolume>,
+    /// Milliseconds that a session rests before its memory is packed.
+    pub sleep_after_ms: Option<f64>,
 }
 
 /// A host directory or file.
@@ -103,6 +105,7 @@ impl NativeSandboxOptions {
         options.libraries = self.libraries;
         options.files = vfs.map(|native| native.storage.clone());
         options.mount_path = self.vfs_mount_path;
+        options.sleep_after = self.sleep_after_ms.map(milliseconds);
         options.volumes = self.volumes.into_iter().map(Volume::from).collect();
         Ok(options)
     }

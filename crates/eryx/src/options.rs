@@ -15,6 +15,9 @@ use crate::names::{KEYWORDS, identifier, is_identifier, quoted};
 use crate::options::library::Libraries;
 use crate::{CancelHandle, Error, OutputSink, ResourceLimits, Storage, Value, Volume};
 
+/// See [`SandboxOptions::sleep_after`].
+const SLEEP_AFTER: Duration = Duration::from_secs(10);
+
 /// What all executions of a sandbox share.
 #[derive(Clone, Default)]
 #[non_exhaustive]
@@ -37,6 +40,9 @@ pub struct SandboxOptions {
     pub mount_path: Option<String>,
     /// Host directories and files that runs see.
     pub volumes: Vec<Volume>,
+    /// A session that nobody used for so long keeps its memory packed, which takes a millisecond to put back. Default 10
+    /// seconds; `Duration::MAX` is never.
+    pub sleep_after: Option<Duration>,
 }
 
 impl fmt::Debug for SandboxOptions {
@@ -90,6 +96,8 @@ pub(crate) struct SandboxConfig {
     pub(crate) callbacks: Arc<CallbackTable>,
     pub(crate) libraries: Libraries,
     pub(crate) mounts: Mounts,
+    /// How long a session rests before it is packed.
+    pub(crate) sleep_after: Duration,
 }
 
 impl SandboxConfig {
@@ -116,6 +124,7 @@ impl SandboxConfig {
             callbacks: Arc::new(callbacks),
             libraries: Libraries::new(mounts.entry(), options.libraries)?,
             mounts,
+            sleep_after: options.sleep_after.unwrap_or(SLEEP_AFTER),
         })
     }
 }

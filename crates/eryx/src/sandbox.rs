@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::guest::instance::{Begin, Condition, Instance};
-use crate::run::context::Setup;
+use crate::run::context::Context;
 use crate::run::request::Start;
 use crate::run::waiter::Waiter;
 use crate::run::{outcome, request};
@@ -19,7 +19,7 @@ pub struct Sandbox(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    setup: Setup,
+    context: Context,
     running: Mutex<Running>,
 }
 
@@ -38,7 +38,7 @@ impl Sandbox {
     /// takes.
     pub fn new(runtime: &Runtime, options: SandboxOptions) -> Result<Self, Error> {
         Ok(Self(Arc::new(Inner {
-            setup: Setup::new(runtime, options)?,
+            context: Context::new(runtime, options)?,
             running: Mutex::default(),
         })))
     }
@@ -71,8 +71,8 @@ impl Sandbox {
     ) -> Result<(), Error> {
         let code = code.into();
         process::check()?;
-        options.check(&code, &self.0.setup.config)?;
-        let request = request::encode(code, &mut options, &self.0.setup.config, Start::FRESH)?;
+        options.check(&code, &self.0.context.config)?;
+        let request = request::encode(code, &mut options, &self.0.context.config, Start::FRESH)?;
         let id = self.0.register(options.cancel.clone())?;
         let started = Instant::now();
         let (inner, ended) = (Arc::clone(&self.0), Arc::clone(&self.0));
@@ -117,14 +117,14 @@ impl Inner {
         mut started: Instant,
         waiter: Waiter,
     ) {
-        let config = &self.setup.config;
+        let config = &self.context.config;
         let ready = self.ready(request, &options, &mut started).await;
         let (pool, request, mut instance) = match ready {
             Ok(ready) => ready,
             Err(error) => return waiter.settle(Err(error.into())),
         };
-        let (root, files) = self.setup.files(config.mounts.storage());
-        let state = self.setup.state(&options, Some(files), started);
+        let (root, files) = self.context.files(config.mounts.storage());
+        let state = self.context.run_state(&options, Some(files), started);
         // The run's state has what it needs of them, and goes with the run.
         drop(options);
         let mut ended = instance
@@ -133,7 +133,7 @@ impl Inner {
         let condition = ended.condition;
         if condition == Condition::Suspended {
             let trees = [Some(&*root), None];
-            ended.result = Err(self.setup.suspend(&mut instance, pool, 0, trees));
+            ended.result = Err(self.context.suspend(&mut instance, pool, 0, trees));
         }
         let outcome = outcome::of(&mut instance, ended, started);
         instance.host().release();
@@ -149,9 +149,9 @@ impl Inner {
         options: &ExecutionOptions,
         started: &mut Instant,
     ) -> Result<(&Pool, Vec<u8>, Instance), Error> {
-        let mut until = self.setup.interrupt(options, *started);
-        let pool = self.setup.pool(&mut until, started).await?;
-        let request = request::complete(request, &self.setup.config, Start::FRESH)?;
+        let mut until = self.context.interrupt(options, *started);
+        let pool = self.context.pool(&mut until, started).await?;
+        let request = request::complete(request, &self.context.config, Start::FRESH)?;
         Ok((pool, request, pool.take().await?))
     }
 }

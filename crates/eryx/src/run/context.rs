@@ -20,12 +20,12 @@ use crate::{CancelHandle, Error, ExecutionOptions, Runtime, SandboxOptions, Stor
 
 /// Shared by all runs of a sandbox or session.
 #[derive(Debug)]
-pub(crate) struct Setup {
+pub(crate) struct Context {
     pub(crate) runtime: Runtime,
     pub(crate) config: SandboxConfig,
 }
 
-impl Setup {
+impl Context {
     /// Checks options. Starts nothing.
     pub(crate) fn new(runtime: &Runtime, options: SandboxOptions) -> Result<Self, Error> {
         let config = SandboxConfig::new(options, runtime.builtins())?;
@@ -84,7 +84,7 @@ impl Setup {
             ..ExecutionOptions::default()
         };
         let files = Some(self.files(None).1);
-        let state = self.state(&options, files, Instant::now());
+        let state = self.run_state(&options, files, Instant::now());
         let ended = instance.run(state, Begin::Request(&request), None).await;
         let condition = ended.condition;
         let report = ended
@@ -141,7 +141,7 @@ impl Setup {
     }
 
     /// What a run brings with it. Without files, the guest goes on with those it has.
-    pub(crate) fn state(
+    pub(crate) fn run_state(
         &self,
         options: &ExecutionOptions,
         files: Option<Namespace>,

@@ -9,11 +9,12 @@ use eryx_vfs::{MemoryFs, Namespace};
 use crate::guest::host::RunState;
 use crate::guest::host::files::{Files, ROOT_MOUNT, STORAGE_MOUNT};
 use crate::guest::instance::{Begin, Condition, Ended, Instance};
-use crate::run::context::Setup;
+use crate::run::context::Context;
 use crate::run::request;
 use crate::run::request::{Past, Start};
 use crate::runtime::pool::Pool;
 use crate::snapshot::kept::Kept;
+use crate::snapshot::pages::PackedMemory;
 use crate::snapshot::{Frame, Kind, Snapshot};
 use crate::{CancelHandle, Error, ExecutionOptions, Storage};
 use eryx_memory::SavedMemory;
@@ -22,12 +23,12 @@ use eryx_memory::SavedMemory;
 const ORDER_LIMIT: Duration = Duration::from_secs(5);
 
 /// A guest and what is needed to put it back to where it was before an execution.
-pub(crate) struct Live {
-    guest: Guest,
+pub(crate) struct Interpreter {
+    residence: Residence,
     /// Its memory as it was when its last run ended.
-    state: SavedMemory,
+    saved: Saved,
     /// That is so. `false` if there was no room for it.
-    has_state: bool,
+    has_saved: bool,
     /// Instructions that a run may take.
     fuel: Option<u64>,
     /// The tree at `/`, which belongs to this guest alone.
@@ -40,11 +41,47 @@ pub(crate) struct Live {
     unfinished: bool,
 }
 
-enum Guest {
+/// Where an interpreter is.
+enum Residence {
     /// In a slot.
     Awake(Box<Instance>),
     /// Its state is all there is.
     Asleep(Asleep),
+}
+
+/// The memory of an interpreter at rest.
+enum Saved {
+    Memory(SavedMemory),
+    /// It was not used for long.
+    Packed(PackedMemory),
+}
+
+impl Saved {
+    /// The memory, which stays unpacked.
+    fn memory(&mut self, pool: &Pool) -> Result<&mut SavedMemory, Error> {
+        if let Self::Packed(packed) = self {
+            let memory = packed.unpack(pool.image());
+            *self = Self::Memory(memory.map_err(no_memory)?);
+        }
+        match self {
+            Self::Memory(memory) => Ok(memory),
+            Self::Packed(_) => unreachable!("unpacked above"),
+        }
+    }
+
+    /// Packs what takes less room packed. What others share stays as it is: it takes none for this one.
+    fn pack(&mut self, pool: &Pool) {
+        if let Self::Memory(memory) = self
+            && !memory.is_shared()
+            && let Some(packed) = PackedMemory::new(memory, pool.image())
+        {
+            *self = Self::Packed(packed);
+        }
+    }
+}
+
+fn no_memory(_: io::Error) -> Error {
+    Error::Initialization("no memory for the session's state".into())
 }
 
 /// What the host keeps of a guest without a slot.
@@ -54,18 +91,18 @@ struct Asleep {
     started: Instant,
 }
 
-impl Live {
+impl Interpreter {
     /// A guest in the image's state. Costs next to nothing: it sleeps.
-    pub(crate) fn new(setup: &Setup, pool: &Pool, storage: Option<&Storage>) -> Self {
-        let (root, namespace) = setup.files(storage);
+    pub(crate) fn new(context: &Context, pool: &Pool, storage: Option<&Storage>) -> Self {
+        let (root, namespace) = context.files(storage);
         Self {
-            guest: Guest::Asleep(Asleep {
+            residence: Residence::Asleep(Asleep {
                 files: Files::new(namespace, Arc::default()),
                 started: Instant::now(),
             }),
-            state: SavedMemory::of(pool.image()),
-            has_state: true,
-            fuel: setup.config.limits.max_fuel,
+            saved: Saved::Memory(SavedMemory::of(pool.image())),
+            has_saved: true,
+            fuel: context.config.limits.max_fuel,
             root,
             has_storage: storage.is_some(),
             start: Start::FRESH,
@@ -78,34 +115,44 @@ impl Live {
     /// # Errors
     /// The machine has no room. The guest sleeps on.
     pub(crate) async fn wake(&mut self, pool: &Pool) -> Result<(), Error> {
-        if let Guest::Asleep(asleep) = &mut self.guest {
-            let mut instance = pool.take_in(&self.state).await?;
+        if let Residence::Asleep(asleep) = &mut self.residence {
+            let mut instance = pool.take_in(self.saved.memory(pool)?).await?;
             let files = std::mem::replace(&mut asleep.files, Files::none());
             instance.host().settle(files, asleep.started);
-            self.guest = Guest::Awake(Box::new(instance));
+            self.residence = Residence::Awake(Box::new(instance));
         }
         Ok(())
     }
 
     pub(crate) fn is_awake(&self) -> bool {
-        matches!(self.guest, Guest::Awake(_))
+        matches!(self.residence, Residence::Awake(_))
     }
 
     /// Gives the slot back.
     pub(crate) fn sleep(&mut self, pool: &Pool) {
-        if !self.has_state {
+        if !self.has_saved {
             return;
         }
         if let Some(instance) = self.asleep(None) {
             pool.reclaim(*instance, Condition::Sound);
-            // What cannot be trimmed stays as it is.
-            drop(self.state.trim());
+            if let Saved::Memory(memory) = &mut self.saved {
+                // What cannot be trimmed stays as it is.
+                drop(memory.trim());
+            }
+        }
+    }
+
+    /// Gives the slot back, and packs what is left.
+    pub(crate) fn pack(&mut self, pool: &Pool) {
+        self.sleep(pool);
+        if !self.is_awake() {
+            self.saved.pack(pool);
         }
     }
 
     /// Makes the guest one that sleeps, with these files or its own, and returns what it was in.
     fn asleep(&mut self, files: Option<Files>) -> Option<Box<Instance>> {
-        let Guest::Awake(instance) = &mut self.guest else {
+        let Residence::Awake(instance) = &mut self.residence else {
             return None;
         };
         let host = instance.host();
@@ -114,27 +161,27 @@ impl Live {
             files: files.unwrap_or_else(own),
             started: host.started,
         };
-        match std::mem::replace(&mut self.guest, Guest::Asleep(asleep)) {
-            Guest::Awake(instance) => Some(instance),
-            Guest::Asleep(_) => None,
+        match std::mem::replace(&mut self.residence, Residence::Asleep(asleep)) {
+            Residence::Awake(instance) => Some(instance),
+            Residence::Asleep(_) => None,
         }
     }
 
     fn instance(&mut self) -> Option<&mut Instance> {
-        match &mut self.guest {
-            Guest::Awake(instance) => Some(instance),
-            Guest::Asleep(_) => None,
+        match &mut self.residence {
+            Residence::Awake(instance) => Some(instance),
+            Residence::Asleep(_) => None,
         }
     }
 
     /// Its open files, and when its clock was at zero.
     fn files(&mut self) -> (&Files, Instant) {
-        match &mut self.guest {
-            Guest::Awake(instance) => {
+        match &mut self.residence {
+            Residence::Awake(instance) => {
                 let host = instance.host();
                 (&host.files, host.started)
             }
-            Guest::Asleep(asleep) => (&asleep.files, asleep.started),
+            Residence::Asleep(asleep) => (&asleep.files, asleep.started),
         }
     }
 
@@ -164,8 +211,8 @@ impl Live {
             if let Some(instance) = self.asleep(Some(before)) {
                 pool.reclaim(*instance, condition);
             }
-            done(settled, !self.has_state);
-            return self.has_state;
+            done(settled, !self.has_saved);
+            return self.has_saved;
         }
         if reached && matches!(begin, Begin::Request(_)) {
             self.start.given();
@@ -179,32 +226,35 @@ impl Live {
     }
 
     fn commit(&mut self, pool: &Pool) {
-        let Guest::Awake(instance) = &mut self.guest else {
+        let Residence::Awake(instance) = &mut self.residence else {
             return;
         };
-        match self.state.commit(&mut instance.resting(), pool.strategy()) {
+        let Saved::Memory(saved) = &mut self.saved else {
+            unreachable!("unpacked when it was put into its slot");
+        };
+        match saved.commit(&mut instance.resting(), pool.strategy()) {
             Ok(usable) => {
-                self.has_state = true;
+                self.has_saved = true;
                 if !usable && let Some(instance) = self.asleep(None) {
                     pool.reclaim(*instance, Condition::Lost);
                 }
             }
-            Err(_) => self.has_state = false,
+            Err(_) => self.has_saved = false,
         }
     }
 
-    /// Whether something in it is lost if it goes without [`Live::finish`].
+    /// Whether something in it is lost if it goes without [`Interpreter::finish`].
     pub(crate) fn is_unfinished(&mut self) -> bool {
         self.unfinished || self.files().0.writers().is_some()
     }
 
     /// Has Python do what it does at its end: open files are written and closed. It is of no use afterwards.
-    pub(crate) async fn finish(&mut self, setup: &Setup, pool: &Pool, limit: Option<Duration>) {
+    pub(crate) async fn finish(&mut self, context: &Context, pool: &Pool, limit: Option<Duration>) {
         self.unfinished = false;
         if let Ok(request) = request::encode_end() {
             let cancel = CancelHandle::new();
             // Nobody can be told of what goes wrong.
-            drop(self.order(setup, pool, &request, (limit, &cancel)).await);
+            drop(self.order(context, pool, &request, (limit, &cancel)).await);
         }
     }
 
@@ -227,6 +277,7 @@ impl Live {
         storages: &[Storage],
     ) -> Result<Vec<Self>, Error> {
         self.expect_state(pool)?;
+        let saved = self.saved.memory(pool)?.clone();
         let start = Start {
             reseed: true,
             ..self.start
@@ -238,12 +289,12 @@ impl Live {
             trees.extend(storage.map(|storage| (STORAGE_MOUNT, storage.file_system())));
             let (files, started) = self.files();
             Self {
-                guest: Guest::Asleep(Asleep {
+                residence: Residence::Asleep(Asleep {
                     files: files.forked(&trees),
                     started,
                 }),
-                state: self.state.clone(),
-                has_state: true,
+                saved: Saved::Memory(saved.clone()),
+                has_saved: true,
                 fuel: self.fuel,
                 root,
                 has_storage: self.has_storage,
@@ -255,10 +306,10 @@ impl Live {
     }
 
     fn expect_state(&mut self, pool: &Pool) -> Result<(), Error> {
-        if !self.has_state {
+        if !self.has_saved {
             self.commit(pool);
         }
-        if self.has_state {
+        if self.has_saved {
             return Ok(());
         }
         Err(Error::Initialization(
@@ -279,7 +330,7 @@ impl Live {
     /// The state as bytes. `own`: the storage, if nobody shares it.
     pub(crate) fn snapshot(
         &mut self,
-        setup: &Setup,
+        context: &Context,
         pool: &Pool,
         executions: u64,
         own: Option<&Storage>,
@@ -289,21 +340,20 @@ impl Live {
         let kept = Kept::of(files, started, None, (executions, fresh));
         let frame = Frame {
             kind: Kind::Rest,
-            runtime: &setup.runtime.identity(),
+            runtime: &context.runtime.identity(),
             base: pool.image(),
         };
         let root = self.root();
         let trees = [Some(&*root), self.saves(own).map(Storage::tree)];
-        let taken = match self.instance() {
-            Some(instance) => {
-                let mut slot = instance.resting();
-                slot.changed(pool.strategy())
-                    .and_then(|changed| frame.take(&slot, &changed, &kept, trees))
-            }
-            None => self
-                .state
+        let taken = if let Some(instance) = self.instance() {
+            let mut slot = instance.resting();
+            slot.changed(pool.strategy())
+                .and_then(|changed| frame.take(&slot, &changed, &kept, trees))
+        } else {
+            let saved = self.saved.memory(pool)?;
+            saved
                 .pages()
-                .and_then(|memory| frame.take(&memory, &self.state.changed(), &kept, trees)),
+                .and_then(|memory| frame.take(&memory, &saved.changed(), &kept, trees))
         };
         taken.map_err(|error: io::Error| {
             Error::Snapshot(format!("the snapshot could not be taken: {error}"))
@@ -314,13 +364,13 @@ impl Live {
     /// does that.
     pub(crate) async fn rebind(
         &mut self,
-        setup: &Setup,
+        context: &Context,
         pool: &Pool,
         cancel: &CancelHandle,
     ) -> Result<(), Error> {
-        let request = request::encode_rebind(&setup.config.callbacks)?;
-        let limit = setup.config.limits.execution_timeout;
-        self.order(setup, pool, &request, (limit, cancel))
+        let request = request::encode_rebind(&context.config.callbacks)?;
+        let limit = context.config.limits.execution_timeout;
+        self.order(context, pool, &request, (limit, cancel))
             .await
             .map_err(|error| match error {
                 Error::Cancelled { .. } | Error::Initialization(_) => error,
@@ -331,7 +381,7 @@ impl Live {
     /// Has the driver do something. None of the user's code runs, unless it took the driver apart: then it is stopped soon.
     pub(crate) async fn order(
         &mut self,
-        setup: &Setup,
+        context: &Context,
         pool: &Pool,
         request: &[u8],
         (limit, cancel): (Option<Duration>, &CancelHandle),
@@ -343,7 +393,7 @@ impl Live {
             ..ExecutionOptions::default()
         };
         let start = self.start;
-        let state = setup.state(&options, None, Instant::now());
+        let state = context.run_state(&options, None, Instant::now());
         let settle = |instance: &mut Instance, ended: Ended| {
             let interrupt = &instance.host().interrupt;
             ended.result.and_then(|()| {
@@ -365,7 +415,7 @@ impl Live {
 
 /// What a snapshot holds, read and found good. Nothing was changed yet.
 pub(crate) struct Restored {
-    state: SavedMemory,
+    saved: SavedMemory,
     root: Arc<MemoryFs>,
     namespace: Namespace,
     has_storage: bool,
@@ -380,7 +430,7 @@ impl Restored {
     /// Reads a snapshot for a session with these options and this storage, which takes the contents of the one in the snapshot
     /// if it is the session's `own`.
     pub(crate) fn read(
-        setup: &Setup,
+        context: &Context,
         pool: &Pool,
         (bytes, kind): (&[u8], Kind),
         storage: &Storage,
@@ -388,11 +438,11 @@ impl Restored {
     ) -> Result<Self, Error> {
         let frame = Frame {
             kind,
-            runtime: &setup.runtime.identity(),
+            runtime: &context.runtime.identity(),
             base: pool.image(),
         };
-        let snapshot = Snapshot::parse(bytes, frame, setup.max_memory())?;
-        let (state, [root, files]) = snapshot.unpack(pool.image(), setup.max_files())?;
+        let snapshot = Snapshot::parse(bytes, frame, context.max_memory())?;
+        let (saved, [root, files]) = snapshot.unpack(pool.image(), context.max_files())?;
         // What a sandbox had in its working directory is in its tree at `/`, where no storage hides it.
         let mounted = (!own || files.is_some()).then_some(storage);
         let mut came = Vec::new();
@@ -400,15 +450,15 @@ impl Restored {
             Some(root) => {
                 came.push(ROOT_MOUNT);
                 let root = Arc::new(root);
-                let namespace = setup.files_on(&root, mounted)?;
+                let namespace = context.files_on(&root, mounted)?;
                 (root, namespace)
             }
-            None => setup.files(mounted),
+            None => context.files(mounted),
         };
         let files = files.filter(|_| own);
         came.extend(files.as_ref().map(|_| STORAGE_MOUNT));
         Ok(Self {
-            state,
+            saved,
             root,
             namespace,
             has_storage: mounted.is_some(),
@@ -419,7 +469,7 @@ impl Restored {
     }
 
     /// The guest, which sleeps. Whatever used `storage` as its own before must be gone.
-    pub(crate) fn into_live(self, setup: &Setup, storage: &Storage) -> Live {
+    pub(crate) fn into_interpreter(self, context: &Context, storage: &Storage) -> Interpreter {
         if let Some(files) = self.files {
             files.set_max_bytes(storage.tree().max_bytes());
             storage.tree().replace_with(&files);
@@ -430,14 +480,14 @@ impl Restored {
         if self.came.contains(&STORAGE_MOUNT) {
             storage.tree().free_unused();
         }
-        Live {
-            guest: Guest::Asleep(Asleep {
+        Interpreter {
+            residence: Residence::Asleep(Asleep {
                 files,
                 started: self.kept.started(),
             }),
-            state: self.state,
-            has_state: true,
-            fuel: setup.config.limits.max_fuel,
+            saved: Saved::Memory(self.saved),
+            has_saved: true,
+            fuel: context.config.limits.max_fuel,
             root: self.root,
             has_storage: self.has_storage,
             start: Start {

@@ -3,10 +3,11 @@
 //! A slot with a guest takes mappings and pages of its own and makes its next execution start at once. Of many sessions, those
 //! that were used last keep theirs; the others sleep: what is left of them are copies of the pages that they changed.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::{Inner, Job};
+use super::command::Command;
+use super::{Inner, resting};
 use crate::caps::MAX_AWAKE_PER_CORE;
 use crate::threads::workers;
 
@@ -24,14 +25,12 @@ fn most() -> usize {
 
 /// Notes that `session` is used now.
 pub(super) fn used(session: &Inner) {
-    static CLOCK: AtomicU64 = AtomicU64::new(0);
-    let now = CLOCK.fetch_add(1, Ordering::Relaxed);
-    session.used.store(now, Ordering::Relaxed);
+    session.used.store(resting::now(), Ordering::Relaxed);
 }
 
 /// Notes that `session` has a slot.
 pub(super) fn woke(session: &Arc<Inner>) {
-    if session.listed.swap(true, Ordering::Relaxed) {
+    if session.has_slot.swap(true, Ordering::Relaxed) {
         return;
     }
     let mut awake = awake();
@@ -53,27 +52,14 @@ pub(super) fn make_room() {
     sessions.sort_by_cached_key(|session| session.used.load(Ordering::Relaxed));
     let mut excess = sessions.len().saturating_sub(most());
     sessions.retain(|session| {
-        let sleeps = excess > 0 && session.push_if_idle(sleep);
+        let sleeps = excess > 0 && session.push_if_idle(Command::Sleep);
         if sleeps {
             excess -= 1;
-            session.listed.store(false, Ordering::Relaxed);
+            session.has_slot.store(false, Ordering::Relaxed);
         }
         !sleeps
     });
     *awake = sessions.iter().map(Arc::downgrade).collect();
     COUNT.store(awake.len(), Ordering::Relaxed);
     drop(awake);
-}
-
-fn sleep() -> Job {
-    Box::new(|inner, mut guest| {
-        Box::pin(async move {
-            if let (Some(inner), Some(live)) = (inner, &mut guest)
-                && let Ok(pool) = inner.pool().await
-            {
-                live.sleep(pool);
-            }
-            guest
-        })
-    })
 }

@@ -1,5 +1,8 @@
 use std::sync::Arc;
 
+use eryx_memory::{PAGE, RESERVATION};
+
+use super::pages::PackedMemory;
 use super::*;
 
 /// Pages of the image, and behind it.
@@ -125,6 +128,9 @@ fn every_page_comes_back() {
         let first = taken(&image, &memory, &[(0, (PAGES + MORE) * PAGE)]);
         let state = restored(&image, &first);
         assert!(all(&state) == memory.0, "every {every}");
+        let packed = PackedMemory::new(&state, &image).expect("a view");
+        let unpacked = packed.unpack(&image).expect("it is ours");
+        assert!(all(&unpacked) == memory.0, "every {every}, packed");
         let view = state.pages().expect("a view");
         assert!(
             taken(&image, &view, &state.changed()) == first,
