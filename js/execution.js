@@ -8,8 +8,8 @@ import {
 } from "./errors.js";
 import { addon } from "./native.js";
 import { setMaxListeners } from "./node.js";
-import { hurry, register, unregister } from "./pending.js";
-import { failure, success } from "./result.js";
+import { hurry, register, unregister } from "./events.js";
+import { failure, success } from "./outcome.js";
 
 /** Bytes of source that the core takes. A UTF-16 unit is at least one byte of UTF-8. */
 const MAX_CODE = 16 * 1024 * 1024;

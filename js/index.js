@@ -17,4 +17,4 @@ export { ExecutionHandle } from "./execution.js";
 export { Sandbox } from "./sandbox.js";
 export { Session } from "./session.js";
 export { versions } from "./native.js";
-export { VfsStorage } from "./vfs.js";
+export { VfsStorage } from "./storage.js";

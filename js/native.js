@@ -1,6 +1,6 @@
 import { InitializationError, translated } from "./errors.js";
 import { existsSync, join, Module, readFileSync, required } from "./node.js";
-import { dispatch } from "./pending.js";
+import { dispatch } from "./events.js";
 
 const { arch, platform } = process;
 /** From this folder. The bundle lies above it: scripts/bundle.js. */

@@ -16,7 +16,7 @@ import { invalidArgument } from "./errors.js";
 import { partsOf } from "./library.js";
 import { resolveLimits } from "./limits.js";
 import { resolve, types } from "./node.js";
-import { nativeOf } from "./vfs.js";
+import { nativeOf } from "./storage.js";
 import { encode, encodeMembers } from "./wire.js";
 
 /** Options of the contract that this version does not have yet. */

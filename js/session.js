@@ -3,9 +3,9 @@ import { closed, translated } from "./errors.js";
 import { checkCode, Execution, ExecutionHandle } from "./execution.js";
 import { addon, runtime } from "./native.js";
 import { executionOptions, resumeOptions, sandboxOptions } from "./options.js";
-import { Request } from "./pending.js";
+import { Request } from "./events.js";
 import { typeStubs } from "./stubs.js";
-import { storageOf } from "./vfs.js";
+import { storageOf } from "./storage.js";
 
 /** Forks of one call, as in the core. */
 const MAX_FORKS = 10_000;

@@ -1,30 +1,12 @@
 //! Options, from the shapes that `js/options.js` makes to the core's.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use eryx::{
-    CancelHandle, ExecutionOptions, ResourceLimits, Runtime, SandboxOptions, Stream, Volume,
-};
+use eryx::{CancelHandle, ExecutionOptions, ResourceLimits, SandboxOptions, Stream, Volume};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
 use crate::storage::NativeStorage;
-
-/// One runtime per directory and process.
-pub(crate) fn shared_runtime(directory: &Path) -> std::result::Result<Runtime, eryx::Error> {
-    static LOADED: Mutex<Option<HashMap<PathBuf, Runtime>>> = Mutex::new(None);
-    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    let loaded = loaded.get_or_insert_default();
-    if let Some(runtime) = loaded.get(directory) {
-        return Ok(runtime.clone());
-    }
-    let runtime = Runtime::load(directory)?;
-    loaded.insert(directory.to_path_buf(), runtime.clone());
-    Ok(runtime)
-}
 
 /// Limits. A missing field is no limit: the defaults are filled in by `js/options.js`.
 #[napi(object, object_to_js = false)]

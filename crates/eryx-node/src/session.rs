@@ -12,11 +12,12 @@ use eryx::{Answers, Error, Session, Value};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
-use crate::dispatch::{Answer, Dispatch, What};
+use crate::events::{Answer, Dispatch, What};
+use crate::execution::{self, NativeRun};
 use crate::options::{NativeExecutionOptions, NativeSandboxOptions, timeout};
+use crate::outcome::{self, ErrorObject};
+use crate::runtime::NativeRuntime;
 use crate::storage::NativeStorage;
-use crate::to_js::{self, ErrorObject};
-use crate::{NativeRun, NativeRuntime, run};
 
 /// A session.
 #[napi]
@@ -40,7 +41,7 @@ impl NativeSession {
     ) -> Result<Self> {
         let has_callbacks = options.callbacks.is_some();
         let session = Session::new(&runtime.runtime, options.into_core(vfs)?)
-            .map_err(|error| to_js::thrown(&error))?;
+            .map_err(|error| outcome::thrown(&error))?;
         Ok(Self {
             session,
             has_callbacks,
@@ -60,7 +61,7 @@ impl NativeSession {
         options: NativeExecutionOptions,
         run: &NativeRun,
     ) -> Result<Option<ErrorObject>> {
-        let options = run::options(options, run, &self.dispatch, id, self.has_callbacks)?;
+        let options = execution::options(options, run, &self.dispatch, id, self.has_callbacks)?;
         let dispatch = Arc::clone(&self.dispatch);
         let queued = self
             .session
@@ -114,7 +115,7 @@ impl NativeSession {
     ) -> Result<Self> {
         let has_callbacks = options.callbacks.is_some();
         let dispatch = Arc::clone(&runtime.dispatch);
-        let execution = run::options(execution, run, &dispatch, id, has_callbacks)?;
+        let execution = execution::options(execution, run, &dispatch, id, has_callbacks)?;
         let reporting = Arc::clone(&dispatch);
         let session = Session::resume(
             &runtime.runtime,
@@ -124,7 +125,7 @@ impl NativeSession {
             execution,
             move |outcome| reporting.done(id, outcome),
         )
-        .map_err(|error| to_js::thrown(&error))?;
+        .map_err(|error| outcome::thrown(&error))?;
         Ok(Self {
             session,
             has_callbacks,

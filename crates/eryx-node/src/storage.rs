@@ -1,4 +1,4 @@
-//! `NativeStorage`: what `js/vfs.js` makes `VfsStorage` of.
+//! `NativeStorage`: what `js/storage.js` makes `VfsStorage` of.
 
 use eryx::{Storage, StorageError, StorageKind};
 use napi::bindgen_prelude::*;
@@ -6,7 +6,7 @@ use napi_derive::napi;
 
 use crate::options::whole;
 
-/// Files that sandboxes share. Arguments come checked from `js/vfs.js`.
+/// Files that sandboxes share. Arguments come checked from `js/storage.js`.
 #[napi]
 pub struct NativeStorage {
     pub(crate) storage: Storage,
@@ -198,7 +198,7 @@ fn done(result: std::result::Result<(), StorageError>) -> Result<()> {
     result.map_err(|error| thrown(&error))
 }
 
-/// `CODE reason`, which `js/vfs.js` takes apart.
+/// `CODE reason`, which `js/storage.js` takes apart.
 fn thrown(error: &StorageError) -> Error {
     Error::from_reason(match error {
         StorageError::Refused { reason, .. } => format!("{} {reason}", reason.posix_name()),

@@ -1,4 +1,4 @@
-//! One run: its options, its handlers, and the object that JavaScript cancels it and answers its calls with.
+//! One execution: its options, its handlers, and the object that JavaScript cancels it and answers its calls with.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use eryx::{CallbackFailure, CancelHandle, ExecutionOptions};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
-use crate::callbacks::{Handler, Replies};
-use crate::dispatch::{Dispatch, Line, Queue, Sink};
+use crate::calls::{Handler, Replies};
+use crate::events::{Dispatch, Line, Queue, Sink};
 use crate::options::{NativeExecutionOptions, Streams};
 
 /// The core's options of a run with the number `id`.

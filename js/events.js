@@ -5,7 +5,7 @@ import { decode } from "./wire.js";
 
 // Runs and requests whose end has not been reported yet. The addon reports through `dispatch`, in order.
 
-// Kinds of events: eryx-node/src/dispatch.rs.
+// Kinds of events: eryx-node/src/events.rs.
 const DONE = 0;
 const STDOUT = 1;
 const STDERR = 2;
