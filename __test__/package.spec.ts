@@ -68,7 +68,7 @@ describe("the addon", () => {
       const require = createRequire(import.meta.url);
       const [file] = Object.keys(Module._cache).filter((name) => name.endsWith(".node"));
       const { exports, loaded, filename } = Module._cache[file];
-      console.log(require(file) === exports, loaded, filename === file, typeof exports.NativeSandbox);`;
+      console.log(require(file) === exports, loaded, filename === file, typeof exports.Sandbox);`;
     expect(await nodePrints(source)).toBe("true true true function");
   });
 });

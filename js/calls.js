@@ -40,13 +40,13 @@ class Context {
 /** The calls of one run that are not answered yet. */
 export class Calls {
   #callbacks;
-  #native;
+  #addonExecution;
   #open = new Map();
 
-  /** `native` takes the answers. */
-  constructor(callbacks, native) {
+  /** `addonExecution` takes the answers. */
+  constructor(callbacks, addonExecution) {
     this.#callbacks = callbacks;
-    this.#native = native;
+    this.#addonExecution = addonExecution;
   }
 
   start(call, index, bytes) {
@@ -89,16 +89,16 @@ export class Calls {
       return;
     }
     this.#open.delete(call);
-    this.#native.answer(call, bytes);
+    this.#addonExecution.answer(call, bytes);
   }
 
   #fail(call, error) {
     if (!this.#open.delete(call)) return;
     const refusal = messageIf(error, ArgumentsRefused);
     const reason = messageIf(error, SuspendExecution);
-    if (refusal !== undefined) this.#native.refuse(call, refusal);
-    else if (reason !== undefined) this.#native.suspend(call, reason);
-    else this.#native.fail(call, ...told(error));
+    if (refusal !== undefined) this.#addonExecution.refuse(call, refusal);
+    else if (reason !== undefined) this.#addonExecution.suspend(call, reason);
+    else this.#addonExecution.fail(call, ...told(error));
   }
 }
 

@@ -108,13 +108,13 @@ export function invalidArgument(message) {
 }
 
 /** The public error for one that the addon reports: `code`, `message` and the fields of the class. */
-export function fromNative(native, record = {}) {
-  if (native.code === "ERYX_INVALID_ARGUMENT")
-    return invalidArgument(native.message);
+export function toPublicError(reported, record = {}) {
+  if (reported.code === "ERYX_INVALID_ARGUMENT")
+    return invalidArgument(reported.message);
   // A closed sandbox is not asked at all.
-  if (native.code === "ERYX_CLOSED") return closed("session");
-  const Class = CLASSES[native.code] ?? EryxError;
-  return new Class(native.message, { ...native, ...record });
+  if (reported.code === "ERYX_CLOSED") return closed("session");
+  const Class = CLASSES[reported.code] ?? EryxError;
+  return new Class(reported.message, { ...reported, ...record });
 }
 
 /** Runs `call`, a call into the addon that throws errors as "CODE message". */
@@ -124,7 +124,7 @@ export function translated(call) {
   } catch (error) {
     const [, code, message] =
       /^(ERYX_[A-Z_]+) ([^]*)$/.exec(error.message) ?? [];
-    throw code === undefined ? error : fromNative({ code, message });
+    throw code === undefined ? error : toPublicError({ code, message });
   }
 }
 

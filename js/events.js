@@ -1,5 +1,5 @@
 import { shown } from "./check.js";
-import { fromNative, translated } from "./errors.js";
+import { toPublicError, translated } from "./errors.js";
 import { AsyncResource } from "./node.js";
 import { decode } from "./wire.js";
 
@@ -31,7 +31,7 @@ function hold() {
 }
 
 /**
- * Registers a run: `{ done(outcome), calls, native, onStdout?, onStderr?, onTrace? }`, or a request: `{ answered(answer, error) }`.
+ * Registers a run: `{ done(outcome), calls, addonExecution, onStdout?, onStderr?, onTrace? }`, or a request: `{ answered(answer, error) }`.
  * Returns its id.
  */
 export function register(run) {
@@ -93,15 +93,15 @@ function drop(event) {
 async function putOff(run, handled) {
   const events = [];
   run.putOff = events;
-  run.native.hold();
+  run.addonExecution.hold();
   await handled;
   while (events.length > 0) {
     const event = events.shift();
-    if (event.kind !== DONE) run.native.release();
+    if (event.kind !== DONE) run.addonExecution.release();
     await handle(run, event);
   }
   run.putOff = undefined;
-  run.native.release();
+  run.addonExecution.release();
 }
 
 /** A promise of when a handler's is settled, or `hurry` says that nobody waits for that; undefined if it has said so. */
@@ -239,7 +239,7 @@ export class Request {
   /** The answer, once it has come; throws its error. As with `Execution.outcome()`, the stack leads to the caller's `await`. */
   answer() {
     if (this.#error === undefined) return this.#answer;
-    const error = fromNative(this.#error);
+    const error = toPublicError(this.#error);
     Error.captureStackTrace(error, this.answer);
     throw error;
   }

@@ -2,11 +2,11 @@ import { Calls } from "./calls.js";
 import { checkText, refuse } from "./check.js";
 import {
   CancelledError,
-  fromNative,
+  toPublicError,
   invalidArgument,
   translated,
 } from "./errors.js";
-import { addon } from "./native.js";
+import { addon } from "./addon.js";
 import { setMaxListeners } from "./node.js";
 import { hurry, register, unregister } from "./events.js";
 import { failure, success } from "./outcome.js";
@@ -53,7 +53,7 @@ export class Execution {
   running = true;
   /** Resolves at the end, never rejects. What the end was, `outcome()` tells. */
   ended;
-  #native = new addon.NativeRun();
+  #addonExecution = new addon.Execution();
   #events;
   #traced;
   #outcome;
@@ -61,9 +61,9 @@ export class Execution {
   /** The signal, once it has cancelled this. */
   #cancelledBy;
 
-  /** `begin(id, native, run)` starts it: an error of the addon if it does not. As long as it runs it is in `running`. */
-  constructor(begin, callbacks, { native, handlers, signal }, running) {
-    this.#traced = native.trace;
+  /** `begin(id, addonOptions, addonExecution)` starts it: an error of the addon if it does not. As long as it runs it is in `running`. */
+  constructor(begin, callbacks, { addonOptions, handlers, signal }, running) {
+    this.#traced = addonOptions.trace;
     this.ended = new Promise((resolve) => {
       const refused = (error) => {
         this.running = false;
@@ -86,9 +86,14 @@ export class Execution {
         signal?.removeEventListener("abort", cancel);
         resolve();
       };
-      const calls = new Calls(callbacks, this.#native);
-      this.#events = { done, calls, native: this.#native, ...handlers };
-      const error = this.#start(begin, register(this.#events), native);
+      const calls = new Calls(callbacks, this.#addonExecution);
+      this.#events = {
+        done,
+        calls,
+        addonExecution: this.#addonExecution,
+        ...handlers,
+      };
+      const error = this.#start(begin, register(this.#events), addonOptions);
       if (error !== undefined) {
         refused(error);
         return;
@@ -99,12 +104,14 @@ export class Execution {
   }
 
   /** An error if nothing was started. */
-  #start(begin, id, native) {
+  #start(begin, id, addonOptions) {
     try {
-      const error = translated(() => begin(id, native, this.#native));
+      const error = translated(() =>
+        begin(id, addonOptions, this.#addonExecution),
+      );
       if (error === null) return undefined;
       unregister(id);
-      return fromNative(error);
+      return toPublicError(error);
     } catch (error) {
       unregister(id);
       return error;
@@ -137,7 +144,7 @@ export class Execution {
 
   cancel() {
     if (!this.running) return;
-    this.#native.cancel();
+    this.#addonExecution.cancel();
     hurry(this.#events);
   }
 }

@@ -16,7 +16,7 @@ import { invalidArgument } from "./errors.js";
 import { partsOf } from "./library.js";
 import { resolveLimits } from "./limits.js";
 import { resolve, types } from "./node.js";
-import { nativeOf } from "./storage.js";
+import { toAddonStorage } from "./storage.js";
 import { encode, encodeMembers } from "./wire.js";
 
 /** Options of the contract that this version does not have yet. */
@@ -84,7 +84,7 @@ export function sandboxOptions(given) {
   const limits = resolveLimits(options.resourceLimits);
   const { vfs } = options;
   const { callbacks, python, stubs } = libraryParts(options);
-  const native = {
+  const addonOptions = {
     executionTimeoutMs: limits.executionTimeoutMs ?? undefined,
     callbackTimeoutMs: limits.callbackTimeoutMs ?? undefined,
     maxCallbackInvocations: limits.maxCallbackInvocations ?? undefined,
@@ -111,8 +111,8 @@ export function sandboxOptions(given) {
     handlers: handlers("options", options),
     trace: optional("options.trace", options.trace, checkBoolean) ?? false,
   };
-  const storage = optional("options.vfs", vfs, nativeOf);
-  return { native, storage, limits, inherited, callbacks, stubs, vfs };
+  const storage = optional("options.vfs", vfs, toAddonStorage);
+  return { addonOptions, storage, limits, inherited, callbacks, stubs, vfs };
 }
 
 function checkVolumes(volumes = []) {
@@ -187,7 +187,7 @@ function checkTimeout(name, timeout) {
 export function executionOptions(given, inherited) {
   if (given === undefined)
     return {
-      native: {
+      addonOptions: {
         streams: streams(inherited.handlers),
         trace: inherited.trace,
       },
@@ -197,7 +197,7 @@ export function executionOptions(given, inherited) {
   const options = checkOptions("options", given, EXECUTION);
   const found = { ...inherited.handlers, ...handlers("options", options) };
   const { signal, timeoutMs, inputs, stdin, filename, trace } = options;
-  const native = {
+  const addonOptions = {
     timeoutMs: optional("options.timeoutMs", timeoutMs, checkTimeout),
     inputs: optional("options.inputs", inputs, checkInputs),
     stdin: optional("options.stdin", stdin, checkStdin),
@@ -206,7 +206,7 @@ export function executionOptions(given, inherited) {
     trace: optional("options.trace", trace, checkBoolean) ?? inherited.trace,
   };
   return {
-    native,
+    addonOptions,
     handlers: found,
     signal: optional("options.signal", signal, checkSignal),
   };

@@ -1,4 +1,4 @@
-import { fromNative } from "./errors.js";
+import { toPublicError } from "./errors.js";
 import { MAX_STRING_LENGTH } from "./node.js";
 import { decode } from "./wire.js";
 
@@ -43,9 +43,9 @@ function recordOf(outcome, traced) {
 /** The error of a run that failed. `others` takes the place of fields of its own: `{ message, cause }`. */
 export function failure(outcome, traced, others) {
   const { error } = outcome;
-  const native = { ...error, ...others };
-  if (error.pending !== undefined) native.pending = decode(error.pending);
-  return fromNative(native, recordOf(outcome, traced));
+  const fields = { ...error, ...others };
+  if (error.pending !== undefined) fields.pending = decode(error.pending);
+  return toPublicError(fields, recordOf(outcome, traced));
 }
 
 /** The result of a run that succeeded. Fields that are not set are missing. */

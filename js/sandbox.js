@@ -1,12 +1,12 @@
 import { closed, translated } from "./errors.js";
 import { checkCode, Execution, ExecutionHandle } from "./execution.js";
-import { addon, runtime } from "./native.js";
+import { addon, runtime } from "./addon.js";
 import { executionOptions, sandboxOptions } from "./options.js";
 import { typeStubs } from "./stubs.js";
 
 /** Every execute() starts from the same fresh interpreter; concurrent calls are independent. */
 export class Sandbox {
-  #native;
+  #addonSandbox;
   #inherited;
   #callbacks;
   #stubs;
@@ -14,10 +14,10 @@ export class Sandbox {
   #closed = false;
 
   constructor(options) {
-    const { native, storage, inherited, callbacks, stubs } =
+    const { addonOptions, storage, inherited, callbacks, stubs } =
       sandboxOptions(options);
-    this.#native = translated(
-      () => new addon.NativeSandbox(runtime(), native, storage),
+    this.#addonSandbox = translated(
+      () => new addon.Sandbox(runtime(), addonOptions, storage),
     );
     this.#inherited = inherited;
     this.#callbacks = callbacks;
@@ -38,8 +38,8 @@ export class Sandbox {
     const source = checkCode(code);
     const checked = executionOptions(options, this.#inherited);
     if (this.#closed) throw closed("sandbox");
-    const begin = (id, native, run) =>
-      this.#native.execute(id, source, native, run);
+    const begin = (id, addonOptions, addonExecution) =>
+      this.#addonSandbox.execute(id, source, addonOptions, addonExecution);
     return new Execution(begin, this.#callbacks, checked, this.#running);
   }
 
@@ -50,7 +50,7 @@ export class Sandbox {
   /** Cancels what runs, and resolves when all of it has ended. */
   async close() {
     this.#closed = true;
-    this.#native.close();
+    this.#addonSandbox.close();
     for (const execution of this.#running) execution.cancel();
     await Promise.all([...this.#running].map(({ ended }) => ended));
   }

@@ -1,28 +1,31 @@
 import { checkBytes, checkCount, checkMilliseconds } from "./check.js";
 import { closed, translated } from "./errors.js";
 import { checkCode, Execution, ExecutionHandle } from "./execution.js";
-import { addon, runtime } from "./native.js";
+import { addon, runtime } from "./addon.js";
 import { executionOptions, resumeOptions, sandboxOptions } from "./options.js";
 import { Request } from "./events.js";
 import { typeStubs } from "./stubs.js";
-import { storageOf } from "./storage.js";
+import { toVfsStorage } from "./storage.js";
 
 /** Forks of one call, as in the core. */
 const MAX_FORKS = 10_000;
 
-/** The key of what a Session is made of whose interpreter is there already: `{ native, settings, timeout }`. */
+/** The key of what a Session is made of whose interpreter is there already: `{ addonSession, settings, timeout }`. */
 const MADE = Symbol("made");
 
-function sessionOf(native, settings, timeout) {
-  return new Session(undefined, { [MADE]: { native, settings, timeout } });
+function sessionOf(addonSession, settings, timeout) {
+  return new Session(undefined, {
+    [MADE]: { addonSession, settings, timeout },
+  });
 }
 
 /** What a session is made of whose interpreter is yet to start. */
 function begun(options) {
-  const { native, storage, limits, ...settings } = sandboxOptions(options);
+  const { addonOptions, storage, limits, ...settings } =
+    sandboxOptions(options);
   return {
-    native: translated(
-      () => new addon.NativeSession(runtime(), native, storage),
+    addonSession: translated(
+      () => new addon.Session(runtime(), addonOptions, storage),
     ),
     settings,
     timeout: limits.executionTimeoutMs,
@@ -30,13 +33,13 @@ function begun(options) {
 }
 
 /** Ends a session of the addon; resolves when its interpreter has ended. */
-async function close(native) {
-  await new Request((id) => native.close(id), new Set()).ended;
+async function close(addonSession) {
+  await new Request((id) => addonSession.close(id), new Set()).ended;
 }
 
 /** Keeps its interpreter between execute() calls; calls are queued in order. */
 export class Session {
-  #native;
+  #addonSession;
   #settings;
   #timeout;
   #vfs;
@@ -46,7 +49,7 @@ export class Session {
 
   constructor(options, internal) {
     const made = internal?.[MADE] ?? begun(options);
-    this.#native = made.native;
+    this.#addonSession = made.addonSession;
     this.#settings = made.settings;
     this.#timeout = made.timeout;
     this.#vfs = made.settings.vfs;
@@ -67,9 +70,9 @@ export class Session {
     const checked = executionOptions(options, this.#settings.inherited);
     this.#refuseClosed();
     // The limit is that of now, also if another one is set before this execution has its turn.
-    checked.native.timeoutMs ??= this.#timeout ?? -1;
-    const begin = (id, native, run) =>
-      this.#native.execute(id, source, native, run);
+    checked.addonOptions.timeoutMs ??= this.#timeout ?? -1;
+    const begin = (id, addonOptions, addonExecution) =>
+      this.#addonSession.execute(id, source, addonOptions, addonExecution);
     const { callbacks } = this.#settings;
     return new Execution(begin, callbacks, checked, this.#pending);
   }
@@ -87,38 +90,39 @@ export class Session {
   }
 
   async reset() {
-    await this.#ask((id) => this.#native.reset(id));
+    await this.#ask((id) => this.#addonSession.reset(id));
   }
 
   async clearState() {
-    await this.#ask((id) => this.#native.clearState(id));
+    await this.#ask((id) => this.#addonSession.clearState(id));
   }
 
   async snapshotState() {
-    return this.#ask((id) => this.#native.snapshot(id));
+    return this.#ask((id) => this.#addonSession.snapshot(id));
   }
 
   async restoreState(snapshot) {
     const bytes = checkBytes("snapshot", snapshot);
-    await this.#ask((id) => this.#native.restore(id, bytes));
+    await this.#ask((id) => this.#addonSession.restore(id, bytes));
   }
 
   /** Continues an execution that was suspended. */
   static async resume(checkpoint, options) {
     const bytes = checkBytes("checkpoint", checkpoint);
     const { session, execution, answers } = resumeOptions(options);
-    const { native, storage, limits, ...settings } = sandboxOptions(session);
+    const { addonOptions, storage, limits, ...settings } =
+      sandboxOptions(session);
     const checked = executionOptions(execution, settings.inherited);
     let made;
-    const begin = (id, executing, run) => {
-      made = addon.NativeSession.resume(
+    const begin = (id, executionOptions, addonExecution) => {
+      made = addon.Session.resume(
         runtime(),
-        native,
+        addonOptions,
         bytes,
         answers,
         id,
-        executing,
-        run,
+        executionOptions,
+        addonExecution,
         storage,
       );
       return null;
@@ -140,15 +144,17 @@ export class Session {
     const wanted =
       count === undefined ? 1 : checkCount("count", count, MAX_FORKS);
     const timeout = this.#timeout;
-    const natives = await this.#ask((id) => this.#native.fork(id, wanted));
-    const forks = natives.map((native) =>
-      sessionOf(native, this.#settings, timeout),
+    const addonSessions = await this.#ask((id) =>
+      this.#addonSession.fork(id, wanted),
+    );
+    const forks = addonSessions.map((addonSession) =>
+      sessionOf(addonSession, this.#settings, timeout),
     );
     return count === undefined ? forks[0] : forks;
   }
 
   get executionCount() {
-    return this.#native.executionCount;
+    return this.#addonSession.executionCount;
   }
 
   get executionTimeoutMs() {
@@ -158,17 +164,17 @@ export class Session {
   set executionTimeoutMs(limit) {
     this.#timeout =
       limit === null ? null : checkMilliseconds("executionTimeoutMs", limit);
-    this.#native.setExecutionTimeout(limit ?? -1);
+    this.#addonSession.setExecutionTimeout(limit ?? -1);
   }
 
   /** The storage of the options, or the session's own. */
   get vfs() {
-    this.#vfs ??= storageOf(this.#native.vfs());
+    this.#vfs ??= toVfsStorage(this.#addonSession.vfs());
     return this.#vfs;
   }
 
   get vfsMountPath() {
-    return this.#native.vfsMountPath;
+    return this.#addonSession.vfsMountPath;
   }
 
   get typeStubs() {
@@ -178,7 +184,7 @@ export class Session {
   /** Cancels what runs, refuses what is queued, and resolves when all of it and the interpreter have ended. */
   async close() {
     this.#closed = true;
-    const closing = close(this.#native);
+    const closing = close(this.#addonSession);
     for (const pending of this.#pending) pending.cancel?.();
     await Promise.all([...this.#pending].map(({ ended }) => ended));
     await closing;

@@ -8,7 +8,7 @@ import {
   refuse,
 } from "./check.js";
 import { translated } from "./errors.js";
-import { addon } from "./native.js";
+import { addon } from "./addon.js";
 import { os } from "./node.js";
 
 const DEFAULT_MAX_BYTES = 67_108_864;
@@ -17,19 +17,19 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** As the decoder itself has it. */
 const NO_TEXT = "ERR_ENCODING_INVALID_ENCODED_DATA";
 
-const natives = new WeakMap();
+const addonStorages = new WeakMap();
 
 /** What the addon knows a storage as. */
-export function nativeOf(name, storage) {
-  const native = natives.get(storage);
-  if (native === undefined) refuse(name, storage, "a VfsStorage");
-  return native;
+export function toAddonStorage(name, storage) {
+  const addonStorage = addonStorages.get(storage);
+  if (addonStorage === undefined) refuse(name, storage, "a VfsStorage");
+  return addonStorage;
 }
 
 /** A VfsStorage of one that the addon made. */
-export function storageOf(native) {
+export function toVfsStorage(addonStorage) {
   const storage = Object.create(VfsStorage.prototype);
-  natives.set(storage, native);
+  addonStorages.set(storage, addonStorage);
   return storage;
 }
 
@@ -37,7 +37,7 @@ export function storageOf(native) {
 export class VfsStorage {
   constructor(options) {
     const maxBytes = checkMaxBytes(options, DEFAULT_MAX_BYTES);
-    natives.set(this, new addon.NativeStorage(maxBytes ?? undefined));
+    addonStorages.set(this, new addon.Storage(maxBytes ?? undefined));
   }
 
   static from(snapshot, options) {
@@ -45,13 +45,15 @@ export class VfsStorage {
     const maxBytes = checkMaxBytes(options, undefined);
     // Without a limit, and without a word about it: two things that the addon tells apart.
     const limit = maxBytes === null ? 2 ** 63 : maxBytes;
-    return storageOf(
-      translated(() => addon.NativeStorage.fromSnapshot(bytes, limit)),
+    return toVfsStorage(
+      translated(() => addon.Storage.fromSnapshot(bytes, limit)),
     );
   }
 
   readFile(path) {
-    return call(this, "open", path, (native, path) => native.readFile(path));
+    return call(this, "open", path, (addonStorage, path) =>
+      addonStorage.readFile(path),
+    );
   }
 
   readTextFile(path) {
@@ -73,45 +75,57 @@ export class VfsStorage {
       typeof data === "string"
         ? Buffer.from(checkText("data", data))
         : checkBytes("data", data, "a string or a Uint8Array");
-    call(this, "open", path, (native, path) => native.writeFile(path, bytes));
+    call(this, "open", path, (addonStorage, path) =>
+      addonStorage.writeFile(path, bytes),
+    );
   }
 
   mkdir(path, options) {
     const recursive = checkRecursive(options);
-    call(this, "mkdir", path, (native, path) => native.mkdir(path, recursive));
+    call(this, "mkdir", path, (addonStorage, path) =>
+      addonStorage.mkdir(path, recursive),
+    );
   }
 
   readdir(path) {
-    return call(this, "scandir", path, (native, path) => native.readdir(path));
+    return call(this, "scandir", path, (addonStorage, path) =>
+      addonStorage.readdir(path),
+    );
   }
 
   stat(path) {
-    return call(this, "stat", path, (native, path) => native.stat(path));
+    return call(this, "stat", path, (addonStorage, path) =>
+      addonStorage.stat(path),
+    );
   }
 
   exists(path) {
-    return call(this, "stat", path, (native, path) => native.exists(path));
+    return call(this, "stat", path, (addonStorage, path) =>
+      addonStorage.exists(path),
+    );
   }
 
   remove(path, options) {
     const recursive = checkRecursive(options);
-    call(this, "rm", path, (native, path) => native.remove(path, recursive));
+    call(this, "rm", path, (addonStorage, path) =>
+      addonStorage.remove(path, recursive),
+    );
   }
 
   rename(from, to) {
     const source = checkPath("from", from);
     const dest = checkPath("to", to);
-    const rename = (native, path) => native.rename(path, dest);
+    const rename = (addonStorage, path) => addonStorage.rename(path, dest);
     call(this, "rename", source, rename, dest);
   }
 
   get usedBytes() {
-    return nativeOf("this", this).usedBytes();
+    return toAddonStorage("this", this).usedBytes();
   }
 
   snapshot() {
-    const native = nativeOf("this", this);
-    return translated(() => native.snapshot());
+    const addonStorage = toAddonStorage("this", this);
+    return translated(() => addonStorage.snapshot());
   }
 }
 
@@ -129,10 +143,10 @@ function checkRecursive(given) {
 
 /** Calls the addon. What it refuses becomes an error as node:fs throws it. */
 function call(storage, syscall, path, act, dest) {
-  const native = nativeOf("this", storage);
+  const addonStorage = toAddonStorage("this", storage);
   const checked = checkPath("path", path);
   try {
-    return act(native, checked);
+    return act(addonStorage, checked);
   } catch (error) {
     throw fileError(error, syscall, checked, dest);
   }

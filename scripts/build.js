@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // `npm run build`: bundles js/ into index.js, compiles the Rust workspace, makes the Python runtime in target/eryx-runtime, and
-// puts the addon where js/native.js looks for it first. What is up to date is left alone.
+// puts the addon where js/addon.js looks for it first. What is up to date is left alone.
 
 import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, readFileSync, statSync } from "node:fs";
@@ -84,7 +84,7 @@ function run(title, program, args) {
   console.log(`> ${title}: ${seconds.toFixed(1)} s`);
 }
 
-/** As js/native.js names the platform. */
+/** As js/addon.js names the platform. */
 function triple() {
   if (platform !== "linux") return `${platform}-${arch}`;
   const gnu = process.report.getReport().header.glibcVersionRuntime;

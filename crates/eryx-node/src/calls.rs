@@ -1,4 +1,4 @@
-//! The calls of one run: they go out as events, and answers come in through `NativeRun`.
+//! The calls of one execution: they go out as events, and answers come in through `Execution`.
 
 use std::collections::HashMap;
 use std::pin::Pin;

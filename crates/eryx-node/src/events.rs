@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use crate::options::Streams;
 use crate::outcome::{ErrorObject, OutcomeObject, encoded_trace};
-use crate::session::NativeSession;
+use crate::session::Session;
 
 /// `dispatch(kind, id, payload, call, callback)`: something happened in the run `id`. The kinds are in [`arguments`].
 pub(crate) type Arguments = FnArgs<(u32, u32, Payload, f64, u32)>;
@@ -48,12 +48,12 @@ pub(crate) enum What {
 pub(crate) enum Answer {
     Nothing,
     Bytes(Vec<u8>),
-    Sessions(Vec<NativeSession>),
+    Sessions(Vec<Session>),
 }
 
 /// What an event carries, converted on the JavaScript thread.
 pub(crate) type Payload =
-    Either6<OutcomeObject, String, Uint8Array, Null, Vec<NativeSession>, ErrorObject>;
+    Either6<OutcomeObject, String, Uint8Array, Null, Vec<Session>, ErrorObject>;
 
 type Raw = ThreadsafeFunction<Event, (), Arguments, Status, false, true, 0>;
 

@@ -1,4 +1,5 @@
-//! The Node-API addon of `@bsull/eryx`. It converts; behaviour is in the core and in `js/`.
+//! The Node-API addon of `@bsull/eryx`. It converts; behaviour is in the core and in `js/`. What wraps a type of the core
+//! has its name: `Sandbox` is the addon's, `eryx::Sandbox` the core's.
 //!
 //! Everything asynchronous goes through one function per JavaScript environment, `dispatch(kind, id, ..)`: output, calls
 //! of callbacks and the end of a run, in order. So one wake-up of the event loop settles every run that has ended meanwhile.

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use eryx::{CancelHandle, ExecutionOptions, ResourceLimits, SandboxOptions, Stream, Volume};
+use eryx::{CancelHandle, ResourceLimits, Stream};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
-use crate::storage::NativeStorage;
+use crate::storage::Storage;
 
 /// Limits. A missing field is no limit: the defaults are filled in by `js/options.js`.
 #[napi(object, object_to_js = false)]
-pub struct NativeSandboxOptions {
+pub struct SandboxOptions {
     /// Milliseconds.
     pub execution_timeout_ms: Option<f64>,
     /// Milliseconds.
@@ -36,12 +36,12 @@ pub struct NativeSandboxOptions {
     /// Where the working directory is.
     pub vfs_mount_path: Option<String>,
     /// Host directories and files.
-    pub volumes: Vec<NativeVolume>,
+    pub volumes: Vec<Volume>,
 }
 
 /// A host directory or file.
 #[napi(object, object_to_js = false)]
-pub struct NativeVolume {
+pub struct Volume {
     /// On the host.
     pub host_path: String,
     /// In the guest.
@@ -50,18 +50,18 @@ pub struct NativeVolume {
     pub read_only: bool,
 }
 
-impl From<NativeVolume> for Volume {
-    fn from(native: NativeVolume) -> Self {
-        let mut volume = Self::new(native.host_path, native.guest_path);
-        volume.read_only = native.read_only;
+impl From<Volume> for eryx::Volume {
+    fn from(given: Volume) -> Self {
+        let mut volume = Self::new(given.host_path, given.guest_path);
+        volume.read_only = given.read_only;
         volume
     }
 }
 
-impl NativeSandboxOptions {
+impl SandboxOptions {
     /// `vfs` comes beside the options: an object of ours cannot be in them.
-    pub(crate) fn into_core(self, vfs: Option<&NativeStorage>) -> Result<SandboxOptions> {
-        let mut options = SandboxOptions::default();
+    pub(crate) fn into_core(self, vfs: Option<&Storage>) -> Result<eryx::SandboxOptions> {
+        let mut options = eryx::SandboxOptions::default();
         options.limits = ResourceLimits {
             execution_timeout: self.execution_timeout_ms.map(milliseconds),
             callback_timeout: self.callback_timeout_ms.map(milliseconds),
@@ -83,9 +83,9 @@ impl NativeSandboxOptions {
             options.callbacks = crate::callbacks::definitions(encoded)?;
         }
         options.libraries = self.libraries;
-        options.files = vfs.map(|native| native.storage.clone());
+        options.files = vfs.map(|vfs| vfs.storage.clone());
         options.mount_path = self.vfs_mount_path;
-        options.volumes = self.volumes.into_iter().map(Volume::from).collect();
+        options.volumes = self.volumes.into_iter().map(eryx::Volume::from).collect();
         Ok(options)
     }
 }
@@ -110,7 +110,7 @@ pub(crate) fn whole(value: f64) -> u64 {
 
 /// What belongs to one execution.
 #[napi(object, object_to_js = false)]
-pub struct NativeExecutionOptions {
+pub struct ExecutionOptions {
     /// Milliseconds; negative is none; missing is the sandbox's limit.
     pub timeout_ms: Option<f64>,
     /// Variables: an encoded dict.
@@ -125,9 +125,9 @@ pub struct NativeExecutionOptions {
     pub trace: bool,
 }
 
-impl NativeExecutionOptions {
-    pub(crate) fn to_core(&self, cancel: CancelHandle) -> Result<ExecutionOptions> {
-        let mut options = ExecutionOptions::default();
+impl ExecutionOptions {
+    pub(crate) fn to_core(&self, cancel: CancelHandle) -> Result<eryx::ExecutionOptions> {
+        let mut options = eryx::ExecutionOptions::default();
         options.timeout = self.timeout_ms.map(timeout);
         options.inputs = self.inputs()?;
         options.stdin = self
@@ -140,9 +140,7 @@ impl NativeExecutionOptions {
         options.cancel = cancel;
         Ok(options)
     }
-}
 
-impl NativeExecutionOptions {
     fn inputs(&self) -> Result<Vec<(String, eryx::Value)>> {
         let Some(bytes) = &self.inputs else {
             return Ok(Vec::new());

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use eryx::Runtime;
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
@@ -13,13 +12,13 @@ use crate::outcome;
 
 /// The loaded runtime, and where this environment's events go.
 #[napi]
-pub struct NativeRuntime {
-    pub(crate) runtime: Runtime,
+pub struct Runtime {
+    pub(crate) runtime: eryx::Runtime,
     pub(crate) dispatch: Arc<Dispatch>,
 }
 
 #[napi]
-impl NativeRuntime {
+impl Runtime {
     /// Loads the runtime in `directory`. The process keeps it: later calls with the same directory share it.
     ///
     /// # Errors
@@ -47,14 +46,14 @@ impl NativeRuntime {
 }
 
 /// One runtime per directory and process.
-fn shared(directory: &Path) -> std::result::Result<Runtime, eryx::Error> {
-    static LOADED: Mutex<Option<HashMap<PathBuf, Runtime>>> = Mutex::new(None);
+fn shared(directory: &Path) -> std::result::Result<eryx::Runtime, eryx::Error> {
+    static LOADED: Mutex<Option<HashMap<PathBuf, eryx::Runtime>>> = Mutex::new(None);
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     let loaded = loaded.get_or_insert_default();
     if let Some(runtime) = loaded.get(directory) {
         return Ok(runtime.clone());
     }
-    let runtime = Runtime::load(directory)?;
+    let runtime = eryx::Runtime::load(directory)?;
     loaded.insert(directory.to_path_buf(), runtime.clone());
     Ok(runtime)
 }

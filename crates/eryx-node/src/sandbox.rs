@@ -2,39 +2,34 @@
 
 use std::sync::Arc;
 
-use eryx::Sandbox;
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
 use crate::events::Dispatch;
-use crate::execution::{self, NativeRun};
-use crate::options::{NativeExecutionOptions, NativeSandboxOptions};
+use crate::execution::{self, Execution};
+use crate::options::{ExecutionOptions, SandboxOptions};
 use crate::outcome::{self, ErrorObject};
-use crate::runtime::NativeRuntime;
-use crate::storage::NativeStorage;
+use crate::runtime::Runtime;
+use crate::storage::Storage;
 
 /// A sandbox.
 #[napi]
-pub struct NativeSandbox {
-    sandbox: Sandbox,
+pub struct Sandbox {
+    sandbox: eryx::Sandbox,
     has_callbacks: bool,
     dispatch: Arc<Dispatch>,
 }
 
 #[napi]
-impl NativeSandbox {
+impl Sandbox {
     /// Options come checked from `js/options.js`.
     ///
     /// # Errors
     /// What only the core can check is wrong with them.
     #[napi(constructor, catch_unwind)]
-    pub fn new(
-        runtime: &NativeRuntime,
-        options: NativeSandboxOptions,
-        vfs: Option<&NativeStorage>,
-    ) -> Result<Self> {
+    pub fn new(runtime: &Runtime, options: SandboxOptions, vfs: Option<&Storage>) -> Result<Self> {
         let has_callbacks = options.callbacks.is_some();
-        let sandbox = Sandbox::new(&runtime.runtime, options.into_core(vfs)?)
+        let sandbox = eryx::Sandbox::new(&runtime.runtime, options.into_core(vfs)?)
             .map_err(|error| outcome::thrown(&error))?;
         Ok(Self {
             sandbox,
@@ -52,10 +47,11 @@ impl NativeSandbox {
         &self,
         id: u32,
         code: String,
-        options: NativeExecutionOptions,
-        run: &NativeRun,
+        options: ExecutionOptions,
+        execution: &Execution,
     ) -> Result<Option<ErrorObject>> {
-        let options = execution::options(options, run, &self.dispatch, id, self.has_callbacks)?;
+        let options =
+            execution::options(options, execution, &self.dispatch, id, self.has_callbacks)?;
         let dispatch = Arc::clone(&self.dispatch);
         let started = self.sandbox.spawn(code, options, move |outcome| {
             dispatch.done(id, outcome);
@@ -70,7 +66,7 @@ impl NativeSandbox {
     }
 }
 
-impl Drop for NativeSandbox {
+impl Drop for Sandbox {
     /// The environment ends, or nobody can reach the sandbox any more: runs of it have nobody to report to only in the
     /// first case, so they are left to end by themselves.
     fn drop(&mut self) {

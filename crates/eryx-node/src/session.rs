@@ -8,39 +8,35 @@
 
 use std::sync::Arc;
 
-use eryx::{Answers, Error, Session, Value};
+use eryx::{Answers, Error, Value};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
 use crate::events::{Answer, Dispatch, What};
-use crate::execution::{self, NativeRun};
-use crate::options::{NativeExecutionOptions, NativeSandboxOptions, timeout};
+use crate::execution::{self, Execution};
+use crate::options::{ExecutionOptions, SandboxOptions, timeout};
 use crate::outcome::{self, ErrorObject};
-use crate::runtime::NativeRuntime;
-use crate::storage::NativeStorage;
+use crate::runtime::Runtime;
+use crate::storage::Storage;
 
 /// A session.
 #[napi]
-pub struct NativeSession {
-    session: Session,
+pub struct Session {
+    session: eryx::Session,
     has_callbacks: bool,
     dispatch: Arc<Dispatch>,
 }
 
 #[napi]
-impl NativeSession {
+impl Session {
     /// Options come checked from `js/options.js`.
     ///
     /// # Errors
     /// What only the core can check is wrong with them.
     #[napi(constructor, catch_unwind)]
-    pub fn new(
-        runtime: &NativeRuntime,
-        options: NativeSandboxOptions,
-        vfs: Option<&NativeStorage>,
-    ) -> Result<Self> {
+    pub fn new(runtime: &Runtime, options: SandboxOptions, vfs: Option<&Storage>) -> Result<Self> {
         let has_callbacks = options.callbacks.is_some();
-        let session = Session::new(&runtime.runtime, options.into_core(vfs)?)
+        let session = eryx::Session::new(&runtime.runtime, options.into_core(vfs)?)
             .map_err(|error| outcome::thrown(&error))?;
         Ok(Self {
             session,
@@ -58,10 +54,11 @@ impl NativeSession {
         &self,
         id: u32,
         code: String,
-        options: NativeExecutionOptions,
-        run: &NativeRun,
+        options: ExecutionOptions,
+        execution: &Execution,
     ) -> Result<Option<ErrorObject>> {
-        let options = execution::options(options, run, &self.dispatch, id, self.has_callbacks)?;
+        let options =
+            execution::options(options, execution, &self.dispatch, id, self.has_callbacks)?;
         let dispatch = Arc::clone(&self.dispatch);
         let queued = self
             .session
@@ -104,25 +101,26 @@ impl NativeSession {
     /// What only the core can check is wrong with the options.
     #[napi(factory, catch_unwind)]
     pub fn resume(
-        runtime: &NativeRuntime,
-        options: NativeSandboxOptions,
+        runtime: &Runtime,
+        options: SandboxOptions,
         checkpoint: Uint8Array,
         answers: Uint8Array,
         id: u32,
-        execution: NativeExecutionOptions,
-        run: &NativeRun,
-        vfs: Option<&NativeStorage>,
+        execution_options: ExecutionOptions,
+        execution: &Execution,
+        vfs: Option<&Storage>,
     ) -> Result<Self> {
         let has_callbacks = options.callbacks.is_some();
         let dispatch = Arc::clone(&runtime.dispatch);
-        let execution = execution::options(execution, run, &dispatch, id, has_callbacks)?;
+        let execution_options =
+            execution::options(execution_options, execution, &dispatch, id, has_callbacks)?;
         let reporting = Arc::clone(&dispatch);
-        let session = Session::resume(
+        let session = eryx::Session::resume(
             &runtime.runtime,
             options.into_core(vfs)?,
             checkpoint.to_vec(),
             decoded(&answers)?,
-            execution,
+            execution_options,
             move |outcome| reporting.done(id, outcome),
         )
         .map_err(|error| outcome::thrown(&error))?;
@@ -133,7 +131,7 @@ impl NativeSession {
         })
     }
 
-    /// The answer are `NativeSession`s.
+    /// The answer are sessions.
     #[napi(catch_unwind)]
     pub fn fork(&self, id: u32, count: u32) {
         let (dispatch, has_callbacks) = (Arc::clone(&self.dispatch), self.has_callbacks);
@@ -152,8 +150,8 @@ impl NativeSession {
     /// The files of its working directory.
     #[napi(catch_unwind)]
     #[must_use]
-    pub fn vfs(&self) -> NativeStorage {
-        NativeStorage {
+    pub fn vfs(&self) -> Storage {
+        Storage {
             storage: self.session.storage().clone(),
         }
     }
@@ -239,7 +237,7 @@ fn pair(value: Value) -> Option<(u64, Value)> {
     }
 }
 
-impl Drop for NativeSession {
+impl Drop for Session {
     fn drop(&mut self) {
         if self.dispatch.is_closed() {
             self.session.close();

@@ -1,6 +1,6 @@
-//! `NativeStorage`: what `js/storage.js` makes `VfsStorage` of.
+//! `Storage`: what `js/storage.js` makes `VfsStorage` of.
 
-use eryx::{Storage, StorageError, StorageKind};
+use eryx::{StorageError, StorageKind};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
@@ -8,8 +8,8 @@ use crate::options::whole;
 
 /// Files that sandboxes share. Arguments come checked from `js/storage.js`.
 #[napi]
-pub struct NativeStorage {
-    pub(crate) storage: Storage,
+pub struct Storage {
+    pub(crate) storage: eryx::Storage,
 }
 
 /// What is known of a file, directory or link.
@@ -35,12 +35,12 @@ pub struct EntryObject {
 }
 
 #[napi]
-impl NativeStorage {
+impl Storage {
     /// An empty storage. A missing limit is none.
     #[napi(constructor, catch_unwind)]
     #[must_use]
     pub fn new(max_bytes: Option<f64>) -> Self {
-        let storage = Storage::new(max_bytes.map_or(u64::MAX, whole));
+        let storage = eryx::Storage::new(max_bytes.map_or(u64::MAX, whole));
         Self { storage }
     }
 
@@ -50,7 +50,7 @@ impl NativeStorage {
     /// The bytes are no snapshot.
     #[napi(factory, catch_unwind)]
     pub fn from_snapshot(bytes: Uint8Array, max_bytes: Option<f64>) -> Result<Self> {
-        let restored = Storage::from_snapshot(&bytes, max_bytes.map(whole));
+        let restored = eryx::Storage::from_snapshot(&bytes, max_bytes.map(whole));
         let storage = restored.map_err(|error| thrown(&error))?;
         Ok(Self { storage })
     }

@@ -64,7 +64,7 @@ function runtimeDirectory() {
 
 function load(directory) {
   try {
-    return translated(() => new addon.NativeRuntime(directory, dispatch));
+    return translated(() => new addon.Runtime(directory, dispatch));
   } catch (error) {
     // The core names no paths, but this one the caller chose, or can repair.
     if (error instanceof InitializationError)
