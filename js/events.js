@@ -213,22 +213,25 @@ function described(error) {
 export class Request {
   /** Resolves at the end, never rejects. What the end was, `answer()` tells. */
   ended;
+  #resolveEnded;
   #answer;
   #error;
 
-  /** `start(id)` asks. Until it is answered it is in `running`. */
-  constructor(start, running) {
-    let end;
-    this.ended = new Promise((resolve) => (end = resolve));
+  constructor() {
+    this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
+  }
+
+  /** Asks, once: `begin(id)` is the call of the addon. Until it is answered it is in `running`. */
+  start(begin, running) {
     const answered = (answer, error) => {
       this.#answer = answer;
       this.#error = error;
       running.delete(this);
-      end();
+      this.#resolveEnded();
     };
     const id = register({ answered });
     try {
-      translated(() => start(id));
+      translated(() => begin(id));
     } catch (error) {
       unregister(id);
       throw error;

@@ -48,66 +48,66 @@ function because(reason) {
   }
 }
 
-/** One execution from its start to its end. */
+/** One execution, from its start to its end. */
 export class Execution {
-  running = true;
+  isRunning = false;
   /** Resolves at the end, never rejects. What the end was, `outcome()` tells. */
   ended;
+  #resolveEnded;
   #addonExecution = new addon.Execution();
-  #events;
-  #traced;
+  #addonOptions;
+  #signal;
+  /** What hears of it: js/events.js. */
+  #listener;
+  /** The executions that run, while it does. */
+  #running;
   #outcome;
+  /** Why it was not started. */
   #refusal;
   /** The signal, once it has cancelled this. */
   #cancelledBy;
 
-  /** `begin(id, addonOptions, addonExecution)` starts it: an error of the addon if it does not. As long as it runs it is in `running`. */
-  constructor(begin, callbacks, { addonOptions, handlers, signal }, running) {
-    this.#traced = addonOptions.trace;
-    this.ended = new Promise((resolve) => {
-      const refused = (error) => {
-        this.running = false;
-        this.#refusal = error;
-        resolve();
-      };
-      if (signal?.aborted) {
-        const { message, ...fields } = cancellation(signal);
-        refused(new CancelledError(message, fields));
-        return;
-      }
-      const cancel = () => {
-        this.#cancelledBy = signal;
-        this.cancel();
-      };
-      const done = (outcome) => {
-        this.running = false;
-        this.#outcome = outcome;
-        running.delete(this);
-        signal?.removeEventListener("abort", cancel);
-        resolve();
-      };
-      const calls = new Calls(callbacks, this.#addonExecution);
-      this.#events = {
-        done,
-        calls,
-        addonExecution: this.#addonExecution,
-        ...handlers,
-      };
-      const error = this.#start(begin, register(this.#events), addonOptions);
-      if (error !== undefined) {
-        refused(error);
-        return;
-      }
-      running.add(this);
-      if (signal !== undefined) listen(signal, cancel);
-    });
+  /** Makes one that is yet to start, of what `executionOptions` gives. */
+  constructor(callbacks, { addonOptions, handlers, signal }) {
+    this.#addonOptions = addonOptions;
+    this.#signal = signal;
+    this.#listener = {
+      done: (outcome) => this.#finish(outcome),
+      calls: new Calls(callbacks, this.#addonExecution),
+      addonExecution: this.#addonExecution,
+      ...handlers,
+    };
+    this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
+  }
+
+  /**
+   * Starts it, once. `begin(id, addonOptions, addonExecution)` asks the addon, which gives an error if it refuses. As long as it
+   * runs, it is in `running`.
+   */
+  start(begin, running) {
+    const signal = this.#signal;
+    if (signal?.aborted) {
+      const { message, ...fields } = cancellation(signal);
+      this.#refuse(new CancelledError(message, fields));
+      return;
+    }
+    const error = this.#begin(begin);
+    if (error !== undefined) {
+      this.#refuse(error);
+      return;
+    }
+    this.isRunning = true;
+    this.#running = running;
+    running.add(this);
+    if (signal !== undefined) listen(signal, this.#cancelBySignal);
   }
 
   /** An error if nothing was started. */
-  #start(begin, id, addonOptions) {
+  #begin(begin) {
+    const id = register(this.#listener);
     try {
       const error = translated(() =>
-        begin(id, addonOptions, this.#addonExecution),
+        begin(id, this.#addonOptions, this.#addonExecution),
       );
       if (error === null) return undefined;
       unregister(id);
@@ -118,6 +118,24 @@ export class Execution {
     }
   }
 
+  #refuse(error) {
+    this.#refusal = error;
+    this.#resolveEnded();
+  }
+
+  #finish(outcome) {
+    this.isRunning = false;
+    this.#outcome = outcome;
+    this.#running.delete(this);
+    this.#signal?.removeEventListener("abort", this.#cancelBySignal);
+    this.#resolveEnded();
+  }
+
+  #cancelBySignal = () => {
+    this.#cancelledBy = this.#signal;
+    this.cancel();
+  };
+
   /**
    * The result, once it has ended; throws its error. Called by the async function whose promise the caller has: an error made
    * there has a stack that leads to the caller's `await`.
@@ -125,12 +143,13 @@ export class Execution {
   outcome() {
     if (this.#refusal !== undefined) this.#throw(this.#refusal);
     const outcome = this.#outcome;
-    if (outcome.ok !== undefined) return success(outcome, this.#traced);
+    if (outcome.ok !== undefined)
+      return success(outcome, this.#addonOptions.trace);
     const byCaller =
       outcome.error.code === "ERYX_CANCELLED" && this.#cancelledBy;
     const error = failure(
       outcome,
-      this.#traced,
+      this.#addonOptions.trace,
       byCaller ? cancellation(byCaller) : undefined,
     );
     return this.#throw(error);
@@ -143,9 +162,9 @@ export class Execution {
   }
 
   cancel() {
-    if (!this.running) return;
+    if (!this.isRunning) return;
     this.#addonExecution.cancel();
-    hurry(this.#events);
+    hurry(this.#listener);
   }
 }
 
@@ -177,7 +196,7 @@ export class ExecutionHandle {
   }
 
   get isRunning() {
-    return this.#execution.running;
+    return this.#execution.isRunning;
   }
 }
 

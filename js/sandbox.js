@@ -40,7 +40,9 @@ export class Sandbox {
     if (this.#closed) throw closed("sandbox");
     const begin = (id, addonOptions, addonExecution) =>
       this.#addonSandbox.execute(id, source, addonOptions, addonExecution);
-    return new Execution(begin, this.#callbacks, checked, this.#running);
+    const execution = new Execution(this.#callbacks, checked);
+    execution.start(begin, this.#running);
+    return execution;
   }
 
   get typeStubs() {

@@ -34,7 +34,9 @@ function begun(options) {
 
 /** Ends a session of the addon; resolves when its interpreter has ended. */
 async function close(addonSession) {
-  await new Request((id) => addonSession.close(id), new Set()).ended;
+  const request = new Request();
+  request.start((id) => addonSession.close(id), new Set());
+  await request.ended;
 }
 
 /** Keeps its interpreter between execute() calls; calls are queued in order. */
@@ -73,8 +75,9 @@ export class Session {
     checked.addonOptions.timeoutMs ??= this.#timeout ?? -1;
     const begin = (id, addonOptions, addonExecution) =>
       this.#addonSession.execute(id, source, addonOptions, addonExecution);
-    const { callbacks } = this.#settings;
-    return new Execution(begin, callbacks, checked, this.#pending);
+    const execution = new Execution(this.#settings.callbacks, checked);
+    execution.start(begin, this.#pending);
+    return execution;
   }
 
   #refuseClosed() {
@@ -82,9 +85,10 @@ export class Session {
   }
 
   /** Asks the addon for something that an event answers. */
-  async #ask(start) {
+  async #ask(begin) {
     this.#refuseClosed();
-    const request = new Request(start, this.#pending);
+    const request = new Request();
+    request.start(begin, this.#pending);
     await request.ended;
     return request.answer();
   }
@@ -127,8 +131,8 @@ export class Session {
       );
       return null;
     };
-    const { callbacks } = settings;
-    const resumed = new Execution(begin, callbacks, checked, new Set());
+    const resumed = new Execution(settings.callbacks, checked);
+    resumed.start(begin, new Set());
     await resumed.ended;
     try {
       const result = resumed.outcome();
