@@ -2,7 +2,7 @@ import { type } from "arktype";
 import * as v from "valibot";
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
-import { parametersOf } from "../js/parameters.js";
+import { makeSignature } from "../js/parameters.js";
 import { promptly } from "./helpers.js";
 
 const PATH = "options.callbacks.f";
@@ -16,7 +16,7 @@ interface Parameter {
 }
 
 function signature(schema?: unknown, parameters?: unknown) {
-  return parametersOf(PATH, { schema, parameters }) as {
+  return makeSignature(PATH, { schema, parameters }) as {
     parameters: Parameter[];
     open: boolean;
   };
@@ -40,7 +40,7 @@ function annotation(schema: unknown, root: object = {}): string {
 
 function refusal(options: { schema?: unknown; parameters?: unknown }): string {
   try {
-    parametersOf(PATH, options);
+    makeSignature(PATH, options);
   } catch (error) {
     expect(error).toBeInstanceOf(TypeError);
     expect(error).toMatchObject({ code: "ERYX_INVALID_ARGUMENT" });

@@ -6,19 +6,19 @@ import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import * as mini from "zod/mini";
 import * as z3 from "zod/v3";
-import { jsonSchemaOf, validatorFor } from "../js/schema.js";
+import { toJsonSchema, makeValidator } from "../js/schema.js";
 import { promptly } from "./helpers.js";
 
 const PATH = "options.callbacks.f.schema";
 const DRAFT_2020 = "https://json-schema.org/draft/2020-12/schema";
 
 function validator(schema: unknown) {
-  return validatorFor(PATH, schema)!;
+  return makeValidator(PATH, schema)!;
 }
 
 function refusal(schema: unknown): string {
   try {
-    validatorFor(PATH, schema);
+    makeValidator(PATH, schema);
   } catch (error) {
     expect(error).toBeInstanceOf(TypeError);
     expect(error).toMatchObject({ code: "ERYX_INVALID_ARGUMENT" });
@@ -45,7 +45,7 @@ function nested(depth: number, wrap: (inner: object) => object): object {
 
 describe("what is a schema", () => {
   it("is undefined without one", () => {
-    expect(validatorFor(PATH, undefined)).toBeUndefined();
+    expect(makeValidator(PATH, undefined)).toBeUndefined();
   });
 
   it.each([
@@ -217,11 +217,11 @@ describe("JSON Schema", () => {
   it("loads ajv at the first JSON Schema", () => {
     const source = `
       import { createRequire } from "node:module";
-      import { validatorFor } from "./js/schema.js";
+      import { makeValidator } from "./js/schema.js";
       const { cache } = createRequire(import.meta.url);
       const loaded = () => Object.keys(cache ?? {}).some((file) => file.includes("ajv"));
       const before = loaded();
-      validatorFor("schema", {});
+      makeValidator("schema", {});
       console.log(before, loaded());
     `;
     const cwd = fileURLToPath(new URL("..", import.meta.url));
@@ -563,7 +563,7 @@ describe("Standard Schema", () => {
   });
 });
 
-describe("jsonSchemaOf", () => {
+describe("toJsonSchema", () => {
   it.each([
     ["undefined", undefined],
     ["a string", "x"],
@@ -578,12 +578,12 @@ describe("jsonSchemaOf", () => {
       },
     ],
   ])("is undefined for %s", (_, schema) => {
-    expect(jsonSchemaOf(schema)).toBeUndefined();
+    expect(toJsonSchema(schema)).toBeUndefined();
   });
 
   it("is the schema itself if that is one", () => {
     const schema = { type: "object" };
-    expect(jsonSchemaOf(schema)).toBe(schema);
+    expect(toJsonSchema(schema)).toBe(schema);
   });
 
   it("asks zod, with types that JSON does not have", () => {
@@ -592,7 +592,7 @@ describe("jsonSchemaOf", () => {
       when: z.date(),
       n: z.number().default(1),
     });
-    expect(jsonSchemaOf(schema)).toEqual({
+    expect(toJsonSchema(schema)).toEqual({
       $schema: DRAFT_2020,
       type: "object",
       properties: {
@@ -602,7 +602,7 @@ describe("jsonSchemaOf", () => {
       },
       required: ["a", "when"],
     });
-    expect(jsonSchemaOf(schema)).toBe(jsonSchemaOf(schema));
+    expect(toJsonSchema(schema)).toBe(toJsonSchema(schema));
   });
 
   it("asks arktype", () => {
@@ -613,12 +613,12 @@ describe("jsonSchemaOf", () => {
       properties: { a: { type: "string" }, b: { type: "number" } },
       required: ["a"],
     };
-    expect(jsonSchemaOf(schema)).toEqual(expected);
+    expect(toJsonSchema(schema)).toEqual(expected);
     const older = {
       "~standard": { version: 1 },
       toJsonSchema: () => schema.toJsonSchema(),
     };
-    expect(jsonSchemaOf(older)).toEqual(expected);
+    expect(toJsonSchema(older)).toEqual(expected);
   });
 
   const names = {
@@ -664,6 +664,6 @@ describe("jsonSchemaOf", () => {
       ),
     ],
   ])("reads the names of %s", (_, schema) => {
-    expect(jsonSchemaOf(schema)).toEqual(names);
+    expect(toJsonSchema(schema)).toEqual(names);
   });
 });

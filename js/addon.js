@@ -1,10 +1,16 @@
-import { InitializationError, translated } from "./errors.js";
-import { existsSync, join, Module, readFileSync, required } from "./node.js";
+import { InitializationError, translateErrors } from "./errors.js";
 import { dispatch } from "./events.js";
+import {
+  existsSync,
+  getModule,
+  join,
+  readFileSync,
+  requirePackage,
+} from "./node.js";
 
 const { arch, platform } = process;
 /** From this folder. The bundle lies above it: scripts/bundle.js. */
-const here = (path) => join(import.meta.dirname, path);
+const toPath = (path) => join(import.meta.dirname, path);
 
 /** Which binaries this platform may load: on Linux, one per C library, tried in turn. */
 const TRIPLES =
@@ -12,9 +18,9 @@ const TRIPLES =
     ? [`linux-${arch}-gnu`, `linux-${arch}-musl`]
     : [`${platform}-${arch}`];
 
-function fail(tried) {
+function fail(attempts) {
   throw new InitializationError(
-    `@bsull/eryx has no binary for ${platform}-${arch} that can be loaded. Tried:\n${tried.join("\n")}\n` +
+    `@bsull/eryx has no binary for ${platform}-${arch} that can be loaded. Tried:\n${attempts.join("\n")}\n` +
       "From a checkout, run `npm run build`. As a dependency, install again without --no-optional.",
   );
 }
@@ -23,8 +29,8 @@ function fail(tried) {
  * `require(file)` of an addon, without what resolves names: in a new process that takes 1 ms longer. As there, a file is loaded
  * once, so that copies of this package have the same classes.
  */
-function loaded(file) {
-  const { Module: Class, _cache } = Module();
+function loadFile(file) {
+  const { Module: Class, _cache } = getModule();
   if (_cache[file] === undefined) {
     const module = Object.assign(new Class(file), { filename: file });
     process.dlopen(module, file);
@@ -35,36 +41,36 @@ function loaded(file) {
 }
 
 function loadAddon() {
-  const tried = [];
+  const attempts = [];
   for (const triple of TRIPLES) {
     for (const [candidate, load] of [
-      [here(`../eryx.${triple}.node`), loaded],
-      [`@bsull/eryx-${triple}`, required],
+      [toPath(`../eryx.${triple}.node`), loadFile],
+      [`@bsull/eryx-${triple}`, requirePackage],
     ]) {
       try {
         return { addon: load(candidate), triple };
       } catch (error) {
-        tried.push(`- ${candidate}: ${error.message.split("\n")[0]}`);
+        attempts.push(`- ${candidate}: ${error.message.split("\n")[0]}`);
       }
     }
   }
-  return fail(tried);
+  return fail(attempts);
 }
 
 export const { addon, triple } = loadAddon();
 
 /** The Python runtime's files: `ERYX_RUNTIME_DIR`, a checkout's own build, or the platform package. */
-function runtimeDirectory() {
-  const given = process.env.ERYX_RUNTIME_DIR;
-  if (given !== undefined && given !== "") return given;
-  const built = here("../target/eryx-runtime");
-  if (existsSync(built)) return built;
-  return here(`../../eryx-${triple}`);
+function findRuntimeDirectory() {
+  const override = process.env.ERYX_RUNTIME_DIR;
+  if (override !== undefined && override !== "") return override;
+  const build = toPath("../target/eryx-runtime");
+  if (existsSync(build)) return build;
+  return toPath(`../../eryx-${triple}`);
 }
 
-function load(directory) {
+function loadRuntime(directory) {
   try {
-    return translated(() => new addon.Runtime(directory, dispatch));
+    return translateErrors(() => new addon.Runtime(directory, dispatch));
   } catch (error) {
     // The core names no paths, but this one the caller chose, or can repair.
     if (error instanceof InitializationError)
@@ -73,25 +79,25 @@ function load(directory) {
   }
 }
 
-let theRuntime;
+let runtime;
 /** Loaded at first use, so that importing the package costs little. */
-export function runtime() {
-  theRuntime ??= load(runtimeDirectory());
-  return theRuntime;
+export function getRuntime() {
+  runtime ??= loadRuntime(findRuntimeDirectory());
+  return runtime;
 }
 
 /** Package version, Python version, runtime hash. */
 export const versions = Object.freeze({
   get eryx() {
-    return JSON.parse(readFileSync(here("../package.json"), "utf8")).version;
+    return JSON.parse(readFileSync(toPath("../package.json"), "utf8")).version;
   },
   get python() {
-    return runtime().versions()[0];
+    return getRuntime().versions()[0];
   },
   get wasmtime() {
-    return runtime().versions()[1];
+    return getRuntime().versions()[1];
   },
   get runtime() {
-    return runtime().versions()[2];
+    return getRuntime().versions()[2];
   },
 });

@@ -1,8 +1,8 @@
-import { invalidArgument } from "./errors.js";
+import { makeArgumentError } from "./errors.js";
 import { inspect, types } from "./node.js";
 
 /** `value` as a message shows it: short, with its type unless that is plain to see. */
-export function shown(value) {
+export function describe(value) {
   if (typeof value === "string")
     return JSON.stringify(
       value.length > 40 ? `${value.slice(0, 40)}...` : value,
@@ -11,12 +11,12 @@ export function shown(value) {
   if (typeof value === "object" && value !== null) {
     return Array.isArray(value)
       ? "an array"
-      : `an object (${constructorName(value)})`;
+      : `an object (${getConstructorName(value)})`;
   }
   return typeof value === "bigint" ? `${value}n` : inspect(value);
 }
 
-export function constructorName(value) {
+export function getConstructorName(value) {
   try {
     const name = value?.constructor?.name;
     return typeof name === "string" && name !== "" ? name : "Object";
@@ -25,17 +25,28 @@ export function constructorName(value) {
   }
 }
 
+/** What `call` returns; undefined if it throws. */
+export function attempt(call) {
+  try {
+    return call();
+  } catch {
+    return undefined;
+  }
+}
+
 export function refuse(name, value, expected) {
-  throw invalidArgument(`${name}: expected ${expected}, got ${shown(value)}`);
+  throw makeArgumentError(
+    `${name}: expected ${expected}, got ${describe(value)}`,
+  );
 }
 
 /**
  * A regular expression that is made when it is first asked for. A literal with `\p{...}` is looked at with the file that it is in,
  * which takes 0.2 ms where nobody uses it.
  */
-export function pattern(source, flags) {
-  let made;
-  return () => (made ??= new RegExp(source, flags));
+export function makeLazyRegExp(source, flags) {
+  let regExp;
+  return () => (regExp ??= new RegExp(source, flags));
 }
 
 /** An object with named members: no array. */
@@ -45,12 +56,12 @@ export function isRecord(value) {
 
 /** As isRecord. What is of another class and has no members, such as a Promise or a Map, would pass as an empty one. */
 export function checkRecord(name, value, expected, inherited = []) {
-  const good =
+  const isValid =
     isRecord(value) &&
-    (constructorName(value) === "Object" ||
+    (getConstructorName(value) === "Object" ||
       Object.keys(value).length > 0 ||
       inherited.some((member) => member in value));
-  if (!good) refuse(name, value, expected);
+  if (!isValid) refuse(name, value, expected);
   return value;
 }
 
@@ -58,7 +69,7 @@ export function checkRecord(name, value, expected, inherited = []) {
 export function checkText(name, value) {
   if (typeof value !== "string") refuse(name, value, "a string");
   if (!value.isWellFormed()) {
-    throw invalidArgument(
+    throw makeArgumentError(
       `${name}: expected well-formed text, got a string with a lone surrogate`,
     );
   }
@@ -68,17 +79,17 @@ export function checkText(name, value) {
 /** Text that can be a path: not empty, and without NUL characters. */
 export function checkPath(name, value) {
   const path = checkText(name, value);
-  if (path === "") throw invalidArgument(`${name}: expected a path, got ""`);
+  if (path === "") throw makeArgumentError(`${name}: expected a path, got ""`);
   if (path.includes("\0")) {
-    throw invalidArgument(
-      `${name}: expected a path without NUL characters, got ${shown(path)}`,
+    throw makeArgumentError(
+      `${name}: expected a path without NUL characters, got ${describe(path)}`,
     );
   }
   return path;
 }
 
 /** `check(name, value)`, unless there is no value. */
-export function optional(name, value, check) {
+export function checkOptional(name, value, check) {
   return value === undefined ? undefined : check(name, value);
 }
 
@@ -98,7 +109,7 @@ export function checkOptions(name, value, known, unlisted = []) {
   checkRecord(name, value, "an object", known);
   for (const key of Object.keys(value)) {
     if (!known.includes(key) && !unlisted.includes(key)) {
-      throw invalidArgument(
+      throw makeArgumentError(
         `${name}.${key}: unknown option, expected one of ${known.join(", ")}`,
       );
     }
@@ -117,7 +128,9 @@ export function checkAmount(name, value, unit, max = Number.MAX_SAFE_INTEGER) {
 export function checkBytes(name, value, expected = "a Uint8Array") {
   if (!types.isUint8Array(value)) refuse(name, value, expected);
   if (isDetached(value))
-    throw invalidArgument(`${name}: expected ${expected}, got a detached one`);
+    throw makeArgumentError(
+      `${name}: expected ${expected}, got a detached one`,
+    );
   return value;
 }
 

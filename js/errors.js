@@ -4,20 +4,20 @@ const CODE = Symbol("code");
 /** Base of all errors. What the run left before the failure is on it: nothing where nothing ran. */
 export class EryxError extends Error {
   constructor(message, fields) {
-    const given = fields ?? {};
-    super(message, "cause" in given ? { cause: given.cause } : undefined);
-    this.code = given.code ?? this[CODE];
-    this.stdout = given.stdout ?? "";
-    this.stderr = given.stderr ?? "";
-    this.outputTruncated = given.outputTruncated ?? false;
-    this.warnings = given.warnings ?? [];
-    this.durationMs = given.durationMs ?? 0;
-    this.callbackInvocations = given.callbackInvocations ?? 0;
-    this.peakMemoryBytes = given.peakMemoryBytes ?? 0;
-    this.stateLost = given.stateLost ?? false;
-    setHidden(this, "stdoutBytes", given.stdoutBytes ?? new Uint8Array(0));
-    setHidden(this, "stderrBytes", given.stderrBytes ?? new Uint8Array(0));
-    setIfGiven(this, given, ["fuelConsumed", "trace", "traceTruncated"]);
+    const values = fields ?? {};
+    super(message, "cause" in values ? { cause: values.cause } : undefined);
+    this.code = values.code ?? this[CODE];
+    this.stdout = values.stdout ?? "";
+    this.stderr = values.stderr ?? "";
+    this.outputTruncated = values.outputTruncated ?? false;
+    this.warnings = values.warnings ?? [];
+    this.durationMs = values.durationMs ?? 0;
+    this.callbackInvocations = values.callbackInvocations ?? 0;
+    this.peakMemoryBytes = values.peakMemoryBytes ?? 0;
+    this.stateLost = values.stateLost ?? false;
+    setHidden(this, "stdoutBytes", values.stdoutBytes ?? new Uint8Array(0));
+    setHidden(this, "stderrBytes", values.stderrBytes ?? new Uint8Array(0));
+    setIfGiven(this, values, ["fuelConsumed", "trace", "traceTruncated"]);
   }
 }
 
@@ -31,9 +31,9 @@ function setHidden(error, name, value) {
   });
 }
 
-function setIfGiven(error, given, names) {
+function setIfGiven(error, values, names) {
   for (const name of names)
-    if (given[name] !== undefined) error[name] = given[name];
+    if (values[name] !== undefined) error[name] = values[name];
 }
 
 export class ExecutionError extends EryxError {
@@ -101,7 +101,7 @@ for (const [code, Class] of Object.entries(CLASSES))
   setHidden(Class.prototype, CODE, code);
 
 /** An argument that cannot be used: says which, what came, and what is expected. */
-export function invalidArgument(message) {
+export function makeArgumentError(message) {
   const error = new TypeError(message);
   error.code = "ERYX_INVALID_ARGUMENT";
   return error;
@@ -110,15 +110,15 @@ export function invalidArgument(message) {
 /** The public error for one that the addon reports: `code`, `message` and the fields of the class. */
 export function toPublicError(reported, record = {}) {
   if (reported.code === "ERYX_INVALID_ARGUMENT")
-    return invalidArgument(reported.message);
+    return makeArgumentError(reported.message);
   // A closed sandbox is not asked at all.
-  if (reported.code === "ERYX_CLOSED") return closed("session");
+  if (reported.code === "ERYX_CLOSED") return makeClosedError("session");
   const Class = CLASSES[reported.code] ?? EryxError;
   return new Class(reported.message, { ...reported, ...record });
 }
 
 /** Runs `call`, a call into the addon that throws errors as "CODE message". */
-export function translated(call) {
+export function translateErrors(call) {
   try {
     return call();
   } catch (error) {
@@ -129,6 +129,6 @@ export function translated(call) {
 }
 
 /** For calls on something that was closed. */
-export function closed(what) {
+export function makeClosedError(what) {
   return new EryxError(`the ${what} is closed`, { code: "ERYX_CLOSED" });
 }

@@ -1,15 +1,15 @@
+import { addon } from "./addon.js";
 import { Calls } from "./calls.js";
 import { checkText, refuse } from "./check.js";
 import {
   CancelledError,
+  makeArgumentError,
   toPublicError,
-  invalidArgument,
-  translated,
+  translateErrors,
 } from "./errors.js";
-import { addon } from "./addon.js";
-import { setMaxListeners } from "./node.js";
 import { hurry, register, unregister } from "./events.js";
-import { failure, success } from "./outcome.js";
+import { setMaxListeners } from "./node.js";
+import { toError, toResult } from "./outcome.js";
 
 /** Bytes of source that the core takes. A UTF-16 unit is at least one byte of UTF-8. */
 const MAX_CODE = 16 * 1024 * 1024;
@@ -17,7 +17,7 @@ const MAX_CODE = 16 * 1024 * 1024;
 export function checkCode(code) {
   if (typeof code !== "string") refuse("code", code, "a string");
   if (code.length > MAX_CODE) {
-    throw invalidArgument(
+    throw makeArgumentError(
       `code: expected at most ${MAX_CODE} bytes, got ${code.length} characters`,
     );
   }
@@ -25,19 +25,19 @@ export function checkCode(code) {
 }
 
 /** Any number of executions may share a signal: Node's warning about many listeners means leaks, which these are not. */
-function listen(signal, cancel) {
+function listenOnce(signal, cancel) {
   if (signal instanceof EventTarget) setMaxListeners(0, signal);
   signal.addEventListener("abort", cancel, { once: true });
 }
 
 /** What an error of an execution that `signal` has cancelled says: `{ message, cause }`. */
-function cancellation({ reason }) {
-  const message = `execution was cancelled${because(reason)}`;
+function describeCancellation({ reason }) {
+  const message = `execution was cancelled${explainAbort(reason)}`;
   return reason === undefined ? { message } : { message, cause: reason };
 }
 
 /** The reason of an abort in a message. What `abort()` gives without one says nothing that is not said already. */
-function because(reason) {
+function explainAbort(reason) {
   try {
     if (typeof reason === "string") return `: ${reason}`;
     if (typeof reason?.message !== "string" || reason.name === "AbortError")
@@ -51,7 +51,7 @@ function because(reason) {
 /** One execution, from its start to its end. */
 export class Execution {
   isRunning = false;
-  /** Resolves at the end, never rejects. What the end was, `outcome()` tells. */
+  /** Resolves at the end, never rejects. What the end was, `getResult()` tells. */
   ended;
   #resolveEnded;
   #addonExecution = new addon.Execution();
@@ -65,14 +65,14 @@ export class Execution {
   /** Why it was not started. */
   #refusal;
   /** The signal, once it has cancelled this. */
-  #cancelledBy;
+  #canceller;
 
-  /** Makes one that is yet to start, of what `executionOptions` gives. */
+  /** Makes one that is yet to start, of what `checkExecutionOptions` gives. */
   constructor(callbacks, { addonOptions, handlers, signal }) {
     this.#addonOptions = addonOptions;
     this.#signal = signal;
     this.#listener = {
-      done: (outcome) => this.#finish(outcome),
+      end: (outcome) => this.#finish(outcome),
       calls: new Calls(callbacks, this.#addonExecution),
       addonExecution: this.#addonExecution,
       ...handlers,
@@ -87,7 +87,7 @@ export class Execution {
   start(begin, running) {
     const signal = this.#signal;
     if (signal?.aborted) {
-      const { message, ...fields } = cancellation(signal);
+      const { message, ...fields } = describeCancellation(signal);
       this.#refuse(new CancelledError(message, fields));
       return;
     }
@@ -99,14 +99,14 @@ export class Execution {
     this.isRunning = true;
     this.#running = running;
     running.add(this);
-    if (signal !== undefined) listen(signal, this.#cancelBySignal);
+    if (signal !== undefined) listenOnce(signal, this.#cancelBySignal);
   }
 
   /** An error if nothing was started. */
   #begin(begin) {
     const id = register(this.#listener);
     try {
-      const error = translated(() =>
+      const error = translateErrors(() =>
         begin(id, this.#addonOptions, this.#addonExecution),
       );
       if (error === null) return undefined;
@@ -132,7 +132,7 @@ export class Execution {
   }
 
   #cancelBySignal = () => {
-    this.#cancelledBy = this.#signal;
+    this.#canceller = this.#signal;
     this.cancel();
   };
 
@@ -140,24 +140,24 @@ export class Execution {
    * The result, once it has ended; throws its error. Called by the async function whose promise the caller has: an error made
    * there has a stack that leads to the caller's `await`.
    */
-  outcome() {
+  getResult() {
     if (this.#refusal !== undefined) this.#throw(this.#refusal);
     const outcome = this.#outcome;
     if (outcome.ok !== undefined)
-      return success(outcome, this.#addonOptions.trace);
-    const byCaller =
-      outcome.error.code === "ERYX_CANCELLED" && this.#cancelledBy;
-    const error = failure(
+      return toResult(outcome, this.#addonOptions.trace);
+    const canceller =
+      outcome.error.code === "ERYX_CANCELLED" && this.#canceller;
+    const error = toError(
       outcome,
       this.#addonOptions.trace,
-      byCaller ? cancellation(byCaller) : undefined,
+      canceller ? describeCancellation(canceller) : undefined,
     );
     return this.#throw(error);
   }
 
   /** Leaves out of the stack what is above the function that the caller called. */
   #throw(error) {
-    Error.captureStackTrace(error, this.outcome);
+    Error.captureStackTrace(error, this.getResult);
     throw error;
   }
 
@@ -171,28 +171,28 @@ export class Execution {
 /** A running execution that can be waited for and cancelled. */
 export class ExecutionHandle {
   #execution;
-  #waited;
-  #cancelled = false;
+  #result;
+  #isCancelled = false;
 
   constructor(execution) {
     this.#execution = execution;
   }
 
   wait() {
-    this.#waited ??= this.#wait();
-    if (this.#cancelled) expectRejection(this.#waited);
-    return this.#waited;
+    this.#result ??= this.#wait();
+    if (this.#isCancelled) expectRejection(this.#result);
+    return this.#result;
   }
 
   async #wait() {
     await this.#execution.ended;
-    return this.#execution.outcome();
+    return this.#execution.getResult();
   }
 
   cancel() {
-    this.#cancelled = true;
+    this.#isCancelled = true;
     this.#execution.cancel();
-    expectRejection(this.#waited);
+    expectRejection(this.#result);
   }
 
   get isRunning() {

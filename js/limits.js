@@ -40,10 +40,14 @@ function checkFuel(name, value) {
 }
 
 /** The limits that hold: the given ones, checked, and the defaults of the others. null is no limit. */
-export function resolveLimits(given) {
-  const options = checkOptions("resourceLimits", given, Object.keys(DEFAULTS));
+export function resolveLimits(input) {
+  const overrides = checkOptions(
+    "resourceLimits",
+    input,
+    Object.keys(DEFAULTS),
+  );
   const limits = { ...DEFAULTS };
-  for (const [key, value] of Object.entries(options)) {
+  for (const [key, value] of Object.entries(overrides)) {
     if (value === undefined) continue;
     limits[key] =
       value === null ? null : CHECKS[key](`resourceLimits.${key}`, value);

@@ -4,24 +4,24 @@ import {
   checkBytes,
   checkFunction,
   checkMilliseconds,
+  checkOptional,
   checkOptions,
   checkPath,
   checkRecord,
   checkText,
   isRecord,
-  optional,
   refuse,
 } from "./check.js";
-import { invalidArgument } from "./errors.js";
-import { partsOf } from "./library.js";
+import { makeArgumentError } from "./errors.js";
+import { getLibraryParts } from "./library.js";
 import { resolveLimits } from "./limits.js";
 import { resolve, types } from "./node.js";
 import { toAddonStorage } from "./storage.js";
 import { encode, encodeMembers } from "./wire.js";
 
 /** Options of the contract that this version does not have yet. */
-const SANDBOX_LATER = ["network", "secrets", "packages", "imports"];
-const SANDBOX = [
+const UNAVAILABLE_OPTIONS = ["network", "secrets", "packages", "imports"];
+const SANDBOX_OPTIONS = [
   "resourceLimits",
   "callbacks",
   "libraries",
@@ -35,7 +35,7 @@ const SANDBOX = [
   "onTrace",
   "trace",
 ];
-const EXECUTION = [
+const EXECUTION_OPTIONS = [
   "signal",
   "timeoutMs",
   "inputs",
@@ -47,25 +47,29 @@ const EXECUTION = [
   "filename",
 ];
 
-const RESUME = [...new Set([...SANDBOX, ...EXECUTION]), "results", "errors"];
+const RESUME_OPTIONS = [
+  ...new Set([...SANDBOX_OPTIONS, ...EXECUTION_OPTIONS]),
+  "results",
+  "errors",
+];
 
-function refuseLater(name, options) {
-  for (const key of SANDBOX_LATER) {
+function refuseUnavailable(name, options) {
+  for (const key of UNAVAILABLE_OPTIONS) {
     if (options[key] !== undefined) {
-      throw invalidArgument(
+      throw makeArgumentError(
         `${name}.${key}: this option is not available in this version`,
       );
     }
   }
 }
 
-function handlers(name, options) {
-  const found = {};
+function checkHandlers(name, options) {
+  const handlers = {};
   for (const key of ["onStdout", "onStderr", "onTrace"]) {
     if (options[key] !== undefined)
-      found[key] = checkFunction(`${name}.${key}`, options[key]);
+      handlers[key] = checkFunction(`${name}.${key}`, options[key]);
   }
-  return found;
+  return handlers;
 }
 
 /** Names and values in turn. What may be in them, the core checks. */
@@ -78,12 +82,17 @@ function checkEnv(env = {}) {
 }
 
 /** Checked options of a sandbox: what the addon takes, and what stays in JavaScript. */
-export function sandboxOptions(given) {
-  const options = checkOptions("options", given, SANDBOX, SANDBOX_LATER);
-  refuseLater("options", options);
+export function checkSandboxOptions(input) {
+  const options = checkOptions(
+    "options",
+    input,
+    SANDBOX_OPTIONS,
+    UNAVAILABLE_OPTIONS,
+  );
+  refuseUnavailable("options", options);
   const limits = resolveLimits(options.resourceLimits);
   const { vfs } = options;
-  const { callbacks, python, stubs } = libraryParts(options);
+  const { callbacks, python, stubs } = gatherLibraryParts(options);
   const addonOptions = {
     executionTimeoutMs: limits.executionTimeoutMs ?? undefined,
     callbackTimeoutMs: limits.callbackTimeoutMs ?? undefined,
@@ -93,14 +102,14 @@ export function sandboxOptions(given) {
     maxVfsBytes: limits.maxVfsBytes ?? undefined,
     maxFuel: limits.maxFuel ?? undefined,
     env: checkEnv(options.env),
-    resultVariable: optional(
+    resultVariable: checkOptional(
       "options.resultVariable",
       options.resultVariable,
       checkText,
     ),
     callbacks: encodeCallbacks(callbacks),
     libraries: python,
-    vfsMountPath: optional(
+    vfsMountPath: checkOptional(
       "options.vfsMountPath",
       options.vfsMountPath,
       checkText,
@@ -108,10 +117,10 @@ export function sandboxOptions(given) {
     volumes: checkVolumes(options.volumes),
   };
   const inherited = {
-    handlers: handlers("options", options),
-    trace: optional("options.trace", options.trace, checkBoolean) ?? false,
+    handlers: checkHandlers("options", options),
+    trace: checkOptional("options.trace", options.trace, checkBoolean) ?? false,
   };
-  const storage = optional("options.vfs", vfs, toAddonStorage);
+  const storage = checkOptional("options.vfs", vfs, toAddonStorage);
   return { addonOptions, storage, limits, inherited, callbacks, stubs, vfs };
 }
 
@@ -126,12 +135,12 @@ function checkVolumes(volumes = []) {
 function checkVolume(name, volume) {
   if (!isRecord(volume))
     refuse(name, volume, "an object with hostPath and guestPath");
-  const given = checkOptions(name, volume, [
+  const options = checkOptions(name, volume, [
     "hostPath",
     "guestPath",
     "readOnly",
   ]);
-  const { hostPath, guestPath, readOnly = true } = given;
+  const { hostPath, guestPath, readOnly = true } = options;
   return {
     hostPath: resolve(checkPath(`${name}.hostPath`, hostPath)),
     guestPath: checkText(`${name}.guestPath`, guestPath),
@@ -140,11 +149,11 @@ function checkVolume(name, volume) {
 }
 
 /** Callbacks, Python and stubs of the options and of their libraries. */
-function libraryParts({ callbacks, libraries = [] }) {
+function gatherLibraryParts({ callbacks, libraries = [] }) {
   if (!Array.isArray(libraries))
     refuse("options.libraries", libraries, "an array of RuntimeLibrary");
   const parts = Array.from(libraries, (library, index) =>
-    partsOf(`options.libraries[${index}]`, library),
+    getLibraryParts(`options.libraries[${index}]`, library),
   );
   return {
     callbacks: [
@@ -157,11 +166,11 @@ function libraryParts({ callbacks, libraries = [] }) {
 }
 
 function checkSignal(name, signal) {
-  const good =
+  const isValid =
     typeof signal === "object" &&
     signal !== null &&
     typeof signal.addEventListener === "function";
-  if (!good || typeof signal.aborted !== "boolean")
+  if (!isValid || typeof signal.aborted !== "boolean")
     refuse(name, signal, "an AbortSignal");
   return signal;
 }
@@ -184,44 +193,48 @@ function checkTimeout(name, timeout) {
 }
 
 /** Checked options of one execution. */
-export function executionOptions(given, inherited) {
-  if (given === undefined)
+export function checkExecutionOptions(input, inherited) {
+  if (input === undefined)
     return {
       addonOptions: {
-        streams: streams(inherited.handlers),
+        streams: toStreamBits(inherited.handlers),
         trace: inherited.trace,
       },
       handlers: inherited.handlers,
       signal: undefined,
     };
-  const options = checkOptions("options", given, EXECUTION);
-  const found = { ...inherited.handlers, ...handlers("options", options) };
+  const options = checkOptions("options", input, EXECUTION_OPTIONS);
+  const handlers = {
+    ...inherited.handlers,
+    ...checkHandlers("options", options),
+  };
   const { signal, timeoutMs, inputs, stdin, filename, trace } = options;
   const addonOptions = {
-    timeoutMs: optional("options.timeoutMs", timeoutMs, checkTimeout),
-    inputs: optional("options.inputs", inputs, checkInputs),
-    stdin: optional("options.stdin", stdin, checkStdin),
-    filename: optional("options.filename", filename, checkText),
-    streams: streams(found),
-    trace: optional("options.trace", trace, checkBoolean) ?? inherited.trace,
+    timeoutMs: checkOptional("options.timeoutMs", timeoutMs, checkTimeout),
+    inputs: checkOptional("options.inputs", inputs, checkInputs),
+    stdin: checkOptional("options.stdin", stdin, checkStdin),
+    filename: checkOptional("options.filename", filename, checkText),
+    streams: toStreamBits(handlers),
+    trace:
+      checkOptional("options.trace", trace, checkBoolean) ?? inherited.trace,
   };
   return {
     addonOptions,
-    handlers: found,
-    signal: optional("options.signal", signal, checkSignal),
+    handlers,
+    signal: checkOptional("options.signal", signal, checkSignal),
   };
 }
 
 /** Options of Session.resume(): those of a session, those of an execution, and the answers to its calls. */
-export function resumeOptions(given) {
+export function checkResumeOptions(input) {
   const {
     results = {},
     errors = {},
     ...options
-  } = checkOptions("options", given, RESUME, SANDBOX_LATER);
+  } = checkOptions("options", input, RESUME_OPTIONS, UNAVAILABLE_OPTIONS);
   for (const name of ["inputs", "filename"]) {
     if (options[name] !== undefined)
-      throw invalidArgument(
+      throw makeArgumentError(
         `options.${name}: the execution has begun with its own`,
       );
   }
@@ -232,29 +245,29 @@ export function resumeOptions(given) {
         .map((name) => [name, options[name]]),
     );
   return {
-    session: pick([...SANDBOX, ...SANDBOX_LATER]),
-    execution: pick(EXECUTION),
+    session: pick([...SANDBOX_OPTIONS, ...UNAVAILABLE_OPTIONS]),
+    execution: pick(EXECUTION_OPTIONS),
     answers: encodeAnswers(results, errors),
   };
 }
 
 /** `[[[id, value], ..], [[id, text], ..]]` */
 function encodeAnswers(results, errors) {
-  const values = answersOf("results", results, (path, value) =>
+  const values = checkAnswers("results", results, (path, value) =>
     encode(value, path),
   );
-  const texts = answersOf("errors", errors, (path, text) =>
+  const texts = checkAnswers("errors", errors, (path, text) =>
     checkText(`options.${path}`, text),
   );
   for (const [id] of texts) {
     if (Object.hasOwn(results, id))
-      throw invalidArgument(`options.errors[${id}]: results answers it too`);
+      throw makeArgumentError(`options.errors[${id}]: results answers it too`);
   }
   return encodeMembers([values, texts], "results");
 }
 
 /** `[[id, answer], ..]`, where `check(path, answer)` throws if an answer is not one. */
-function answersOf(name, answers, check) {
+function checkAnswers(name, answers, check) {
   checkRecord(`options.${name}`, answers, "an object of answers by id");
   return Object.entries(answers).map(([id, answer]) => {
     if (!/^(0|[1-9]\d{0,14})$/.test(id))
@@ -264,7 +277,7 @@ function answersOf(name, answers, check) {
   });
 }
 
-function streams({ onStdout, onStderr, onTrace }) {
+function toStreamBits({ onStdout, onStderr, onTrace }) {
   return (
     (onStdout === undefined ? 0 : 1) +
     (onStderr === undefined ? 0 : 2) +

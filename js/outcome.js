@@ -10,7 +10,7 @@ const MAX_TEXT = MAX_STRING_LENGTH;
 const isTooLong = (bytes) => bytes !== undefined && bytes.length > MAX_TEXT;
 
 /** Text without trailing newlines. The addon leaves out what is empty. */
-function text(bytes) {
+function decodeText(bytes) {
   if (bytes === undefined) return "";
   const all = decoder.decode(bytes.subarray(0, MAX_TEXT));
   let end = all.length;
@@ -19,11 +19,11 @@ function text(bytes) {
 }
 
 /** What every run leaves, however it ended. Fields that are not set are missing. */
-function recordOf(outcome, traced) {
+function toRecord(outcome, traced) {
   const { stdout, stderr, truncated, warnings, fuelConsumed } = outcome;
   const record = {
-    stdout: text(stdout),
-    stderr: text(stderr),
+    stdout: decodeText(stdout),
+    stderr: decodeText(stderr),
     stdoutBytes: stdout ?? new Uint8Array(0),
     stderrBytes: stderr ?? new Uint8Array(0),
     outputTruncated: truncated || isTooLong(stdout) || isTooLong(stderr),
@@ -41,17 +41,17 @@ function recordOf(outcome, traced) {
 }
 
 /** The error of a run that failed. `others` takes the place of fields of its own: `{ message, cause }`. */
-export function failure(outcome, traced, others) {
+export function toError(outcome, traced, others) {
   const { error } = outcome;
   const fields = { ...error, ...others };
   if (error.pending !== undefined) fields.pending = decode(error.pending);
-  return toPublicError(fields, recordOf(outcome, traced));
+  return toPublicError(fields, toRecord(outcome, traced));
 }
 
 /** The result of a run that succeeded. Fields that are not set are missing. */
-export function success(outcome, traced) {
+export function toResult(outcome, traced) {
   const { ok } = outcome;
-  const result = recordOf(outcome, traced);
+  const result = toRecord(outcome, traced);
   if (ok.result !== undefined) result.result = decode(ok.result);
   if (ok.resultError !== undefined) result.resultError = ok.resultError;
   if (ok.value !== undefined) result.value = decode(ok.value);

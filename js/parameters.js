@@ -1,6 +1,6 @@
-import { checkText, isRecord, pattern, refuse } from "./check.js";
-import { invalidArgument } from "./errors.js";
-import { jsonSchemaOf } from "./schema.js";
+import { checkText, isRecord, makeLazyRegExp, refuse } from "./check.js";
+import { makeArgumentError } from "./errors.js";
+import { toJsonSchema } from "./schema.js";
 
 // The signature that Python has of a callback, and the Python types of its parameters.
 
@@ -9,18 +9,18 @@ import { jsonSchemaOf } from "./schema.js";
  * `{ parameters: [{ name, required, annotation, default?, keywordOnly? }], open }`. Positional arguments are bound in
  * this order; `open` says that any other keyword is taken too. `path` names the definition in errors.
  */
-export function parametersOf(path, { schema, parameters }) {
+export function makeSignature(path, { schema, parameters }) {
   const order = checkNames(`${path}.parameters`, parameters);
-  const json = jsonSchemaOf(schema);
-  const parts = conjuncts(json);
-  const known = propertiesOf(path, parts);
+  const json = toJsonSchema(schema);
+  const parts = collectConjuncts(json);
+  const members = collectProperties(path, parts);
   const describe = (name) => {
-    const found = parameter(name, known.get(name), json);
+    const parameter = toParameter(name, members.get(name), json);
     // A Standard Schema fills in its defaults itself, and may make a new one for each call.
-    if (json !== schema) delete found.default;
-    return found;
+    if (json !== schema) delete parameter.default;
+    return parameter;
   };
-  const rest = [...known.keys()].filter((name) => !order?.has(name));
+  const rest = [...members.keys()].filter((name) => !order?.has(name));
   const others = rest.map(describe);
   return {
     parameters:
@@ -31,8 +31,8 @@ export function parametersOf(path, { schema, parameters }) {
             ...others.map((other) => ({ ...other, keywordOnly: true })),
           ],
     open:
-      parts.some(takesMore) ||
-      (order === undefined && !parts.some(declaresMembers)),
+      parts.some(hasMoreMembers) ||
+      (order === undefined && !parts.some(hasDeclaredMembers)),
   };
 }
 
@@ -44,7 +44,7 @@ function checkNames(path, names) {
     if (checkText(`${path}[${index}]`, name) === "")
       refuse(`${path}[${index}]`, name, "a name");
     if (seen.has(name)) {
-      throw invalidArgument(
+      throw makeArgumentError(
         `${path}[${index}]: expected distinct names, got ${JSON.stringify(name)} twice`,
       );
     }
@@ -56,32 +56,33 @@ function checkNames(path, names) {
 // ---------------------------------------------------------------- the members of the argument object
 
 /** The schemas that all hold for the arguments: the schema, what it refers to, and its `allOf`. */
-function conjuncts(json) {
-  const found = new Set(json === undefined ? [] : [json]);
+function collectConjuncts(json) {
+  const schemas = new Set(json === undefined ? [] : [json]);
   // What is added on the way is visited too.
-  for (const schema of found) {
-    const target = pointed(json, schema.$ref);
-    for (const part of [target, ...listOf(schema.allOf)])
-      if (isRecord(part)) found.add(part);
+  for (const schema of schemas) {
+    const target = findTarget(json, schema.$ref);
+    for (const part of [target, ...toList(schema.allOf)])
+      if (isRecord(part)) schemas.add(part);
   }
-  return [...found];
+  return [...schemas];
 }
 
 /** By name: `{ schema, required }` of each member, in the declared order. */
-function propertiesOf(path, parts) {
-  const found = new Map();
+function collectProperties(path, parts) {
+  const members = new Map();
   for (const { properties } of parts) {
     for (const [name, schema] of Object.entries(properties ?? {}))
-      if (!found.has(name)) found.set(name, { schema, required: false });
+      if (!members.has(name)) members.set(name, { schema, required: false });
   }
-  for (const name of parts.flatMap(({ required }) => listOf(required)))
-    found.set(name, { schema: found.get(name)?.schema, required: true });
-  for (const name of found.keys()) checkText(`${path}.schema.properties`, name);
-  return found;
+  for (const name of parts.flatMap(({ required }) => toList(required)))
+    members.set(name, { schema: members.get(name)?.schema, required: true });
+  for (const name of members.keys())
+    checkText(`${path}.schema.properties`, name);
+  return members;
 }
 
 /** Whether a schema names members by other means than `properties`. */
-function takesMore(schema) {
+function hasMoreMembers(schema) {
   const { additionalProperties, unevaluatedProperties } = schema;
   return (
     [additionalProperties, unevaluatedProperties].some(
@@ -98,15 +99,15 @@ const MEMBERS_BY_RULE = [
   "dependentSchemas",
 ];
 
-function declaresMembers({ properties, additionalProperties }) {
+function hasDeclaredMembers({ properties, additionalProperties }) {
   return properties !== undefined || additionalProperties === false;
 }
 
 /** A member without a schema is required: nothing says that it may be left out. */
-function parameter(name, { schema, required } = { required: true }, root) {
-  const described = { name, required, annotation: annotationOf(schema, root) };
-  if (!isRecord(schema) || schema.default === undefined) return described;
-  return { ...described, required: false, default: schema.default };
+function toParameter(name, { schema, required } = { required: true }, root) {
+  const parameter = { name, required, annotation: toAnnotation(schema, root) };
+  if (!isRecord(schema) || schema.default === undefined) return parameter;
+  return { ...parameter, required: false, default: schema.default };
 }
 
 // ---------------------------------------------------------------- Python's types
@@ -128,79 +129,82 @@ const SCALARS = {
   null: "None",
 };
 
-function annotationOf(schema, root) {
+function toAnnotation(schema, root) {
   const state = { root, left: MAX_SCHEMAS, following: new Set() };
-  return typeOf(schema, state, 0);
+  return toType(schema, state, 0);
 }
 
-function typeOf(schema, state, depth) {
+function toType(schema, state, depth) {
   if (!isRecord(schema) || depth > MAX_DEPTH || state.left-- <= 0) return ANY;
-  const type = typeOfKeywords(schema, state, depth + 1);
-  return schema.nullable === true ? union([type, "None"]) : type;
+  const type = toTypeByKeywords(schema, state, depth + 1);
+  return schema.nullable === true ? joinTypes([type, "None"]) : type;
 }
 
-function typeOfKeywords(schema, state, depth) {
-  if (schema.$ref !== undefined) return typeOfTarget(schema.$ref, state, depth);
-  if (schema.const !== undefined) return typeOfValues([schema.const]);
-  if (Array.isArray(schema.enum)) return typeOfValues(schema.enum);
+function toTypeByKeywords(schema, state, depth) {
+  if (schema.$ref !== undefined)
+    return toTypeOfTarget(schema.$ref, state, depth);
+  if (schema.const !== undefined) return toTypeOfValues([schema.const]);
+  if (Array.isArray(schema.enum)) return toTypeOfValues(schema.enum);
   if (schema.type !== undefined) {
     const types = [schema.type].flat();
-    return union(types.map((type) => typeNamed(type, schema, state, depth)));
+    return joinTypes(
+      types.map((type) => toTypeByName(type, schema, state, depth)),
+    );
   }
-  const branches = listOf(schema.anyOf ?? schema.oneOf);
+  const branches = toList(schema.anyOf ?? schema.oneOf);
   if (branches.length > 0)
-    return union(branches.map((branch) => typeOf(branch, state, depth)));
-  const all = listOf(schema.allOf);
-  if (all.length === 1) return typeOf(all[0], state, depth);
+    return joinTypes(branches.map((branch) => toType(branch, state, depth)));
+  const all = toList(schema.allOf);
+  if (all.length === 1) return toType(all[0], state, depth);
   return schema.properties === undefined ? ANY : ANY_DICT;
 }
 
-function typeNamed(type, schema, state, depth) {
-  if (type === "array") return listType(schema, state, depth);
-  if (type === "object") return dictType(schema, state, depth);
+function toTypeByName(type, schema, state, depth) {
+  if (type === "array") return toListType(schema, state, depth);
+  if (type === "object") return toDictType(schema, state, depth);
   return Object.hasOwn(SCALARS, type) ? SCALARS[type] : ANY;
 }
 
-function listType({ prefixItems, items, additionalItems }, state, depth) {
+function toListType({ prefixItems, items, additionalItems }, state, depth) {
   // Before 2020-12, `items` was what `prefixItems` is, and `additionalItems` what `items` is.
-  const first = listOf(prefixItems ?? items);
+  const first = toList(prefixItems ?? items);
   const rest = prefixItems === undefined ? additionalItems : items;
-  if (first.length === 0) return `list[${typeOf(items, state, depth)}]`;
+  if (first.length === 0) return `list[${toType(items, state, depth)}]`;
   if (first.length > MAX_TUPLE || rest === true || isRecord(rest))
     return "list[Any]";
-  const types = first.map((item) => typeOf(item, state, depth));
+  const types = first.map((item) => toType(item, state, depth));
   return `tuple[${types.join(", ")}]`;
 }
 
-function dictType({ properties, additionalProperties }, state, depth) {
+function toDictType({ properties, additionalProperties }, state, depth) {
   return properties === undefined
-    ? `dict[str, ${typeOf(additionalProperties, state, depth)}]`
+    ? `dict[str, ${toType(additionalProperties, state, depth)}]`
     : ANY_DICT;
 }
 
 /** The type of a `$ref`'s target; one that is reached again from itself is Any. */
-function typeOfTarget(ref, state, depth) {
-  const target = pointed(state.root, ref);
+function toTypeOfTarget(ref, state, depth) {
+  const target = findTarget(state.root, ref);
   if (state.following.has(target)) return ANY;
   state.following.add(target);
-  const type = typeOf(target, state, depth);
+  const type = toType(target, state, depth);
   state.following.delete(target);
   return type;
 }
 
 /** What a reference into the schema itself ("#/$defs/user") points at, else undefined. */
-function pointed(root, ref) {
+function findTarget(root, ref) {
   if (typeof ref !== "string" || !/^#(\/|$)/.test(ref)) return undefined;
   let target = root;
   for (const part of ref.split("/").slice(1)) {
-    const key = decoded(part).replaceAll("~1", "/").replaceAll("~0", "~");
+    const key = decodePart(part).replaceAll("~1", "/").replaceAll("~0", "~");
     if (typeof target !== "object" || target === null) return undefined;
     target = Object.hasOwn(target, key) ? target[key] : undefined;
   }
   return target;
 }
 
-function decoded(part) {
+function decodePart(part) {
   try {
     return decodeURIComponent(part);
   } catch {
@@ -208,49 +212,49 @@ function decoded(part) {
   }
 }
 
-function listOf(value) {
+function toList(value) {
   return Array.isArray(value) ? value : [];
 }
 
-function union(types) {
-  const distinct = [...new Set(types.flatMap(unionOf))];
+function joinTypes(types) {
+  const distinct = [...new Set(types.flatMap(splitUnion))];
   return distinct.length === 0 || distinct.includes(ANY)
     ? ANY
     : distinct.join(" | ");
 }
 
 /** The members of a union type. */
-export function unionOf(annotation) {
-  const found = [""];
+export function splitUnion(annotation) {
+  const members = [""];
   let depth = 0;
   for (const [token] of annotation.matchAll(
     /"(?:[^"\\]|\\.)*"|[[\]|]|[^"[\]|]+/g,
   )) {
     if (token === "[") depth++;
     if (token === "]") depth--;
-    if (token === "|" && depth === 0) found.push("");
-    else found[found.length - 1] += token;
+    if (token === "|" && depth === 0) members.push("");
+    else members[members.length - 1] += token;
   }
-  return found.map((member) => member.trim());
+  return members.map((member) => member.trim());
 }
 
 const LITERAL_TYPES = ["str", "int", "bool", "None"];
 
-function typeOfValues(values) {
+function toTypeOfValues(values) {
   if (values.length === 0 || values.length > MAX_ENUM) return ANY;
-  const types = union(values.map(typeOfValue));
+  const types = joinTypes(values.map(toPythonType));
   if (types === "None") return types;
-  const literals = new Set(values.map(pythonLiteral));
+  const literals = new Set(values.map(toPythonLiteral));
   const text = `Literal[${[...literals].join(", ")}]`;
   const fits =
-    values.every((value) => LITERAL_TYPES.includes(typeOfValue(value))) &&
+    values.every((value) => LITERAL_TYPES.includes(toPythonType(value))) &&
     !literals.has(undefined) &&
     text.length <= MAX_LITERAL;
   return fits ? text : types;
 }
 
 /** The Python type that a JavaScript value of JSON arrives as. */
-export function typeOfValue(value) {
+export function toPythonType(value) {
   if (value === null) return "None";
   if (Array.isArray(value)) return "list[Any]";
   switch (typeof value) {
@@ -268,7 +272,7 @@ export function typeOfValue(value) {
 const MAX_TEXT = 200;
 
 /** `value` in Python's syntax, if it is simple and short; else undefined. */
-export function pythonLiteral(value) {
+export function toPythonLiteral(value) {
   if (value === null) return "None";
   switch (typeof value) {
     case "boolean":
@@ -276,29 +280,29 @@ export function pythonLiteral(value) {
     case "number":
       return Number.isFinite(value) ? String(value) : undefined;
     case "string":
-      return value.length <= MAX_TEXT ? pythonString(value) : undefined;
+      return value.length <= MAX_TEXT ? toPythonString(value) : undefined;
     default:
       return undefined;
   }
 }
 
-export function pythonString(text) {
-  return `"${escaped(text, /"/g)}"`;
+export function toPythonString(text) {
+  return `"${escapeForPython(text, /"/g)}"`;
 }
 
-const unprintable = pattern(String.raw`[\p{C}\p{Zl}\p{Zp}]`, "gu");
+const getUnprintable = makeLazyRegExp(String.raw`[\p{C}\p{Zl}\p{Zp}]`, "gu");
 
 /** `text` for the inside of a Python string. `quotes` matches the quotes that would end it. */
-export function escaped(text, quotes) {
+export function escapeForPython(text, quotes) {
   return text
     .replaceAll("\\", "\\\\")
     .replace(quotes, '\\"')
-    .replace(unprintable(), escapedCharacter);
+    .replace(getUnprintable(), escapeCharacter);
 }
 
 const SHORT_ESCAPES = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
-function escapedCharacter(character) {
+function escapeCharacter(character) {
   if (Object.hasOwn(SHORT_ESCAPES, character)) return SHORT_ESCAPES[character];
   const code = character.codePointAt(0);
   if (code < 0x100) return `\\x${code.toString(16).padStart(2, "0")}`;

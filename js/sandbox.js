@@ -1,8 +1,8 @@
-import { closed, translated } from "./errors.js";
+import { addon, getRuntime } from "./addon.js";
+import { makeClosedError, translateErrors } from "./errors.js";
 import { checkCode, Execution, ExecutionHandle } from "./execution.js";
-import { addon, runtime } from "./addon.js";
-import { executionOptions, sandboxOptions } from "./options.js";
-import { typeStubs } from "./stubs.js";
+import { checkExecutionOptions, checkSandboxOptions } from "./options.js";
+import { renderTypeStubs } from "./stubs.js";
 
 /** Every execute() starts from the same fresh interpreter; concurrent calls are independent. */
 export class Sandbox {
@@ -11,13 +11,13 @@ export class Sandbox {
   #callbacks;
   #stubs;
   #running = new Set();
-  #closed = false;
+  #isClosed = false;
 
   constructor(options) {
     const { addonOptions, storage, inherited, callbacks, stubs } =
-      sandboxOptions(options);
-    this.#addonSandbox = translated(
-      () => new addon.Sandbox(runtime(), addonOptions, storage),
+      checkSandboxOptions(options);
+    this.#addonSandbox = translateErrors(
+      () => new addon.Sandbox(getRuntime(), addonOptions, storage),
     );
     this.#inherited = inherited;
     this.#callbacks = callbacks;
@@ -27,7 +27,7 @@ export class Sandbox {
   async execute(code, options) {
     const execution = this.#start(code, options);
     await execution.ended;
-    return execution.outcome();
+    return execution.getResult();
   }
 
   executeCancellable(code, options) {
@@ -36,22 +36,22 @@ export class Sandbox {
 
   #start(code, options) {
     const source = checkCode(code);
-    const checked = executionOptions(options, this.#inherited);
-    if (this.#closed) throw closed("sandbox");
+    const executionOptions = checkExecutionOptions(options, this.#inherited);
+    if (this.#isClosed) throw makeClosedError("sandbox");
     const begin = (id, addonOptions, addonExecution) =>
       this.#addonSandbox.execute(id, source, addonOptions, addonExecution);
-    const execution = new Execution(this.#callbacks, checked);
+    const execution = new Execution(this.#callbacks, executionOptions);
     execution.start(begin, this.#running);
     return execution;
   }
 
   get typeStubs() {
-    return typeStubs(this.#callbacks, this.#stubs);
+    return renderTypeStubs(this.#callbacks, this.#stubs);
   }
 
   /** Cancels what runs, and resolves when all of it has ended. */
   async close() {
-    this.#closed = true;
+    this.#isClosed = true;
     this.#addonSandbox.close();
     for (const execution of this.#running) execution.cancel();
     await Promise.all([...this.#running].map(({ ended }) => ended));

@@ -1,27 +1,27 @@
-import { isRecord, refuse, shown } from "./check.js";
-import { invalidArgument } from "./errors.js";
-import { required, types } from "./node.js";
+import { attempt, describe, isRecord, refuse } from "./check.js";
+import { makeArgumentError } from "./errors.js";
+import { requirePackage, types } from "./node.js";
 
 // Checks of callback arguments: a JSON Schema, which ajv compiles, or a Standard Schema, which validates by itself.
 
 /** `make`, called once per object. What it throws is not kept. */
-function once(make) {
-  const made = new WeakMap();
+function memoize(make) {
+  const results = new WeakMap();
   return (object, ...rest) => {
-    if (!made.has(object)) made.set(object, make(object, ...rest));
-    return made.get(object);
+    if (!results.has(object)) results.set(object, make(object, ...rest));
+    return results.get(object);
   };
 }
 
 /** Schema libraries that are not Standard Schema have classes: to ajv these would be schemas that accept everything. */
-export function isPlain(value) {
+export function isPlainObject(value) {
   if (!isRecord(value)) return false;
   const prototype = Object.getPrototypeOf(value);
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 /** The `~standard` properties of a Standard Schema, else undefined. */
-function standardOf(schema) {
+function getStandard(schema) {
   return isRecord(schema) || typeof schema === "function"
     ? schema["~standard"]
     : undefined;
@@ -31,25 +31,25 @@ function standardOf(schema) {
  * What checks the arguments of a callback: `validate(args)` gives `{ value }` or `{ issue }`, or a promise of it, and
  * never throws. undefined without a schema. `path` names the option in errors.
  */
-export function validatorFor(path, schema) {
+export function makeValidator(path, schema) {
   if (schema === undefined) return undefined;
-  const standard = standardOf(schema);
+  const standard = getStandard(schema);
   if (standard !== undefined) {
-    const validator = standardValidator(path, standard);
-    checkTakesObjects(path, jsonSchemaOf(schema));
+    const validator = makeStandardValidator(path, standard);
+    checkTakesObjects(path, toJsonSchema(schema));
     return validator;
   }
-  if (!isPlain(schema))
+  if (!isPlainObject(schema))
     refuse(path, schema, "a JSON Schema or a Standard Schema");
-  return jsonValidator(path, schema);
+  return makeJsonValidator(path, schema);
 }
 
 /** Refuses a schema that no arguments match, as they are one object: every call would fail. */
 function checkTakesObjects(path, json) {
-  const type = typesOf(json);
+  const type = collectTypes(json);
   if (type !== undefined && !type.includes("object")) {
-    const shownType = type.length === 1 ? type[0] : type.join(" or ");
-    refuse(`${path}.type`, shownType, '"object", as arguments are one object');
+    const typeText = type.length === 1 ? type[0] : type.join(" or ");
+    refuse(`${path}.type`, typeText, '"object", as arguments are one object');
   }
 }
 
@@ -57,12 +57,12 @@ function checkTakesObjects(path, json) {
 const MAX_UNIONS = 16;
 
 /** The JSON types that a schema takes, as far as it says; undefined if it does not. */
-function typesOf(json, depth = 0) {
+function collectTypes(json, depth = 0) {
   if (!isRecord(json) || depth > MAX_UNIONS) return undefined;
   if (json.type !== undefined) return [json.type].flat();
   const branches = json.anyOf ?? json.oneOf;
   if (!Array.isArray(branches)) return undefined;
-  const types = branches.map((branch) => typesOf(branch, depth + 1));
+  const types = branches.map((branch) => collectTypes(branch, depth + 1));
   return types.length === 0 || types.includes(undefined)
     ? undefined
     : [...new Set(types.flat())];
@@ -70,7 +70,7 @@ function typesOf(json, depth = 0) {
 
 // ---------------------------------------------------------------- Standard Schema
 
-function standardValidator(path, standard) {
+function makeStandardValidator(path, standard) {
   const { version, validate } = Object(standard);
   if (version !== 1) refuse(`${path}["~standard"].version`, version, "1");
   if (typeof validate !== "function")
@@ -80,45 +80,45 @@ function standardValidator(path, standard) {
       try {
         const result = standard.validate(args);
         return typeof result?.then === "function"
-          ? settled(result)
-          : verdict(result);
+          ? awaitVerdict(result)
+          : toVerdict(result);
       } catch (error) {
-        return { issue: messageOf(error) };
+        return { issue: getMessage(error) };
       }
     },
   };
 }
 
-async function settled(promise) {
+async function awaitVerdict(promise) {
   try {
-    return verdict(await promise);
+    return toVerdict(await promise);
   } catch (error) {
-    return { issue: messageOf(error) };
+    return { issue: getMessage(error) };
   }
 }
 
-function verdict(result) {
+function toVerdict(result) {
   // arktype returns an array that has `issues`.
   if (typeof result !== "object" || result === null)
-    return { issue: `the validator returned ${shown(result)}` };
+    return { issue: `the validator returned ${describe(result)}` };
   if (!result.issues) return { value: result.value };
   const [first] = result.issues;
-  return { issue: standardIssue(first) };
+  return { issue: toIssue(first) };
 }
 
-function standardIssue(issue) {
+function toIssue(issue) {
   const message = String(issue?.message ?? "invalid arguments");
   const keys = Array.from(issue?.path ?? [], (part) => part?.key ?? part);
-  const path = pathText(keys);
+  const path = formatPath(keys);
   // arktype's messages begin with the path.
-  return at(
+  return prefixPath(
     path,
     message.startsWith(`${path} `) ? message.slice(path.length + 1) : message,
   );
 }
 
-function messageOf(error) {
-  return typeof error?.message === "string" ? error.message : shown(error);
+function getMessage(error) {
+  return typeof error?.message === "string" ? error.message : describe(error);
 }
 
 // ---------------------------------------------------------------- JSON Schema
@@ -152,25 +152,25 @@ const AJV = {
   logger: false,
 };
 
-function jsonValidator(path, schema) {
-  const draft = draftOf(path, schema.$schema);
+function makeJsonValidator(path, schema) {
+  const draft = findDraft(path, schema.$schema);
   checkTakesObjects(path, schema);
-  const check = compiled(path, schema, draft);
+  const check = compileOrRefuse(path, schema, draft);
   return {
     validate(args) {
       try {
-        const view = isJson(args) ? args : jsonView(args);
+        const view = isJson(args) ? args : toJsonView(args);
         return check(view)
           ? { value: args }
-          : { issue: issueText(check.errors, view) };
+          : { issue: formatIssue(check.errors, view) };
       } catch (error) {
-        return { issue: messageOf(error) };
+        return { issue: getMessage(error) };
       }
     },
   };
 }
 
-function draftOf(path, id) {
+function findDraft(path, id) {
   if (id === undefined) return DRAFT_2020_12;
   const name = typeof id === "string" ? id.replace(DRAFT_ID, "$1") : "";
   if (!Object.hasOwn(DRAFTS, name)) {
@@ -180,29 +180,29 @@ function draftOf(path, id) {
   return DRAFTS[name];
 }
 
-function compiled(path, schema, draft) {
+function compileOrRefuse(path, schema, draft) {
   try {
     return compile(schema, draft);
   } catch (error) {
     const reason =
       error instanceof RangeError ? "it is nested too deeply" : error.message;
-    throw invalidArgument(`${path}: not a usable JSON Schema: ${reason}`);
+    throw makeArgumentError(`${path}: not a usable JSON Schema: ${reason}`);
   }
 }
 
 /** An instance keeps what it compiles and refuses an `$id` that it knows, so each schema has its own. */
-const compile = once((schema, draft) => {
-  const Ajv = required(draft.module);
-  const meta = metaValidator(draft, Ajv);
+const compile = memoize((schema, draft) => {
+  const Ajv = requirePackage(draft.module);
+  const meta = makeMetaValidator(draft, Ajv);
   if (!meta.validate(draft.meta, schema))
-    throw new Error(issueText(meta.errors, schema));
+    throw new Error(formatIssue(meta.errors, schema));
   const check = new Ajv({ ...AJV, validateSchema: false }).compile(schema);
   if (check.$async) throw new Error("$async: must not be true");
   return check;
 });
 
 /** Compiling a meta-schema takes longer than all else, so one instance per draft does it. */
-const metaValidator = once((_draft, Ajv) => new Ajv(AJV));
+const makeMetaValidator = memoize((_draft, Ajv) => new Ajv(AJV));
 
 // ---------------------------------------------------------------- what JSON has no type for
 
@@ -214,17 +214,17 @@ function isJson(value) {
 }
 
 /** `value` for ajv: a bigint as the nearest number, bytes as a symbol, which no JSON type fits. */
-function jsonView(value) {
-  if (typeof value === "bigint") return nearestNumber(value);
+function toJsonView(value) {
+  if (typeof value === "bigint") return toNearestNumber(value);
   if (typeof value !== "object" || value === null) return value;
   if (types.isUint8Array(value)) return Symbol("bytes");
-  if (Array.isArray(value)) return value.map(jsonView);
+  if (Array.isArray(value)) return value.map(toJsonView);
   return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [key, jsonView(item)]),
+    Object.entries(value).map(([key, item]) => [key, toJsonView(item)]),
   );
 }
 
-function nearestNumber(value) {
+function toNearestNumber(value) {
   const { MAX_VALUE } = Number;
   return Math.min(Math.max(Number(value), -MAX_VALUE), MAX_VALUE);
 }
@@ -234,7 +234,7 @@ function nearestNumber(value) {
 const MAX_PATH = 200;
 const MAX_LISTED = 20;
 
-function pathText(keys) {
+function formatPath(keys) {
   const text = keys
     .map((key, index) => {
       if (typeof key === "number") return `[${key}]`;
@@ -244,46 +244,46 @@ function pathText(keys) {
   return text.length > MAX_PATH ? `${text.slice(0, MAX_PATH)}...` : text;
 }
 
-function at(path, text) {
+function prefixPath(path, text) {
   return path === "" ? text : `${path}: ${text}`;
 }
 
 /** ajv's errors as one sentence, which names the argument first. */
-function issueText(errors, data) {
-  const chosen = closest(errors);
-  const path = pathText(keysOf(chosen[0].instancePath, data));
-  return at(path, alternatives(chosen.map(sentence)));
+function formatIssue(errors, data) {
+  const closest = findClosest(errors);
+  const path = formatPath(splitPointer(closest[0].instancePath, data));
+  return prefixPath(path, joinAlternatives(closest.map(toSentence)));
 }
 
 /** A JSON pointer's keys. In an array, they are numbers. */
-function keysOf(pointer, data) {
+function splitPointer(pointer, data) {
   let value = data;
   return pointer
     .split("/")
     .slice(1)
     .map((part) => {
       const key = part.replaceAll("~1", "/").replaceAll("~0", "~");
-      const shownKey = Array.isArray(value) ? Number(key) : key;
+      const keyOrIndex = Array.isArray(value) ? Number(key) : key;
       value = value?.[key];
-      return shownKey;
+      return keyOrIndex;
     });
 }
 
 const BRANCHING = ["anyOf", "oneOf", "if"];
-const depthOf = ({ instancePath }) => instancePath.split("/").length;
+const getDepth = ({ instancePath }) => instancePath.split("/").length;
 
 /**
  * Of the errors of all branches of a union, those of the branch that was probably meant: the deepest ones, and of these
  * not those that say it is another branch. All are at one place.
  */
-function closest(errors) {
+function findClosest(errors) {
   const last = errors.at(-1);
   const inner = errors.filter(({ keyword }) => !BRANCHING.includes(keyword));
   const several = Array.isArray(last.params.passingSchemas);
   if (!BRANCHING.includes(last.keyword) || several || inner.length === 0)
     return [last];
-  const depth = inner.reduce((most, one) => Math.max(most, depthOf(one)), 0);
-  const deepest = inner.filter((error) => depthOf(error) === depth);
+  const depth = inner.reduce((most, one) => Math.max(most, getDepth(one)), 0);
+  const deepest = inner.filter((error) => getDepth(error) === depth);
   const [best] = deepest.toSorted((a, b) => isTag(a) - isTag(b));
   return deepest.filter((error) => error.instancePath === best.instancePath);
 }
@@ -292,7 +292,7 @@ function isTag({ keyword }) {
   return keyword === "const" || keyword === "enum";
 }
 
-function alternatives(sentences) {
+function joinAlternatives(sentences) {
   const all = [...new Set(sentences)].slice(0, MAX_LISTED);
   const be = "must be ";
   return all.every((sentence) => sentence.startsWith(be))
@@ -300,21 +300,21 @@ function alternatives(sentences) {
     : all.join(" or ");
 }
 
-function sentence({ keyword, params, message, instancePath }) {
+function toSentence({ keyword, params, message, instancePath }) {
   const what = instancePath === "" ? "argument" : "property";
   switch (keyword) {
     case "required":
-      return `missing ${what} ${shown(params.missingProperty)}`;
+      return `missing ${what} ${describe(params.missingProperty)}`;
     case "additionalProperties":
-      return `unexpected ${what} ${shown(params.additionalProperty)}`;
+      return `unexpected ${what} ${describe(params.additionalProperty)}`;
     case "unevaluatedProperties":
-      return `unexpected ${what} ${shown(params.unevaluatedProperty)}`;
+      return `unexpected ${what} ${describe(params.unevaluatedProperty)}`;
     case "propertyNames":
-      return `unexpected ${what} ${shown(params.propertyName)}`;
+      return `unexpected ${what} ${describe(params.propertyName)}`;
     case "enum":
-      return `must be one of ${listed(params.allowedValues)}`;
+      return `must be one of ${formatValues(params.allowedValues)}`;
     case "const":
-      return `must be ${listed([params.allowedValue])}`;
+      return `must be ${formatValues([params.allowedValue])}`;
     case "type":
       return `must be ${[params.type].flat().join(" or ")}`;
     case "false schema":
@@ -324,9 +324,9 @@ function sentence({ keyword, params, message, instancePath }) {
   }
 }
 
-function listed(values) {
+function formatValues(values) {
   const texts = values.slice(0, MAX_LISTED).map((value) => {
-    const text = JSON.stringify(value) ?? shown(value);
+    const text = JSON.stringify(value) ?? describe(value);
     return text.length > 80 ? `${text.slice(0, 80)}...` : text;
   });
   return [...texts, ...(values.length > MAX_LISTED ? ["..."] : [])].join(", ");
@@ -335,16 +335,16 @@ function listed(values) {
 // ---------------------------------------------------------------- the JSON Schema of any schema
 
 /** The JSON Schema that describes the arguments `schema` takes, as far as it tells: undefined if it does not. */
-export function jsonSchemaOf(schema) {
-  if (standardOf(schema) === undefined)
+export function toJsonSchema(schema) {
+  if (getStandard(schema) === undefined)
     return isRecord(schema) ? schema : undefined;
-  return converted(schema);
+  return convertSchema(schema);
 }
 
-const converted = once((schema) => {
+const convertSchema = memoize((schema) => {
   for (const conversion of CONVERSIONS) {
-    const found = attempt(() => conversion(schema));
-    if (isRecord(found)) return found;
+    const jsonSchema = attempt(() => conversion(schema));
+    if (isRecord(jsonSchema)) return jsonSchema;
   }
   return undefined;
 });
@@ -360,14 +360,6 @@ const CONVERSIONS = [
   (schema) => fromMembers(schema.shape, isOptionalZod),
   (schema) => fromMembers(schema.entries, isOptionalValibot),
 ];
-
-function attempt(call) {
-  try {
-    return call();
-  } catch {
-    return undefined;
-  }
-}
 
 function fromMembers(members, isOptional) {
   if (!isRecord(members)) return undefined;

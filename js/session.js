@@ -1,31 +1,35 @@
+import { addon, getRuntime } from "./addon.js";
 import { checkBytes, checkCount, checkMilliseconds } from "./check.js";
-import { closed, translated } from "./errors.js";
-import { checkCode, Execution, ExecutionHandle } from "./execution.js";
-import { addon, runtime } from "./addon.js";
-import { executionOptions, resumeOptions, sandboxOptions } from "./options.js";
+import { makeClosedError, translateErrors } from "./errors.js";
 import { Request } from "./events.js";
-import { typeStubs } from "./stubs.js";
+import { checkCode, Execution, ExecutionHandle } from "./execution.js";
+import {
+  checkExecutionOptions,
+  checkResumeOptions,
+  checkSandboxOptions,
+} from "./options.js";
 import { toVfsStorage } from "./storage.js";
+import { renderTypeStubs } from "./stubs.js";
 
 /** Forks of one call, as in the core. */
 const MAX_FORKS = 10_000;
 
 /** The key of what a Session is made of whose interpreter is there already: `{ addonSession, settings, timeout }`. */
-const MADE = Symbol("made");
+const PARTS = Symbol("parts");
 
-function sessionOf(addonSession, settings, timeout) {
+function makeSession(addonSession, settings, timeout) {
   return new Session(undefined, {
-    [MADE]: { addonSession, settings, timeout },
+    [PARTS]: { addonSession, settings, timeout },
   });
 }
 
 /** What a session is made of whose interpreter is yet to start. */
-function begun(options) {
+function makeParts(options) {
   const { addonOptions, storage, limits, ...settings } =
-    sandboxOptions(options);
+    checkSandboxOptions(options);
   return {
-    addonSession: translated(
-      () => new addon.Session(runtime(), addonOptions, storage),
+    addonSession: translateErrors(
+      () => new addon.Session(getRuntime(), addonOptions, storage),
     ),
     settings,
     timeout: limits.executionTimeoutMs,
@@ -33,7 +37,7 @@ function begun(options) {
 }
 
 /** Ends a session of the addon; resolves when its interpreter has ended. */
-async function close(addonSession) {
+async function closeAddonSession(addonSession) {
   const request = new Request();
   request.start((id) => addonSession.close(id), new Set());
   await request.ended;
@@ -46,21 +50,21 @@ export class Session {
   #timeout;
   #vfs;
   /** Executions and requests whose end is yet to come: objects with a promise `ended`. */
-  #pending = new Set();
-  #closed = false;
+  #running = new Set();
+  #isClosed = false;
 
   constructor(options, internal) {
-    const made = internal?.[MADE] ?? begun(options);
-    this.#addonSession = made.addonSession;
-    this.#settings = made.settings;
-    this.#timeout = made.timeout;
-    this.#vfs = made.settings.vfs;
+    const parts = internal?.[PARTS] ?? makeParts(options);
+    this.#addonSession = parts.addonSession;
+    this.#settings = parts.settings;
+    this.#timeout = parts.timeout;
+    this.#vfs = parts.settings.vfs;
   }
 
   async execute(code, options) {
     const execution = this.#start(code, options);
     await execution.ended;
-    return execution.outcome();
+    return execution.getResult();
   }
 
   executeCancellable(code, options) {
@@ -69,28 +73,31 @@ export class Session {
 
   #start(code, options) {
     const source = checkCode(code);
-    const checked = executionOptions(options, this.#settings.inherited);
-    this.#refuseClosed();
+    const executionOptions = checkExecutionOptions(
+      options,
+      this.#settings.inherited,
+    );
+    this.#checkOpen();
     // The limit is that of now, also if another one is set before this execution has its turn.
-    checked.addonOptions.timeoutMs ??= this.#timeout ?? -1;
+    executionOptions.addonOptions.timeoutMs ??= this.#timeout ?? -1;
     const begin = (id, addonOptions, addonExecution) =>
       this.#addonSession.execute(id, source, addonOptions, addonExecution);
-    const execution = new Execution(this.#settings.callbacks, checked);
-    execution.start(begin, this.#pending);
+    const execution = new Execution(this.#settings.callbacks, executionOptions);
+    execution.start(begin, this.#running);
     return execution;
   }
 
-  #refuseClosed() {
-    if (this.#closed) throw closed("session");
+  #checkOpen() {
+    if (this.#isClosed) throw makeClosedError("session");
   }
 
   /** Asks the addon for something that an event answers. */
   async #ask(begin) {
-    this.#refuseClosed();
+    this.#checkOpen();
     const request = new Request();
-    request.start(begin, this.#pending);
+    request.start(begin, this.#running);
     await request.ended;
-    return request.answer();
+    return request.getAnswer();
   }
 
   async reset() {
@@ -113,46 +120,49 @@ export class Session {
   /** Continues an execution that was suspended. */
   static async resume(checkpoint, options) {
     const bytes = checkBytes("checkpoint", checkpoint);
-    const { session, execution, answers } = resumeOptions(options);
+    const { session, execution, answers } = checkResumeOptions(options);
     const { addonOptions, storage, limits, ...settings } =
-      sandboxOptions(session);
-    const checked = executionOptions(execution, settings.inherited);
-    let made;
-    const begin = (id, executionOptions, addonExecution) => {
-      made = addon.Session.resume(
-        runtime(),
+      checkSandboxOptions(session);
+    const executionOptions = checkExecutionOptions(
+      execution,
+      settings.inherited,
+    );
+    let addonSession;
+    const begin = (id, addonExecutionOptions, addonExecution) => {
+      addonSession = addon.Session.resume(
+        getRuntime(),
         addonOptions,
         bytes,
         answers,
         id,
-        executionOptions,
+        addonExecutionOptions,
         addonExecution,
         storage,
       );
       return null;
     };
-    const resumed = new Execution(settings.callbacks, checked);
+    const resumed = new Execution(settings.callbacks, executionOptions);
     resumed.start(begin, new Set());
     await resumed.ended;
     try {
-      const result = resumed.outcome();
+      const result = resumed.getResult();
       const timeout = limits.executionTimeoutMs;
-      return { session: sessionOf(made, settings, timeout), result };
+      return { session: makeSession(addonSession, settings, timeout), result };
     } catch (error) {
-      if (made !== undefined) await close(made);
+      if (addonSession !== undefined) await closeAddonSession(addonSession);
       throw error;
     }
   }
 
   async fork(count) {
-    const wanted =
+    const number =
       count === undefined ? 1 : checkCount("count", count, MAX_FORKS);
     const timeout = this.#timeout;
     const addonSessions = await this.#ask((id) =>
-      this.#addonSession.fork(id, wanted),
+      this.#addonSession.fork(id, number),
     );
     const forks = addonSessions.map((addonSession) =>
-      sessionOf(addonSession, this.#settings, timeout),
+      makeSession(addonSession, this.#settings, timeout),
     );
     return count === undefined ? forks[0] : forks;
   }
@@ -182,15 +192,15 @@ export class Session {
   }
 
   get typeStubs() {
-    return typeStubs(this.#settings.callbacks, this.#settings.stubs);
+    return renderTypeStubs(this.#settings.callbacks, this.#settings.stubs);
   }
 
   /** Cancels what runs, refuses what is queued, and resolves when all of it and the interpreter have ended. */
   async close() {
-    this.#closed = true;
-    const closing = close(this.#addonSession);
-    for (const pending of this.#pending) pending.cancel?.();
-    await Promise.all([...this.#pending].map(({ ended }) => ended));
+    this.#isClosed = true;
+    const closing = closeAddonSession(this.#addonSession);
+    for (const task of this.#running) task.cancel?.();
+    await Promise.all([...this.#running].map(({ ended }) => ended));
     await closing;
   }
 

@@ -1,3 +1,4 @@
+import { addon } from "./addon.js";
 import {
   checkAmount,
   checkBoolean,
@@ -7,9 +8,8 @@ import {
   checkText,
   refuse,
 } from "./check.js";
-import { translated } from "./errors.js";
-import { addon } from "./addon.js";
-import { os } from "./node.js";
+import { translateErrors } from "./errors.js";
+import { getOs } from "./node.js";
 
 const DEFAULT_MAX_BYTES = 67_108_864;
 
@@ -46,14 +46,12 @@ export class VfsStorage {
     // Without a limit, and without a word about it: two things that the addon tells apart.
     const limit = maxBytes === null ? 2 ** 63 : maxBytes;
     return toVfsStorage(
-      translated(() => addon.Storage.fromSnapshot(bytes, limit)),
+      translateErrors(() => addon.Storage.fromSnapshot(bytes, limit)),
     );
   }
 
   readFile(path) {
-    return call(this, "open", path, (addonStorage, path) =>
-      addonStorage.readFile(path),
-    );
+    return call(this, "open", path, (files, path) => files.readFile(path));
   }
 
   readTextFile(path) {
@@ -75,47 +73,35 @@ export class VfsStorage {
       typeof data === "string"
         ? Buffer.from(checkText("data", data))
         : checkBytes("data", data, "a string or a Uint8Array");
-    call(this, "open", path, (addonStorage, path) =>
-      addonStorage.writeFile(path, bytes),
-    );
+    call(this, "open", path, (files, path) => files.writeFile(path, bytes));
   }
 
   mkdir(path, options) {
     const recursive = checkRecursive(options);
-    call(this, "mkdir", path, (addonStorage, path) =>
-      addonStorage.mkdir(path, recursive),
-    );
+    call(this, "mkdir", path, (files, path) => files.mkdir(path, recursive));
   }
 
   readdir(path) {
-    return call(this, "scandir", path, (addonStorage, path) =>
-      addonStorage.readdir(path),
-    );
+    return call(this, "scandir", path, (files, path) => files.readdir(path));
   }
 
   stat(path) {
-    return call(this, "stat", path, (addonStorage, path) =>
-      addonStorage.stat(path),
-    );
+    return call(this, "stat", path, (files, path) => files.stat(path));
   }
 
   exists(path) {
-    return call(this, "stat", path, (addonStorage, path) =>
-      addonStorage.exists(path),
-    );
+    return call(this, "stat", path, (files, path) => files.exists(path));
   }
 
   remove(path, options) {
     const recursive = checkRecursive(options);
-    call(this, "rm", path, (addonStorage, path) =>
-      addonStorage.remove(path, recursive),
-    );
+    call(this, "rm", path, (files, path) => files.remove(path, recursive));
   }
 
   rename(from, to) {
     const source = checkPath("from", from);
     const dest = checkPath("to", to);
-    const rename = (addonStorage, path) => addonStorage.rename(path, dest);
+    const rename = (files, path) => files.rename(path, dest);
     call(this, "rename", source, rename, dest);
   }
 
@@ -125,42 +111,42 @@ export class VfsStorage {
 
   snapshot() {
     const addonStorage = toAddonStorage("this", this);
-    return translated(() => addonStorage.snapshot());
+    return translateErrors(() => addonStorage.snapshot());
   }
 }
 
-function checkMaxBytes(given, otherwise) {
-  const { maxBytes } = checkOptions("options", given, ["maxBytes"]);
+function checkMaxBytes(options, otherwise) {
+  const { maxBytes } = checkOptions("options", options, ["maxBytes"]);
   if (maxBytes === undefined) return otherwise;
   if (maxBytes === null) return null;
   return checkAmount("options.maxBytes", maxBytes, "bytes");
 }
 
-function checkRecursive(given) {
-  const { recursive = false } = checkOptions("options", given, ["recursive"]);
+function checkRecursive(options) {
+  const { recursive = false } = checkOptions("options", options, ["recursive"]);
   return checkBoolean("options.recursive", recursive);
 }
 
 /** Calls the addon. What it refuses becomes an error as node:fs throws it. */
 function call(storage, syscall, path, act, dest) {
   const addonStorage = toAddonStorage("this", storage);
-  const checked = checkPath("path", path);
+  const checkedPath = checkPath("path", path);
   try {
-    return act(addonStorage, checked);
+    return act(addonStorage, checkedPath);
   } catch (error) {
-    throw fileError(error, syscall, checked, dest);
+    throw toFileError(error, syscall, checkedPath, dest);
   }
 }
 
 /** The addon throws `CODE reason`. */
-function fileError(error, syscall, path, dest) {
-  const [, code, reason] = /^(E[A-Z]+) ([^]*)$/.exec(error.message) ?? [];
-  if (code === undefined) return error;
+function toFileError(reported, syscall, path, dest) {
+  const [, code, reason] = /^(E[A-Z]+) ([^]*)$/.exec(reported.message) ?? [];
+  if (code === undefined) return reported;
   const target = dest === undefined ? "" : ` -> '${dest}'`;
-  const made = new Error(`${code}: ${reason}, ${syscall} '${path}'${target}`);
-  const number = os().constants.errno[code];
-  if (number !== undefined) made.errno = -number;
-  Object.assign(made, { code, syscall, path });
-  if (dest !== undefined) made.dest = dest;
-  return made;
+  const error = new Error(`${code}: ${reason}, ${syscall} '${path}'${target}`);
+  const number = getOs().constants.errno[code];
+  if (number !== undefined) error.errno = -number;
+  Object.assign(error, { code, syscall, path });
+  if (dest !== undefined) error.dest = dest;
+  return error;
 }

@@ -1,10 +1,10 @@
-import { pattern } from "./check.js";
+import { makeLazyRegExp } from "./check.js";
 import {
-  escaped,
-  pythonLiteral,
-  pythonString,
-  typeOfValue,
-  unionOf,
+  escapeForPython,
+  splitUnion,
+  toPythonLiteral,
+  toPythonString,
+  toPythonType,
 } from "./parameters.js";
 
 // The text of a `.pyi` file that declares what the sandbox adds to Python.
@@ -35,13 +35,16 @@ const KEYWORDS = new Set(
   ).split(" "),
 );
 
-const plainName = pattern(String.raw`^[\p{XID_Start}_]\p{XID_Continue}*$`, "u");
-const notInNames = pattern(String.raw`[^\p{XID_Continue}]`, "gu");
+const getPlainName = makeLazyRegExp(
+  String.raw`^[\p{XID_Start}_]\p{XID_Continue}*$`,
+  "u",
+);
+const getNotInNames = makeLazyRegExp(String.raw`[^\p{XID_Continue}]`, "gu");
 
 /** Whether a name can be written as a parameter or an attribute. Two underscores in front have meanings of their own. */
 function isPlainName(name) {
   return (
-    plainName().test(name) &&
+    getPlainName().test(name) &&
     name.normalize("NFKC") === name &&
     !name.startsWith("__") &&
     !KEYWORDS.has(name)
@@ -49,21 +52,24 @@ function isPlainName(name) {
 }
 
 /**
- * `callbacks`: `{ name, description, signature, sync }` of each, where `signature` is what parametersOf gives, or null for
+ * `callbacks`: `{ name, description, signature, sync }` of each, where `signature` is what makeSignature gives, or null for
  * any arguments. `stubs`: further texts, put behind, each once.
  */
-export function typeStubs(callbacks, stubs) {
-  const further = [...new Set(stubs.map((text) => text.trim()))];
-  const texts = [declarations(callbacks), ...further].filter(Boolean);
+export function renderTypeStubs(callbacks, stubs) {
+  const rest = [...new Set(stubs.map((text) => text.trim()))];
+  const texts = [renderDeclarations(callbacks), ...rest].filter(Boolean);
   return texts.length === 0 ? "" : `${texts.join("\n\n")}\n`;
 }
 
-function declarations(callbacks) {
+function renderDeclarations(callbacks) {
   if (callbacks.length === 0) return "";
-  const root = treeOf(callbacks);
+  const root = makeTree(callbacks);
   const names = new Names(callbacks.flatMap(({ name }) => name.split(".")));
-  const blocks = [...own(names), ...members(root, names, false)];
-  return `${names.header()}\n\n${joined(blocks)}`;
+  const blocks = [
+    ...renderBuiltins(names),
+    ...renderMembers(root, names, false),
+  ];
+  return `${names.renderImports()}\n\n${joinBlocks(blocks)}`;
 }
 
 /** Which names are used, and what they are called where a callback or a part of its name is called the same. */
@@ -78,30 +84,28 @@ class Names {
   /** What to write for a name of MODULES. */
   use(name) {
     if (MODULES[name] === "builtins" && !this.#taken.has(name)) return name;
-    if (!this.#imports.has(name)) this.#imports.set(name, this.fresh(name));
+    if (!this.#imports.has(name)) this.#imports.set(name, this.takeFree(name));
     return this.#imports.get(name);
   }
 
   /** A name that nothing else has. */
-  fresh(name) {
-    const free = unlike(name, (other) => this.#taken.has(other));
+  takeFree(name) {
+    const free = findFreeName(name, (other) => this.#taken.has(other));
     this.#taken.add(free);
     return free;
   }
 
   /** A type as `annotationOf` writes it. */
-  type(annotation) {
+  renderType(annotation) {
     return annotation.replace(/"(?:[^"\\]|\\.)*"|[A-Za-z]\w*/g, (token) =>
       Object.hasOwn(MODULES, token) ? this.use(token) : token,
     );
   }
 
-  header() {
-    const imported = [...this.#imports].toSorted(([a], [b]) =>
-      a < b ? -1 : 1,
-    );
+  renderImports() {
+    const imports = [...this.#imports].toSorted(([a], [b]) => (a < b ? -1 : 1));
     const lines = ["builtins", "collections.abc", "typing"].map((module) => {
-      const texts = imported
+      const texts = imports
         .filter(([name]) => MODULES[name] === module)
         .map(([name, local]) =>
           name === local ? name : `${name} as ${local}`,
@@ -115,7 +119,7 @@ class Names {
 }
 
 /** `name`, or one made from it that is not taken. */
-function unlike(name, isTaken) {
+function findFreeName(name, isTaken) {
   let free = name;
   for (let count = 1; isTaken(free); count++)
     free = count === 1 ? `_${name}` : `_${name}${count}`;
@@ -124,10 +128,10 @@ function unlike(name, isTaken) {
 
 // ---------------------------------------------------------------- what is always there
 
-function own(names) {
+function renderBuiltins(names) {
   const runtimeError = names.use("RuntimeError");
   const str = names.use("str");
-  const listed = names.type("list[dict[str, Any]]");
+  const listType = names.renderType("list[dict[str, Any]]");
   return [
     `class CallbackError(${runtimeError}):
     """A function of the host failed."""
@@ -139,7 +143,7 @@ function own(names) {
     """A function of the host was not called: its arguments do not match its schema."""`,
     `class CallbackLimitError(${runtimeError}):
     """The code has called as many functions of the host as it may."""`,
-    `def list_callbacks() -> ${listed}:
+    `def list_callbacks() -> ${listType}:
     """Name, description, signature and schema of each function of the host, and whether it is sync."""`,
   ];
 }
@@ -147,7 +151,7 @@ function own(names) {
 // ---------------------------------------------------------------- namespaces
 
 /** Each node: `{ callback?, children }`, the children by the next part of the name. */
-function treeOf(callbacks) {
+function makeTree(callbacks) {
   const root = { children: new Map() };
   for (const callback of callbacks) {
     let node = root;
@@ -162,63 +166,63 @@ function treeOf(callbacks) {
 }
 
 /** The declarations of a node's children. Those that have no plain name are looked up: `ns["odd-name"]`. */
-function members(node, names, inClass) {
+function renderMembers(node, names, inClass) {
   const blocks = [];
   const lookups = [];
   for (const [part, child] of node.children) {
     const plain = isPlainName(part);
     if (child.children.size > 0) {
-      const name = names.fresh(className(part));
-      blocks.push(classBlock(name, child, names));
+      const name = names.takeFree(toClassName(part));
+      blocks.push(renderClass(name, child, names));
       if (plain) blocks.push(`${part}: ${name}`);
       else lookups.push({ part, type: name });
     } else if (plain) {
-      blocks.push(functionBlock(part, child.callback, names, inClass));
+      blocks.push(renderFunction(part, child.callback, names, inClass));
     } else {
       const { description, sync } = child.callback;
-      const returned = sync ? "Any" : "Coroutine[Any, Any, Any]";
-      const type = names.type(`Callable[..., ${returned}]`);
+      const returnType = sync ? "Any" : "Coroutine[Any, Any, Any]";
+      const type = names.renderType(`Callable[..., ${returnType}]`);
       lookups.push({ part, type, description });
     }
   }
-  return inClass ? [...blocks, ...lookupBlocks(lookups, names)] : blocks;
+  return inClass ? [...blocks, ...renderLookups(lookups, names)] : blocks;
 }
 
-function className(part) {
-  const name = part.replaceAll(notInNames(), "_").normalize("NFKC");
+function toClassName(part) {
+  const name = part.replaceAll(getNotInNames(), "_").normalize("NFKC");
   return `_${name.charAt(0).toUpperCase()}${name.slice(1)}`;
 }
 
-function classBlock(name, node, names) {
-  const blocks = members(node, names, true);
+function renderClass(name, node, names) {
+  const blocks = renderMembers(node, names, true);
   if (node.callback !== undefined)
-    blocks.unshift(functionBlock("__call__", node.callback, names, true));
-  return `class ${name}:\n${indented(joined(blocks))}`;
+    blocks.unshift(renderFunction("__call__", node.callback, names, true));
+  return `class ${name}:\n${indent(joinBlocks(blocks))}`;
 }
 
-function lookupBlocks(lookups, names) {
+function renderLookups(lookups, names) {
   const overload = lookups.length > 1 ? `@${names.use("overload")}\n` : "";
   return lookups.map(({ part, type, description }) => {
-    const literal = `${names.use("Literal")}[${pythonString(part)}]`;
+    const literal = `${names.use("Literal")}[${toPythonString(part)}]`;
     const head = `def __getitem__(self, name: ${literal}) -> ${type}:`;
-    return `${overload}${head}${body(description)}`;
+    return `${overload}${head}${renderBody(description)}`;
   });
 }
 
 // ---------------------------------------------------------------- functions
 
-function functionBlock(name, callback, names, isMethod) {
+function renderFunction(name, callback, names, isMethod) {
   const { description, signature, sync } = callback;
   const parameters =
     signature === null
-      ? [...(isMethod ? ["self"] : []), ...anything(names)]
-      : parameterTexts(signature, names, isMethod);
+      ? [...(isMethod ? ["self"] : []), ...renderAnyParameters(names)]
+      : renderParameters(signature, names, isMethod);
   const keyword = sync ? "def" : "async def";
   const head = `${keyword} ${name}(${parameters.join(", ")})`;
-  return `${head} -> ${names.use("Any")}:${body(description)}`;
+  return `${head} -> ${names.use("Any")}:${renderBody(description)}`;
 }
 
-function anything(names) {
+function renderAnyParameters(names) {
   const any = names.use("Any");
   return [`*args: ${any}`, `**kwargs: ${any}`];
 }
@@ -227,29 +231,31 @@ function anything(names) {
  * Python has no required parameters behind optional ones, and none whose name is not plain: from the first of these on,
  * all are keyword-only, so that no position means another parameter than it does for the callback.
  */
-function parameterTexts({ parameters, open }, names, isMethod) {
+function renderParameters({ parameters, open }, names, isMethod) {
   const plain = parameters.filter(({ name }) => isPlainName(name));
   const taken = new Set(plain.map(({ name }) => name));
   const isTaken = (name) => taken.has(name);
-  const turn = firstKeyword(parameters);
+  const turn = findFirstKeyword(parameters);
   const [positional, keyword] = [
     parameters.slice(0, turn),
     parameters.slice(turn),
   ].map((part) =>
     part
       .filter(({ name }) => isTaken(name))
-      .map((parameter) => parameterText(parameter, names)),
+      .map((parameter) => renderParameter(parameter, names)),
   );
   const rest = open || plain.length < parameters.length;
   return [
-    ...(isMethod ? selfTexts(isTaken) : []),
+    ...(isMethod ? renderSelf(isTaken) : []),
     ...positional,
     ...(keyword.length > 0 ? ["*", ...keyword] : []),
-    ...(rest ? [`**${unlike("kwargs", isTaken)}: ${names.use("Any")}`] : []),
+    ...(rest
+      ? [`**${findFreeName("kwargs", isTaken)}: ${names.use("Any")}`]
+      : []),
   ];
 }
 
-function firstKeyword(parameters) {
+function findFirstKeyword(parameters) {
   let optional = false;
   const index = parameters.findIndex(({ name, required, keywordOnly }) => {
     if (keywordOnly || !isPlainName(name) || (required && optional))
@@ -261,50 +267,52 @@ function firstKeyword(parameters) {
 }
 
 /** The instance; by position only where a parameter is called self too. */
-function selfTexts(isTaken) {
-  return isTaken("self") ? [unlike("_self", isTaken), "/"] : ["self"];
+function renderSelf(isTaken) {
+  return isTaken("self") ? [findFreeName("_self", isTaken), "/"] : ["self"];
 }
 
-function parameterText({ name, required, annotation, ...rest }, names) {
-  const typed = `${name}: ${names.type(annotation)}`;
-  return required ? typed : `${typed} = ${defaultText(annotation, rest)}`;
+function renderParameter({ name, required, annotation, ...rest }, names) {
+  const declaration = `${name}: ${names.renderType(annotation)}`;
+  return required
+    ? declaration
+    : `${declaration} = ${renderDefault(annotation, rest)}`;
 }
 
 /** The default, if it is short and of the parameter's type. */
-function defaultText(annotation, { default: value }) {
-  const literal = pythonLiteral(value);
+function renderDefault(annotation, { default: value }) {
+  const literal = toPythonLiteral(value);
   const fits =
     literal !== undefined &&
-    unionOf(annotation).some((type) => accepts(type, value, literal));
+    splitUnion(annotation).some((type) => isAccepted(type, value, literal));
   return fits ? literal : "...";
 }
 
-function accepts(type, value, literal) {
+function isAccepted(type, value, literal) {
   if (type.startsWith("Literal["))
     return type.match(/"(?:[^"\\]|\\.)*"|[^[\]," ]+/g).includes(literal);
-  const own = typeOfValue(value);
+  const own = toPythonType(value);
   return [own, "Any"].includes(type) || (own === "int" && type === "float");
 }
 
 // ---------------------------------------------------------------- text
 
 /** What follows a function's colon: the docstring, or dots. */
-function body(description) {
+function renderBody(description) {
   const lines = (description ?? "").trim().split(/\r\n?|\n/);
   const [first, ...more] = lines.map((line) =>
-    escaped(line.trimEnd(), /"(?="|$)|(?<=")"/g),
+    escapeForPython(line.trimEnd(), /"(?="|$)|(?<=")"/g),
   );
   if (more.length === 0)
-    return first === "" ? " ..." : `\n${indented(`"""${first}"""`)}`;
-  return `\n${indented([`"""${first}`, ...more, '"""'].join("\n"))}`;
+    return first === "" ? " ..." : `\n${indent(`"""${first}"""`)}`;
+  return `\n${indent([`"""${first}`, ...more, '"""'].join("\n"))}`;
 }
 
-function indented(text) {
+function indent(text) {
   return text.replace(/^(?=.)/gm, "    ");
 }
 
 /** Blocks of one line stand together; around others, a line stays empty. */
-function joined(blocks) {
+function joinBlocks(blocks) {
   return blocks.reduce((text, block, index) => {
     const apart = block.includes("\n") || blocks[index - 1].includes("\n");
     return `${text}${apart ? "\n\n" : "\n"}${block}`;

@@ -1,5 +1,5 @@
-import { constructorName, isDetached } from "./check.js";
-import { invalidArgument } from "./errors.js";
+import { getConstructorName, isDetached } from "./check.js";
+import { makeArgumentError } from "./errors.js";
 import { types } from "./node.js";
 
 // The wire format of values: docs/wire-format.md. The core checks what is written here once more.
@@ -39,34 +39,34 @@ class Writer {
     this.view = new DataView(bytes.buffer);
   }
 
-  tag(tag) {
+  writeTag(tag) {
     this.reserve(1);
     this.bytes[this.size++] = tag;
   }
 
-  count(count) {
+  writeCount(count) {
     this.reserve(4);
     this.view.setUint32(this.size, count, true);
     this.size += 4;
   }
 
   /** The header of a container. All values of all containers share one budget, as in the core. */
-  items(tag, count) {
+  writeHeader(tag, count) {
     this.values += count;
     if (this.values > MAX_VALUES)
       refuse(this.root, `value of more than ${MAX_VALUES} values`);
-    this.tag(tag);
-    this.count(count);
+    this.writeTag(tag);
+    this.writeCount(count);
   }
 
-  blob(bytes) {
-    this.count(bytes.length);
+  writeBlob(bytes) {
+    this.writeCount(bytes.length);
     this.reserve(bytes.length);
     this.bytes.set(bytes, this.size);
     this.size += bytes.length;
   }
 
-  text(text) {
+  writeText(text) {
     // Three bytes are the most that UTF-8 needs for a UTF-16 unit; where that may be too much, they are counted.
     const most = text.length * 3;
     this.reserve(
@@ -80,15 +80,15 @@ class Writer {
     this.size += 4 + written;
   }
 
-  int(value) {
-    this.tag(TAG.i);
+  writeInt(value) {
+    this.writeTag(TAG.i);
     this.reserve(8);
     this.view.setBigInt64(this.size, value, true);
     this.size += 8;
   }
 
-  float(value) {
-    this.tag(TAG.d);
+  writeFloat(value) {
+    this.writeTag(TAG.d);
     this.reserve(8);
     this.view.setFloat64(this.size, value, true);
     this.size += 8;
@@ -112,29 +112,29 @@ function encodeAt(value, root, depth) {
 }
 
 function refuse(path, what) {
-  throw invalidArgument(`${path}: ${what} is not transferable`);
+  throw makeArgumentError(`${path}: ${what} is not transferable`);
 }
 
 function write(writer, value, path, depth) {
   switch (typeof value) {
     case "undefined":
-      return writer.tag(TAG.n);
+      return writer.writeTag(TAG.n);
     case "boolean":
-      return writer.tag(value ? TAG.t : TAG.f);
+      return writer.writeTag(value ? TAG.t : TAG.f);
     case "number":
       // -0 is a float: Python's int has none.
       return Number.isSafeInteger(value) && !Object.is(value, -0)
-        ? writer.int(BigInt(value))
-        : writer.float(value);
+        ? writer.writeInt(BigInt(value))
+        : writer.writeFloat(value);
     case "bigint":
       return writeBigInt(writer, value);
     case "string":
       if (!value.isWellFormed()) refuse(path, "string with a lone surrogate");
-      writer.tag(TAG.s);
-      return writer.text(value);
+      writer.writeTag(TAG.s);
+      return writer.writeText(value);
     case "object":
       return value === null
-        ? writer.tag(TAG.n)
+        ? writer.writeTag(TAG.n)
         : writeObject(writer, value, path, depth);
     default:
       return refuse(path, typeof value);
@@ -142,14 +142,14 @@ function write(writer, value, path, depth) {
 }
 
 function writeBigInt(writer, value) {
-  if (value >= MIN_INT && value <= MAX_INT) return writer.int(value);
+  if (value >= MIN_INT && value <= MAX_INT) return writer.writeInt(value);
   const digits = [];
   for (let rest = value; rest !== 0n && rest !== -1n; rest >>= 64n)
     digits.push(BigInt.asUintN(64, rest));
   digits.push(value < 0n ? 2n ** 64n - 1n : 0n); // the sign
   const bytes = new Uint8Array(new BigUint64Array(digits).buffer);
-  writer.tag(TAG.I);
-  return writer.blob(bytes);
+  writer.writeTag(TAG.I);
+  return writer.writeBlob(bytes);
 }
 
 function writeObject(writer, value, path, depth) {
@@ -160,30 +160,30 @@ function writeObject(writer, value, path, depth) {
     );
   if (Array.isArray(value)) {
     const { length } = value;
-    writer.items(TAG.l, length);
+    writer.writeHeader(TAG.l, length);
     for (let index = 0; index < length; index++)
       write(writer, value[index], `${path}[${index}]`, depth + 1);
     return undefined;
   }
   if (types.isUint8Array(value)) {
     if (isDetached(value)) refuse(path, "detached Uint8Array");
-    writer.tag(TAG.b);
-    return writer.blob(value);
+    writer.writeTag(TAG.b);
+    return writer.writeBlob(value);
   }
   const prototype = Object.getPrototypeOf(value);
   // Plain objects of other realms have a prototype whose own prototype is null.
   if (prototype !== null && Object.getPrototypeOf(prototype) !== null)
-    refuse(path, constructorName(value));
+    refuse(path, getConstructorName(value));
   return writeEntries(writer, value, path, depth);
 }
 
 function writeEntries(writer, value, path, depth) {
   const keys = Object.keys(value);
-  writer.items(TAG.m, keys.length);
+  writer.writeHeader(TAG.m, keys.length);
   for (const key of keys) {
     if (!key.isWellFormed())
       refuse(path, "object with a lone surrogate in a key");
-    writer.text(key);
+    writer.writeText(key);
     write(writer, value[key], `${path}.${key}`, depth + 1);
   }
 }
