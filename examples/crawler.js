@@ -24,7 +24,7 @@ class NotFoundError extends Error {
 }
 
 /** Numbers from 0 up to 1, the same for the same seed (mulberry32). */
-function randomNumbers(seed) {
+function makeRandom(seed) {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
@@ -47,16 +47,18 @@ export class SimulatedWeb {
   #random;
 
   constructor(seed) {
-    this.#random = randomNumbers(seed);
+    this.#random = makeRandom(seed);
     const addresses = HOSTS.flatMap((host) =>
-      Array.from({ length: PAGES_PER_HOST }, (_, page) => address(host, page)),
+      Array.from({ length: PAGES_PER_HOST }, (_, page) =>
+        toAddress(host, page),
+      ),
     );
     for (const [index, url] of addresses.entries())
-      this.pages.set(url, this.#page(addresses, index));
+      this.pages.set(url, this.#makePage(addresses, index));
   }
 
   get start() {
-    return address(HOSTS[0], 0);
+    return toAddress(HOSTS[0], 0);
   }
 
   /** The page at `url` as HTML. */
@@ -73,7 +75,7 @@ export class SimulatedWeb {
     }
   }
 
-  robots(host) {
+  getRobots(host) {
     return { host, disallow: ["/private/"] };
   }
 
@@ -86,10 +88,10 @@ export class SimulatedWeb {
       throw new NotFoundError("404 Not Found");
     if (page.behaviour === "slow")
       await sleep(SLOW_MS, undefined, { signal, ref: false });
-    if (page.behaviour === "silent") await forever(signal);
+    if (page.behaviour === "silent") await waitForever(signal);
     if (requests <= page.failures)
       throw new TemporaryError("503 Service Unavailable");
-    return html(url, page.links);
+    return renderPage(url, page.links);
   }
 
   #enter(host) {
@@ -103,19 +105,19 @@ export class SimulatedWeb {
   }
 
   /** Links to pages that come later, so that most can be reached, and to some anywhere. */
-  #page(addresses, index) {
-    const behaviour = index === 0 ? "good" : this.#behaviour();
-    const failures = { flaky: 1 + this.#below(2), broken: Infinity };
-    const near = [1, 2].map(() => index + 1 + this.#below(6));
-    const far = [1, 2].map(() => this.#below(addresses.length));
+  #makePage(addresses, index) {
+    const behaviour = index === 0 ? "good" : this.#pickBehaviour();
+    const failures = { flaky: 1 + this.#pickBelow(2), broken: Infinity };
+    const near = [1, 2].map(() => index + 1 + this.#pickBelow(6));
+    const far = [1, 2].map(() => this.#pickBelow(addresses.length));
     const links = [...near, ...far]
       .filter((target) => target < addresses.length)
       .map((target) => addresses[target]);
     return { behaviour, failures: failures[behaviour] ?? 0, links };
   }
 
-  #behaviour() {
-    let left = this.#below(100);
+  #pickBehaviour() {
+    let left = this.#pickBelow(100);
     for (const [behaviour, share] of Object.entries(BEHAVIOURS)) {
       if (left < share) return behaviour;
       left -= share;
@@ -123,24 +125,24 @@ export class SimulatedWeb {
     return "good";
   }
 
-  #below(limit) {
+  #pickBelow(limit) {
     return Math.floor(this.#random() * limit);
   }
 }
 
-/** One page in ten is not for crawlers: see `robots`. */
-function address(host, page) {
+/** One page in ten is not for crawlers: see `getRobots`. */
+function toAddress(host, page) {
   const folder = page % 10 === 9 ? "private" : "pages";
   return `http://${host}.example/${page === 0 ? "" : `${folder}/${page}`}`;
 }
 
-function html(url, links) {
+function renderPage(url, links) {
   const anchors = links.map((link) => `<a href="${link}#top">more</a>`);
   return `<html><title>Page ${url}</title><body>${anchors.join(" ")}</body></html>`;
 }
 
 /** Does not answer. Rejects when the caller has given up. */
-function forever(signal) {
+function waitForever(signal) {
   return new Promise((_, reject) => {
     signal.addEventListener("abort", () => reject(signal.reason), {
       once: true,
@@ -149,7 +151,7 @@ function forever(signal) {
 }
 
 /** What crawler.py can call. */
-function callbacks(web, store, log) {
+function makeCallbacks(web, store, log) {
   return {
     "web.fetch": {
       description: "The HTML of a page.",
@@ -164,7 +166,7 @@ function callbacks(web, store, log) {
     "web.robots": {
       description: "What a host asks crawlers to leave alone.",
       parameters: ["host"],
-      fn: ({ host }) => web.robots(host),
+      fn: ({ host }) => web.getRobots(host),
     },
     "store.save": {
       description: "Keeps a page. Each can be kept once.",
@@ -201,7 +203,7 @@ export async function crawl({
   const web = new SimulatedWeb(seed);
   const store = new Map();
   const sandbox = new Sandbox({
-    callbacks: callbacks(web, store, log),
+    callbacks: makeCallbacks(web, store, log),
     resourceLimits: {
       executionTimeoutMs: 30_000,
       callbackTimeoutMs: 5_000,

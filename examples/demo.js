@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { ResourceLimits, Sandbox, versions } from "../index.js";
 
 const csv = await readFile(new URL("data/orders.csv", import.meta.url));
-const heading = (text) => console.log(`\n── ${text}`);
+const printHeading = (text) => console.log(`\n── ${text}`);
 
 const REPORT = `
 import csv, statistics, sys
@@ -54,7 +54,9 @@ console.log(
   `Python ${versions.python} in wasmtime ${versions.wasmtime}, in Node ${process.version}`,
 );
 
-heading("a report on examples/data/orders.csv, which Python reads from stdin");
+printHeading(
+  "a report on examples/data/orders.csv, which Python reads from stdin",
+);
 const report = await sandbox.execute(REPORT, {
   stdin: csv,
   inputs: { currency: "GBP", top: 3 },
@@ -63,7 +65,7 @@ console.log(report.stdout);
 console.log("result, as a JavaScript object:", report.result);
 console.log(`Python ran for ${report.durationMs.toFixed(1)} ms`);
 
-heading("every execute() has an interpreter of its own");
+printHeading("every execute() has an interpreter of its own");
 await sandbox.execute("import math; math.pi = 3; leaked = 42");
 await attempt(
   "the next run sees",
@@ -71,7 +73,7 @@ await attempt(
   "import math; print(math.pi, 'leaked' in globals())",
 );
 
-heading("code that does not end, or must not");
+printHeading("code that does not end, or must not");
 const spin = "print('still here')\nwhile True: pass";
 await attempt("an endless loop", sandbox, spin, { timeoutMs: 200 });
 await attempt("a mistake", sandbox, "def f(x):\n    return 1 / x\n\nf(0)");
@@ -81,7 +83,7 @@ const small = new Sandbox({
 });
 await attempt("too much memory", small, "x = bytearray(100_000_000)");
 
-heading("1,000 fresh interpreters, one after the other");
+printHeading("1,000 fresh interpreters, one after the other");
 const many = new Sandbox({ resourceLimits: ResourceLimits.unlimited() });
 const started = performance.now();
 for (let n = 0; n < 1000; n++) await many.execute("print('hello')");

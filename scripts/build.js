@@ -85,18 +85,18 @@ function run(title, program, args) {
 }
 
 /** As js/addon.js names the platform. */
-function triple() {
+function getTriple() {
   if (platform !== "linux") return `${platform}-${arch}`;
   const gnu = process.report.getReport().header.glibcVersionRuntime;
   return `linux-${arch}-${gnu === undefined ? "musl" : "gnu"}`;
 }
 
-function libraryName() {
+function getLibraryName() {
   if (platform === "win32") return "eryx_node.dll";
   return platform === "darwin" ? "liberyx_node.dylib" : "liberyx_node.so";
 }
 
-function same(a, b) {
+function isSame(a, b) {
   return (
     existsSync(b) &&
     statSync(a).size === statSync(b).size &&
@@ -106,10 +106,10 @@ function same(a, b) {
 
 /** A process may have the old addon mapped. */
 function placeAddon() {
-  const from = join(RELEASE, libraryName());
-  const name = `eryx.${triple()}.node`;
+  const from = join(RELEASE, getLibraryName());
+  const name = `eryx.${getTriple()}.node`;
   const to = join(ROOT, name);
-  if (same(from, to)) return console.log(`\n> ${name} is up to date`);
+  if (isSame(from, to)) return console.log(`\n> ${name} is up to date`);
   place(to, (beside) => copyFileSync(from, beside));
   return console.log(`\n> ${name} is new`);
 }

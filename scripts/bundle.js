@@ -10,7 +10,7 @@ const SOURCES = import.meta.dirname + "/js";`;
 
 /** Writes index.js in the folder `root`, if it is not up to date. Returns whether it was. */
 export async function bundle(root) {
-  const code = await bundled(root);
+  const code = await renderBundle(root);
   const to = join(root, "index.js");
   if (existsSync(to) && readFileSync(to, "utf8") === code) return true;
   place(to, (beside) => writeFileSync(beside, code));
@@ -18,7 +18,7 @@ export async function bundle(root) {
 }
 
 /** What belongs into it. Dependencies stay outside: js/ loads them by their names, when they are needed. */
-export async function bundled(root) {
+export async function renderBundle(root) {
   const { rolldown } = await import("rolldown");
   const build = await rolldown({
     cwd: root,

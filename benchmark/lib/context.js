@@ -1,4 +1,4 @@
-// What a row gets: the subjects that are present and `each()`, which runs one
+// What a row gets: the subjects that are present and `measureEach()`, which runs one
 // function per present subject and turns a failure into `{ error }`.
 
 import { pathToFileURL } from "node:url";
@@ -22,7 +22,7 @@ export async function createContext({ peers, quick }) {
   return {
     quick,
     packageUrl,
-    each: (columns) => each(columns, subjects),
+    measureEach: (columns) => measureEach(columns, subjects),
     describeSubjects: () => ({
       ours: describeOurs(ours),
       pyeryx: describePeer(subjects.pyeryx, peers),
@@ -41,7 +41,7 @@ async function loadPackage(url) {
 }
 
 /** Subjects run one after the other: two at once would share the cores. */
-async function each(columns, subjects) {
+async function measureEach(columns, subjects) {
   const results = {};
   for (const [id, measure] of Object.entries(columns)) {
     const subject = subjects[id];
@@ -52,14 +52,14 @@ async function each(columns, subjects) {
 
 async function attempt(measure) {
   try {
-    return await withDeadline(measure());
+    return await awaitInTime(measure());
   } catch (error) {
     return { error: String(error?.message ?? error) };
   }
 }
 
 /** The measurement is not stopped, only no longer waited for: its own bounds end it. */
-async function withDeadline(promise) {
+async function awaitInTime(promise) {
   let timer;
   const deadline = new Promise((_, reject) => {
     timer = setTimeout(

@@ -7,7 +7,7 @@ const UNLIMITED = { maxCallbackInvocations: null };
 
 /** p50 of the samples of `source`, which both packages run. */
 export function measureEcho(context, source) {
-  return context.each({
+  return context.measureEach({
     ours: async ({ Sandbox }) => {
       const sandbox = new Sandbox({
         callbacks: { echo: (value) => value },
@@ -15,12 +15,12 @@ export function measureEcho(context, source) {
       });
       return summarise(JSON.parse((await sandbox.execute(source)).stdout));
     },
-    pyeryx: async (peer) => summarise(await peer.script("echo", { source })),
+    pyeryx: async (peer) => summarise(await peer.runScript("echo", { source })),
   });
 }
 
 /** `count` times the expression `call`, awaited, after a tenth as many that do not count. */
-export function timed(call, count, setup = "") {
+export function renderTimedCalls(call, count, setup = "") {
   const warmUp = Math.ceil(count / 10);
   return `import asyncio, json, time
 ${setup}

@@ -10,23 +10,23 @@ export async function findRows(wanted) {
   const files = (await readdir(ROWS))
     .filter((file) => file.endsWith(".js"))
     .sort();
-  const ids = files.map(idOf);
+  const ids = files.map(toId);
   const unknown = wanted?.filter((id) => !ids.includes(id)) ?? [];
   if (unknown.length > 0) {
     throw new Error(
       `no such row: ${unknown.join(", ")}; there are: ${ids.join(", ")}`,
     );
   }
-  const chosen = files.filter((file) => !wanted || wanted.includes(idOf(file)));
+  const chosen = files.filter((file) => !wanted || wanted.includes(toId(file)));
   return Promise.all(chosen.map(loadRow));
 }
 
 async function loadRow(file) {
   const { name, target, measure } = await import(new URL(file, ROWS));
-  return { id: idOf(file), name, target, measure };
+  return { id: toId(file), name, target, measure };
 }
 
-function idOf(file) {
+function toId(file) {
   return file.replace(/^\d+-/, "").replace(/\.js$/, "");
 }
 
@@ -37,7 +37,7 @@ export async function measureRow({ id, name, target, measure }, context) {
   try {
     row.results = await measure(context);
     row.met = hasValue(row.results.ours) ? target.met(row.results) : undefined;
-    row.advantage = advantage(row);
+    row.advantage = computeAdvantage(row);
   } catch (error) {
     row.error = String(error?.message ?? error);
   }
@@ -45,7 +45,7 @@ export async function measureRow({ id, name, target, measure }, context) {
 }
 
 /** How many times better than pyeryx, whichever direction is better. */
-function advantage({ better, results: { ours, pyeryx } }) {
+function computeAdvantage({ better, results: { ours, pyeryx } }) {
   if (!better || !hasValue(ours) || !hasValue(pyeryx)) return undefined;
   return better === "lower"
     ? pyeryx.value / ours.value

@@ -10,12 +10,14 @@ const MOST_OF_PYERYX = 998;
 /** What `read` makes of the child's answer: `{ ms, before, after }`, memory in bytes. */
 export function measureSessions(context, count, read) {
   const request = { count, code: CODE };
-  return context.each({
+  return context.measureEach({
     ours: async () =>
       read(await runChild("sessions", context.packageUrl, request)),
     pyeryx: async (peer) => {
       const most = Math.min(count, MOST_OF_PYERYX);
-      return read(await peer.script("sessions", { ...request, count: most }));
+      return read(
+        await peer.runScript("sessions", { ...request, count: most }),
+      );
     },
   });
 }

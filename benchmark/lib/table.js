@@ -8,27 +8,33 @@ export function renderTable(report) {
   const header = [
     "what",
     "target",
-    ...SUBJECTS.map((id) => heading(id, report.subjects[id])),
+    ...SUBJECTS.map((id) => renderHeading(id, report.subjects[id])),
     "vs pyeryx",
     "met",
   ];
-  const lines = report.rows.flatMap((row) => rowLines(row, report.subjects));
-  return [...align([header, ...lines]), "", ...notes(report)].join("\n");
+  const lines = report.rows.flatMap((row) => renderRow(row, report.subjects));
+  return [...align([header, ...lines]), "", ...renderNotes(report)].join("\n");
 }
 
-function heading(id, subject) {
+function renderHeading(id, subject) {
   return subject.version ? `${id} ${subject.version}` : id;
 }
 
-function rowLines(row, subjects) {
-  const cells = SUBJECTS.map((id) => cell(row, id, subjects[id]));
+function renderRow(row, subjects) {
+  const cells = SUBJECTS.map((id) => renderCell(row, id, subjects[id]));
   const advantage =
     row.advantage === undefined ? "" : formatRatio(row.advantage);
-  const main = [row.name, row.target, ...cells, advantage, verdict(row.met)];
-  return [main, ...partLines(row)];
+  const main = [
+    row.name,
+    row.target,
+    ...cells,
+    advantage,
+    renderVerdict(row.met),
+  ];
+  return [main, ...renderParts(row)];
 }
 
-function cell(row, id, subject) {
+function renderCell(row, id, subject) {
   const measurement = row.results[id];
   if (row.error || measurement?.error) return "failed";
   if (measurement)
@@ -37,7 +43,7 @@ function cell(row, id, subject) {
 }
 
 /** One indented line per named part, with the subjects that have it. */
-function partLines({ results, unit }) {
+function renderParts({ results, unit }) {
   const names = new Set(
     SUBJECTS.flatMap((id) => Object.keys(results[id]?.parts ?? {})),
   );
@@ -55,7 +61,7 @@ function partLines({ results, unit }) {
   });
 }
 
-function verdict(met) {
+function renderVerdict(met) {
   if (met === undefined) return "?";
   return met ? "yes" : "NO";
 }
@@ -82,7 +88,7 @@ function pad(text, width, column) {
   return column < 2 ? text.padEnd(width) : text.padStart(width);
 }
 
-function notes({ machine, quick, rows, subjects: { ours } }) {
+function renderNotes({ machine, quick, rows, subjects: { ours } }) {
   const errors = rows.flatMap((row) => [
     ...(row.error ? [`${row.id}: ${row.error}`] : []),
     ...SUBJECTS.filter((id) => row.results[id]?.error).map(

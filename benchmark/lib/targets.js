@@ -1,7 +1,7 @@
 // What a row wants to reach. A target has a unit, a direction (`better`), a text
 // for the table, and `met(results)`: true, false, or undefined if it cannot be told.
 
-export function atMost(limit, unit) {
+export function wantAtMost(limit, unit) {
   return {
     unit,
     better: "lower",
@@ -10,7 +10,7 @@ export function atMost(limit, unit) {
   };
 }
 
-export function atLeast(limit, unit) {
+export function wantAtLeast(limit, unit) {
   return {
     unit,
     better: "higher",
@@ -20,7 +20,7 @@ export function atLeast(limit, unit) {
 }
 
 /** A share of what pyeryx needs in the same run. */
-export function atMostOfPyeryx(share, unit) {
+export function wantAtMostOfPyeryx(share, unit) {
   return {
     unit,
     better: "lower",
@@ -33,7 +33,7 @@ export function atMostOfPyeryx(share, unit) {
 }
 
 /** Every one of `parts` lies between the bounds. Has no direction, so no ratio is shown. */
-export function allWithin(low, high, unit) {
+export function wantAllWithin(low, high, unit) {
   return {
     unit,
     text: `${low} - ${high} ${unit}`,

@@ -7,7 +7,7 @@ import { Bench } from "tinybench";
  * p50 of one awaited call after another, in ms, through tinybench.
  * Bounded in time; `minimum` calls are made even if they take longer, up to the context's deadline.
  */
-export async function micro(call, { quick = false, minimum = 5 } = {}) {
+export async function measureCalls(call, { quick = false, minimum = 5 } = {}) {
   const bench = new Bench({
     time: quick ? 300 : 1500,
     iterations: minimum,
@@ -27,11 +27,11 @@ export async function micro(call, { quick = false, minimum = 5 } = {}) {
 /** Median and spread of samples taken by hand. */
 export function summarise(samples) {
   const sorted = [...samples].sort((a, b) => a - b);
-  const at = (share) =>
+  const pick = (share) =>
     sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
   return {
-    value: at(0.5),
-    p99: at(0.99),
+    value: pick(0.5),
+    p99: pick(0.99),
     min: sorted[0],
     max: sorted.at(-1),
     samples: sorted.length,
@@ -39,7 +39,7 @@ export function summarise(samples) {
 }
 
 /** Samples of one call after another, timed by hand; ends at `count` or after `maxMs`. */
-export async function sample(call, { count, maxMs = 20_000 }) {
+export async function takeSamples(call, { count, maxMs = 20_000 }) {
   const samples = [];
   const deadline = performance.now() + maxMs;
   while (samples.length < count && performance.now() < deadline) {
@@ -51,23 +51,26 @@ export async function sample(call, { count, maxMs = 20_000 }) {
 }
 
 /** Calls per second with `inFlight` of them open at any time. */
-export async function throughput(call, { inFlight, ms, maxCalls = 1_000_000 }) {
+export async function measureThroughput(
+  call,
+  { inFlight, ms, maxCalls = 1_000_000 },
+) {
   const started = performance.now();
   let begun = 0;
   let ended = 0;
-  async function worker() {
+  async function work() {
     while (begun < maxCalls && performance.now() - started < ms) {
       begun += 1;
       await call();
       ended += 1;
     }
   }
-  await Promise.all(Array.from({ length: inFlight }, worker));
+  await Promise.all(Array.from({ length: inFlight }, work));
   const seconds = (performance.now() - started) / 1000;
   return { value: ended / seconds, calls: ended, inFlight };
 }
 
-export function geometricMean(values) {
+export function computeGeometricMean(values) {
   return Math.exp(
     values.reduce((sum, value) => sum + Math.log(value), 0) / values.length,
   );

@@ -24,7 +24,7 @@ print(json.dumps({"executable": sys.executable, "version": list(sys.version_info
 export async function findPythons(override) {
   if (override) return [await probe(override)];
   const answers = await Promise.allSettled(
-    [...NAMES, ...(await pyenvPythons())].map(probe),
+    [...NAMES, ...(await listPyenvPythons())].map(probe),
   );
   const found = answers
     .filter((answer) => answer.status === "fulfilled")
@@ -39,7 +39,7 @@ function probe(command) {
   return runJson(command, ["-c", PROBE], { timeoutMs: 10_000 });
 }
 
-async function pyenvPythons() {
+async function listPyenvPythons() {
   const versions = join(
     process.env.PYENV_ROOT ?? join(homedir(), ".pyenv"),
     "versions",

@@ -15,7 +15,7 @@ export async function findPyeryx() {
     executable,
     version: python.pyeryx,
     /** The answer of peers/pyeryx/<name>.py to `request`. */
-    script: (name, request = {}) => {
+    runScript: (name, request = {}) => {
       const path = fileURLToPath(
         new URL(`./pyeryx/${name}.py`, import.meta.url),
       );
@@ -25,9 +25,9 @@ export async function findPyeryx() {
       });
     },
     /** p50 in ms of a Python statement after `setup`; both see `eryx`. */
-    micro(setup, statement, { quick }) {
+    measureStatement(setup, statement, { quick }) {
       const seconds = quick ? 0.3 : 1.5;
-      return this.script("micro", {
+      return this.runScript("micro", {
         setup,
         statement,
         seconds,

@@ -1,6 +1,6 @@
 // What callbacks cost a run that calls none: 20 of them, each with a description and a schema, as the tools of a model.
 
-import { sample, summarise } from "../lib/timing.js";
+import { summarise, takeSamples } from "../lib/timing.js";
 
 const COUNT = 20;
 const MAX_MS = 0.12;
@@ -16,11 +16,11 @@ export const target = {
 };
 
 export function measure(context) {
-  return context.each({
+  return context.measureEach({
     ours: async ({ Sandbox }) => {
       const count = context.quick ? 2_000 : 15_000;
       const [plain, registered] = await takeTurns(
-        [new Sandbox(), new Sandbox({ callbacks: callbacks() })],
+        [new Sandbox(), new Sandbox({ callbacks: makeCallbacks() })],
         count,
       );
       return {
@@ -29,7 +29,7 @@ export function measure(context) {
       };
     },
     pyeryx: (peer) =>
-      peer.micro(
+      peer.measureStatement(
         `registry = eryx.CallbackRegistry()
 for n in range(${COUNT}): registry.callback(name=f"tool_{n}", description="A tool.")(lambda text, limit=10: text)
 sandbox = eryx.Sandbox(callbacks=registry)`,
@@ -45,13 +45,13 @@ async function takeTurns(sandboxes, count) {
   for (let done = 0; done < count; done += 100) {
     for (const [index, sandbox] of sandboxes.entries()) {
       const call = () => sandbox.execute("pass");
-      samples[index].push(...(await sample(call, { count: 100 })));
+      samples[index].push(...(await takeSamples(call, { count: 100 })));
     }
   }
   return samples.map(summarise);
 }
 
-function callbacks() {
+function makeCallbacks() {
   return Array.from({ length: COUNT }, (_, n) => ({
     name: `tool_${n}`,
     description: "A tool.",

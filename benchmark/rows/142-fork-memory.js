@@ -16,7 +16,7 @@ export const target = {
 };
 
 export function measure(context) {
-  return context.each({
+  return context.measureEach({
     ours: async () => {
       const none = await weigh(context, 0);
       const few = await weigh(context, FEW);

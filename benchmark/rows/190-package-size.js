@@ -22,13 +22,14 @@ export const target = {
 };
 
 export function measure(context) {
-  return context.each({
-    ours: async () => sizes(await ourFiles(new URL("./", context.packageUrl))),
-    pyeryx: async (peer) => sizes(await peer.script("files")),
+  return context.measureEach({
+    ours: async () =>
+      measureSizes(await listOurFiles(new URL("./", context.packageUrl))),
+    pyeryx: async (peer) => measureSizes(await peer.runScript("files")),
   });
 }
 
-async function ourFiles(root) {
+async function listOurFiles(root) {
   const runtime = fileURLToPath(new URL("target/eryx-runtime/", root));
   const entries = await readdir(runtime, {
     recursive: true,
@@ -45,18 +46,18 @@ async function ourFiles(root) {
   ];
 }
 
-async function sizes(paths) {
+async function measureSizes(paths) {
   const stats = await Promise.all(paths.map((path) => stat(path)));
   const unpacked = stats.reduce((sum, { size }) => sum + size, 0) / MB;
   return {
-    value: (await gzipSize(paths)) / MB,
+    value: (await measureGzip(paths)) / MB,
     parts: { unpacked },
     files: paths.length,
   };
 }
 
 /** One gzip stream over all contents: a tarball without its headers, which compress to nearly nothing. */
-async function gzipSize(paths) {
+async function measureGzip(paths) {
   let size = 0;
   await pipeline(
     Readable.from(concatenate(paths)),

@@ -64,7 +64,7 @@ export class RefundRun {
   /** `{ questions, stdout }` if a human is needed, else `{ result, stdout }`. So do `answer` and `continue`. */
   async start() {
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
-    return this.#waiting.locked(async () => {
+    return this.#waiting.runLocked(async () => {
       if ((await this.#waiting.read()) !== undefined)
         throw new RefusedError("a run waits here already");
       const code = await readFile(this.#source, "utf8");
@@ -83,13 +83,13 @@ export class RefundRun {
   }
 
   /** What is asked: `[{ refund, why, answer? }, ..]`. All of `why` is what the code says. */
-  async questions() {
+  async listQuestions() {
     return (await this.#load()).questions;
   }
 
   /** Takes `{ approved, reason }` for a refund. It is kept before anything comes of it: it holds if this process dies. */
   async answer(id, answer) {
-    return this.#waiting.locked(async () => {
+    return this.#waiting.runLocked(async () => {
       const state = await this.#load();
       const asked = state.questions.filter(({ refund }) => refund.id === id);
       if (asked.length === 0)
@@ -106,7 +106,9 @@ export class RefundRun {
   }
 
   async continue() {
-    return this.#waiting.locked(async () => this.#resume(await this.#load()));
+    return this.#waiting.runLocked(async () =>
+      this.#resume(await this.#load()),
+    );
   }
 
   async #load() {
@@ -140,7 +142,7 @@ export class RefundRun {
         resultError,
         stdout,
       } = await run({
-        callbacks: callbacks(this.#payments, approved),
+        callbacks: makeCallbacks(this.#payments, approved),
         resourceLimits: RESOURCE_LIMITS,
       });
       if (resultError !== undefined) throw new Error(resultError);
@@ -149,7 +151,7 @@ export class RefundRun {
       return { result, stdout };
     } catch (error) {
       if (!(error instanceof SuspendedError)) throw error;
-      const questions = questionsOf(error.pending, this.#payments);
+      const questions = toQuestions(error.pending, this.#payments);
       const checkpoint = Buffer.from(error.checkpoint).toString("base64");
       await this.#waiting.replace({ questions, approved, checkpoint });
       return { questions, stdout: error.stdout };
@@ -158,7 +160,7 @@ export class RefundRun {
 }
 
 /** What refunds.py can call. Arguments are hostile: amounts are the host's own, and `approved` has those that a human saw. */
-function callbacks(payments, approved) {
+function makeCallbacks(payments, approved) {
   const find = (id) => {
     const refund = payments.find(id);
     if (refund === undefined) throw new RefusedError(`there is no ${id}`);
@@ -168,15 +170,15 @@ function callbacks(payments, approved) {
     "refunds.page": {
       description:
         "Some refunds. Page 0 is the first, the one after the last is empty.",
-      schema: schema({
+      schema: makeSchema({
         number: { type: "integer", minimum: 0, maximum: 1000 },
       }),
-      fn: ({ number }) => payments.page(number),
+      fn: ({ number }) => payments.getPage(number),
     },
     "refunds.pay": {
       description:
         "Pays a refund: the amount. Again is no error, and pays nothing.",
-      schema: schema({ refund: { type: "string", maxLength: 20 } }),
+      schema: makeSchema({ refund: { type: "string", maxLength: 20 } }),
       fn: async ({ refund: id }) => {
         const refund = find(id);
         if (refund.amount > LIMIT && approved[id] !== refund.amount)
@@ -187,7 +189,7 @@ function callbacks(payments, approved) {
     },
     approve: {
       description: "What a human says about a refund: { approved, reason }.",
-      schema: schema({
+      schema: makeSchema({
         refund: { type: "string", maxLength: 20 },
         why: { type: "string", maxLength: MAX_TEXT },
       }),
@@ -198,7 +200,7 @@ function callbacks(payments, approved) {
   };
 }
 
-function schema(properties) {
+function makeSchema(properties) {
   return {
     type: "object",
     properties,
@@ -211,7 +213,7 @@ function schema(properties) {
  * Of the calls without an answer, those that a human can answer. The others are made again by the process that goes on. Some
  * may not have reached their function, and its schema: what is wrong with them is found then.
  */
-function questionsOf(pending, payments) {
+function toQuestions(pending, payments) {
   return pending
     .filter(({ name, kwargs }) => name === "approve" && isText(kwargs.why))
     .map(({ id, kwargs: { refund, why } }) => ({
@@ -227,7 +229,7 @@ function isText(value) {
 }
 
 /** Text of the code, without what makes a terminal show something else. */
-function plain(text) {
+function escapeControls(text) {
   return text.replaceAll(
     /(?!\n)\p{C}/gu,
     (character) => `\\u{${character.codePointAt(0).toString(16)}}`,
@@ -235,22 +237,22 @@ function plain(text) {
 }
 
 function print({ questions, result, stdout }) {
-  if (stdout) console.log(plain(stdout));
+  if (stdout) console.log(escapeControls(stdout));
   if (questions === undefined) {
-    console.log("done:", plain(JSON.stringify(result)));
+    console.log("done:", escapeControls(JSON.stringify(result)));
     return;
   }
   for (const { refund, why, answer } of questions) {
     const amount = (refund.amount / 100).toFixed(2);
     console.log(`${refund.id}: pay ${amount} to ${refund.customer}?`);
-    console.log(`  the code says: ${plain(JSON.stringify(why))}`);
+    console.log(`  the code says: ${escapeControls(JSON.stringify(why))}`);
     if (answer !== undefined) console.log("  answered:", answer);
   }
 }
 
 const COMMANDS = {
   start: (run) => run.start(),
-  show: async (run) => ({ questions: await run.questions() }),
+  show: async (run) => ({ questions: await run.listQuestions() }),
   answer: (run, refund, verdict, ...reason) => {
     if (verdict !== "yes" && verdict !== "no")
       throw new RefusedError("expected yes or no behind the refund");
@@ -273,7 +275,9 @@ if (argv[1] === fileURLToPath(import.meta.url)) {
     await main(argv.slice(2));
   } catch (error) {
     console.error(
-      plain(error instanceof ExecutionError ? error.traceback : String(error)),
+      escapeControls(
+        error instanceof ExecutionError ? error.traceback : String(error),
+      ),
     );
     process.exitCode = 1;
   }

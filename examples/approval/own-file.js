@@ -47,7 +47,7 @@ export class OwnFile {
    * The lock is a socket whose name is no file: the kernel frees it however this process ends. Only processes of one network
    * namespace see it, and any user there can take the name. A run that several machines go on with belongs into a database.
    */
-  async locked(work) {
+  async runLocked(work) {
     const { dev, ino } = await stat(dirname(this.#path));
     const lock = createServer();
     try {

@@ -22,7 +22,7 @@ export class Payments {
     this.#directory = directory;
   }
 
-  page(number) {
+  getPage(number) {
     return REFUNDS.slice(number * PAGE, (number + 1) * PAGE);
   }
 

@@ -7,7 +7,7 @@ export class Orders {
   }
 
   /** One to three parts, 5.00 each. `due` is what has to be paid until then, in cents. */
-  parts(order) {
+  getParts(order) {
     return ["a", "b", "c"]
       .slice(0, 1 + (order % 3))
       .map((id, index) => ({ id, due: 500 * (index + 1) }));
@@ -18,31 +18,31 @@ export class Orders {
    * beginning, with all of its calls.
    */
   async ship(order, part, by) {
-    if (this.parts(order).every(({ id }) => id !== part))
+    if (this.getParts(order).every(({ id }) => id !== part))
       throw new Error(`order ${order} has no part ${part}`);
     await this.#client.hSetNX("jobs:shipped", `${order}:${part}`, by);
     return `T-${order}-${part}`;
   }
 
   /** What code can call for a job that `worker` has. */
-  callbacks(worker) {
+  makeCallbacks(worker) {
     const order = { type: "integer", minimum: 1, maximum: 1e9 };
     return {
       "orders.parts": {
         description: "The parts of an order, and what they cost together.",
-        schema: schema({ order }),
-        fn: ({ order }) => this.parts(order),
+        schema: makeSchema({ order }),
+        fn: ({ order }) => this.getParts(order),
       },
       "orders.ship": {
         description: "Ships a part, once: its tracking number.",
-        schema: schema({ order, part: { type: "string", maxLength: 10 } }),
+        schema: makeSchema({ order, part: { type: "string", maxLength: 10 } }),
         fn: ({ order, part }) => this.ship(order, part, worker),
       },
     };
   }
 }
 
-function schema(properties) {
+function makeSchema(properties) {
   return {
     type: "object",
     properties,

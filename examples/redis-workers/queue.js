@@ -13,8 +13,8 @@ import { createClient, RESP_TYPES } from "redis";
 //   jobs:events:ID          hash: events by name. The first one of a name counts
 //   jobs:history:ID         stream: what became of the job, and who did it
 //   jobs:shipped            stands for the system that ships
-const key = (...parts) => ["jobs", ...parts].join(":");
-const READY = key("ready");
+const toKey = (...parts) => ["jobs", ...parts].join(":");
+const READY = toKey("ready");
 
 /** Workers that may be lost in one step of a job. It may be the job that ends them. */
 const MAX_ATTEMPTS = 3;
@@ -122,7 +122,7 @@ export class Queue {
     const job = { code, inputs: JSON.stringify(inputs), awaits: "[]" };
     await this.#client
       .multi()
-      .hSet(key("job", id), { ...job, state: "ready" })
+      .hSet(toKey("job", id), { ...job, state: "ready" })
       .lPush(READY, id)
       .exec();
     return id;
@@ -132,28 +132,28 @@ export class Queue {
    * Tells a job of an event: "ready" if it waited for it, "kept" if it may do so later, "known" if there is one of this name
    * already, "ended" if it waits for nothing any more, "unknown" if there is no such job. `payload` is JSON.
    */
-  async event(id, name, payload) {
+  async sendEvent(id, name, payload) {
     return this.#client.eval(EVENT, {
-      keys: [...keysOf(id), READY],
+      keys: [...toJobKeys(id), READY],
       arguments: [id, name, JSON.stringify(payload)],
     });
   }
 
   /** Whether the job had failed. */
   async retry(id) {
-    const keys = [...keysOf(id), READY];
+    const keys = [...toJobKeys(id), READY];
     return (await this.#client.eval(RETRY, { keys, arguments: [id] })) !== 0;
   }
 
   /** `{ state, awaits, result?, error?, history }`, or undefined if there is no such job. */
-  async status(id) {
+  async getStatus(id) {
     const fields = ["state", "awaits", "result", "error"];
     const [state, awaits, result, error] = await this.#client.hmGet(
-      key("job", id),
+      toKey("job", id),
       fields,
     );
     if (state === null) return undefined;
-    const events = await this.#client.xRange(key("history", id), "-", "+");
+    const events = await this.#client.xRange(toKey("history", id), "-", "+");
     return {
       state,
       awaits: JSON.parse(awaits).map((call) => call.event),
@@ -169,8 +169,8 @@ export class Queue {
 }
 
 /** Keys of the job, its history and its events. */
-function keysOf(id) {
-  return [key("job", id), key("history", id), key("events", id)];
+function toJobKeys(id) {
+  return [toKey("job", id), toKey("history", id), toKey("events", id)];
 }
 
 /** A worker's end of the queue. */
@@ -179,7 +179,7 @@ export class WorkerQueue {
   worker = `${hostname()}:${pid}:${randomUUID().slice(0, 8)}`;
   #client;
   #blocking;
-  #running = key("running", this.worker);
+  #running = toKey("running", this.worker);
   #aliveMs;
   #beats;
 
@@ -209,7 +209,7 @@ export class WorkerQueue {
     );
     if (id === null) return undefined;
     const attempt = await this.#client.eval(TAKE, {
-      keys: [this.#running, key("job", id), key("history", id)],
+      keys: [this.#running, toKey("job", id), toKey("history", id)],
       arguments: [id, this.worker],
     });
     // Between the two commands it was not heard of, and lost the job.
@@ -233,9 +233,9 @@ export class WorkerQueue {
     const fields = ["code", "inputs", "awaits", "steps"];
     const [[code, inputs, awaits, steps], checkpoint, events] =
       await Promise.all([
-        this.#client.hmGet(key("job", id), fields),
-        binary.hGet(key("job", id), "checkpoint"),
-        this.#client.hGetAll(key("events", id)),
+        this.#client.hmGet(toKey("job", id), fields),
+        binary.hGet(toKey("job", id), "checkpoint"),
+        this.#client.hGetAll(toKey("events", id)),
       ]);
     const answers = JSON.parse(awaits)
       .filter(({ event }) => Object.hasOwn(events, event))
@@ -277,7 +277,7 @@ export class WorkerQueue {
   /** Nothing changes for a job that is not this worker's any more: its state is that of the worker who has it. */
   async #put({ id }, state, awaits, fields) {
     const became = await this.#client.eval(PUT, {
-      keys: [this.#running, ...keysOf(id), READY],
+      keys: [this.#running, ...toJobKeys(id), READY],
       arguments: [
         id,
         this.worker,
@@ -296,10 +296,10 @@ export class WorkerQueue {
 
   /** Says that this worker is there, and looks for those that are not. */
   async #beat() {
-    await this.#client.set(key("alive", this.worker), "1", {
+    await this.#client.set(toKey("alive", this.worker), "1", {
       expiration: { type: "PX", value: this.#aliveMs },
     });
-    const prefix = key("running", "");
+    const prefix = toKey("running", "");
     // This walks all keys: the queue has a Redis, or a database of it, of its own.
     for await (const keys of this.#client.scanIterator({ MATCH: `${prefix}*` }))
       for (const running of keys)
@@ -308,8 +308,8 @@ export class WorkerQueue {
 
   async #recover(worker) {
     const ids = await this.#client.eval(RECOVER, {
-      keys: [key("alive", worker), key("running", worker), READY],
-      arguments: [worker, key("")],
+      keys: [toKey("alive", worker), toKey("running", worker), READY],
+      arguments: [worker, toKey("")],
     });
     for (const id of ids) console.error(`job ${id} was lost by ${worker}`);
   }

@@ -30,19 +30,19 @@ const EVENT = /^[a-z0-9:_-]{1,100}$/;
 export async function work(queue, { signal, offer }) {
   while (!signal.aborted) {
     const job = await queue.take();
-    if (job !== undefined) await step(queue, job, { signal, offer });
+    if (job !== undefined) await runStep(queue, job, { signal, offer });
   }
 }
 
 /** Runs a job until it waits or ends. */
-async function step(queue, job, { signal, offer }) {
+async function runStep(queue, job, { signal, offer }) {
   const options = {
     callbacks: { wait_for: WAIT_FOR, ...offer },
     resourceLimits: RESOURCE_LIMITS,
   };
-  const { result, error, suspended } = await outcome(job, options, signal);
+  const { result, error, suspended } = await getOutcome(job, options, signal);
   if (suspended !== undefined)
-    await queue.suspend(job, suspended.checkpoint, awaits(suspended.pending));
+    await queue.suspend(job, suspended.checkpoint, toAwaits(suspended.pending));
   else if (error === undefined) await queue.finish(job, result);
   // Whatever fails while this worker ends may do so because of that.
   else if (signal.aborted) await queue.release(job);
@@ -50,7 +50,7 @@ async function step(queue, job, { signal, offer }) {
 }
 
 /** What is thrown here is no fault of the job: the worker ends, and the next one that finds the job runs this step again. */
-async function outcome(job, options, signal) {
+async function getOutcome(job, options, signal) {
   try {
     const { result = null, resultError } = await advance(job, options, signal);
     if (resultError !== undefined) return { error: resultError };
@@ -93,7 +93,7 @@ const WAIT_FOR = {
 };
 
 /** Calls that an event answers. One that was not begun may have any arguments: it is refused when it is made again. */
-function awaits(pending) {
+function toAwaits(pending) {
   return pending
     .filter(
       ({ name, kwargs: { event } }) =>
@@ -109,7 +109,7 @@ if (argv[1] === fileURLToPath(import.meta.url)) {
   const client = await connect(env.REDIS_URL);
   const queue = await WorkerQueue.connect(env.REDIS_URL);
   console.log(`${queue.worker} works`);
-  const offer = new Orders(client).callbacks(queue.worker);
+  const offer = new Orders(client).makeCallbacks(queue.worker);
   await work(queue, { signal: stop.signal, offer });
   queue.close();
   client.destroy();
