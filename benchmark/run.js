@@ -4,7 +4,6 @@
 
 import { mkdir, writeFile } from "node:fs/promises";
 
-import { renderChart } from "./lib/chart.js";
 import { createContext } from "./lib/context.js";
 import { describeMachine } from "./lib/machine.js";
 import { parseOptions, USAGE } from "./lib/options.js";
@@ -12,7 +11,6 @@ import { findRows, measureRow } from "./lib/rows.js";
 import { renderTable } from "./lib/table.js";
 
 const RESULTS = new URL("./results/latest.json", import.meta.url);
-const CHART = new URL("../docs/benchmark.svg", import.meta.url);
 
 async function main() {
   const options = parseOptions(process.argv.slice(2));
@@ -35,7 +33,6 @@ async function main() {
 
   console.log(renderTable(report));
   await save(RESULTS, `${JSON.stringify(report, null, 2)}\n`);
-  if (options.chart) await save(CHART, renderChart(report));
   if (report.subjects.ours.error || report.rows.some(isBroken)) {
     process.exitCode = 1;
   }

@@ -1,4 +1,4 @@
-// Numbers as text, the same in the table and in the chart.
+// Numbers as text.
 
 /** Three significant digits, unit attached: "0.0621 ms", "10,400 /s". */
 export function formatValue(value, unit) {
