@@ -88,7 +88,10 @@ export async function tryUntilPrompt<T>(
 export function makeHollowArrays() {
   const transferred = new Uint8Array(4);
   structuredClone(transferred, { transfer: [transferred.buffer] });
-  const buffer = new ArrayBuffer(8, { maxByteLength: 16 } as never);
+  const buffer: ArrayBuffer = Reflect.construct(ArrayBuffer, [
+    8,
+    { maxByteLength: 16 },
+  ]);
   const shrunk = new Uint8Array(buffer, 4, 4);
   (buffer as unknown as { resize(size: number): void }).resize(2);
   return { transferred, shrunk };

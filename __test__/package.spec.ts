@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import * as shipped from "../index.js";
-// @ts-expect-error JavaScript without types
 import { renderBundle } from "../scripts/bundle.js";
 import { getNodeStdout } from "./helpers.js";
 

@@ -163,9 +163,8 @@ const DONE = { shipped: ["T-1001-a", "T-1001-b", "T-1001-c"], paid: 1500 };
 
 /** What happened to a job, as "event pid". */
 async function history(id: string): Promise<string[]> {
-  const events: { event: string; by?: string }[] = (await queue.getStatus(id))
-    .history;
-  return events.map(({ event, by }) =>
+  const status = await queue.getStatus(id);
+  return status!.history.map(({ event, by }) =>
     by === undefined ? event : `${event} ${by.split(":")[1]}`,
   );
 }
@@ -195,7 +194,7 @@ describe("a job", () => {
     await becomes(id, "waiting", [PAYMENT[2]]);
     expect(await pay(id, "c")).toBe("ready");
     await becomes(id, "done");
-    expect((await queue.getStatus(id)).result).toEqual(DONE);
+    expect((await queue.getStatus(id))?.result).toEqual(DONE);
     const [a, b, c] = [first.pid, second.pid, third.pid];
     expect(new Set([a, b, c]).size).toBe(3);
     expect(await history(id)).toEqual([
@@ -241,7 +240,7 @@ describe("a job", () => {
     for (const { id } of jobs) await becomes(id, "done");
     const takers = new Set<string>();
     for (const { id, order, parts } of jobs) {
-      expect((await queue.getStatus(id)).result).toEqual({
+      expect((await queue.getStatus(id))?.result).toEqual({
         shipped: parts.map((part) => `T-${order}-${part}`),
         paid: 500 * parts.length,
       });
@@ -278,7 +277,7 @@ result = seen
     await becomes(id, "waiting", ["event-1"]);
     await queue.sendEvent(id, "event-1", { n: 1 });
     await becomes(id, "done");
-    expect((await queue.getStatus(id)).result).toEqual([2, 0, 1]);
+    expect((await queue.getStatus(id))?.result).toEqual([2, 0, 1]);
   });
 
   it.each([
@@ -290,7 +289,7 @@ result = seen
     Worker.ordinary();
     const id = await queue.submit(code);
     await becomes(id, "failed");
-    expect((await queue.getStatus(id)).error).toMatch(message);
+    expect((await queue.getStatus(id))?.error).toMatch(message);
     expect(await queue.sendEvent(id, "late", null)).toBe("ended");
     expect(await queue.retry(id)).toBe(true);
     await expect.poll(() => history(id), PATIENCE).toHaveLength(5);
@@ -303,7 +302,7 @@ result = seen
     await queue.sendEvent(id, "again", null);
     await client.hSet(`jobs:job:${id}`, "steps", 990);
     await becomes(id, "failed", ["again"]);
-    expect((await queue.getStatus(id)).error).toBe(
+    expect((await queue.getStatus(id))?.error).toBe(
       "it waited for more than 1000 events",
     );
   });
@@ -318,13 +317,13 @@ describe("a worker that dies", () => {
     const id = await queue.submit(ORDER, { order: 1001 });
     if (events > 0) for (const part of ["a", "b"]) await pay(id, part);
     await dying.isThere();
-    expect(await queue.getStatus(id)).toMatchObject({ state: "running" });
+    expect(await queue.getStatus(id))?.toMatchObject({ state: "running" });
     expect(await dying.end("SIGKILL")).toBe("SIGKILL");
 
     const other = Worker.ordinary();
     for (const part of ["a", "b", "c"]) await pay(id, part);
     await becomes(id, "done");
-    expect((await queue.getStatus(id)).result).toEqual(DONE);
+    expect((await queue.getStatus(id))?.result).toEqual(DONE);
     const told = await history(id);
     expect(told).toContain(`lost ${dying.pid}`);
     const after = told.slice(told.indexOf(`lost ${dying.pid}`) + 1);
@@ -352,7 +351,9 @@ describe("a worker that dies", () => {
     }
     Worker.ordinary();
     await becomes(id, "failed");
-    expect((await queue.getStatus(id)).error).toBe("3 workers were lost on it");
+    expect((await queue.getStatus(id))?.error).toBe(
+      "3 workers were lost on it",
+    );
     expect(await queue.retry(id)).toBe(true);
     await becomes(id, "waiting", [PAYMENT[0]]);
   });
@@ -377,7 +378,7 @@ describe("a worker that dies", () => {
     expect((await history(id)).at(-1)).toBe(`dropped ${slow.pid}`);
     await pay(id, "c");
     await becomes(id, "done");
-    expect((await queue.getStatus(id)).result).toEqual(DONE);
+    expect((await queue.getStatus(id))?.result).toEqual(DONE);
     expect(await history(id)).toContain(`taken ${other.pid}`);
   });
 
@@ -402,7 +403,7 @@ describe("an event", () => {
     expect(await pay(id, "a", 1, 1002)).toBe("known");
     Worker.ordinary();
     await becomes(id, "done");
-    expect((await queue.getStatus(id)).result).toEqual({
+    expect((await queue.getStatus(id))?.result).toEqual({
       shipped: ["T-1002-a"],
       paid: 500,
     });

@@ -7,12 +7,7 @@ import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { makeSignature } from "../js/parameters.js";
 import { renderTypeStubs } from "../js/stubs.js";
-
-interface Callback {
-  name: string;
-  description?: string;
-  signature: object | null;
-}
+import type { CallbackForShow as Callback } from "../js/types.js";
 
 function callback(
   name: string,

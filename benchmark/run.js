@@ -10,6 +10,8 @@ import { parseOptions, USAGE } from "./lib/options.js";
 import { findRows, measureRow } from "./lib/rows.js";
 import { renderTable } from "./lib/table.js";
 
+/** @import { Report, RowReport } from "./lib/types.js" */
+
 const RESULTS = new URL("./results/latest.json", import.meta.url);
 
 async function main() {
@@ -18,6 +20,7 @@ async function main() {
 
   const rows = await findRows(options.rows);
   const context = await createContext(options);
+  /** @type {Report} */
   const report = {
     date: new Date().toISOString(),
     quick: options.quick,
@@ -38,11 +41,15 @@ async function main() {
   }
 }
 
-/** A missed target is a number to read; only a row of ours that could not be measured fails the run. */
+/**
+ * A missed target is a number to read; only a row of ours that could not be measured fails the run.
+ * @param {RowReport} row
+ */
 function isBroken(row) {
   return row.error !== undefined || row.results.ours?.error !== undefined;
 }
 
+/** @param {URL} url @param {string} text */
 async function save(url, text) {
   await mkdir(new URL(".", url), { recursive: true });
   await writeFile(url, text);
@@ -50,7 +57,7 @@ async function save(url, text) {
 
 try {
   await main();
-} catch (error) {
+} catch (/** @type {any} */ error) {
   console.error(error.message);
   process.exitCode = 2;
 }

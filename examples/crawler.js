@@ -7,6 +7,12 @@ import { fileURLToPath } from "node:url";
 
 import { Sandbox } from "../index.js";
 
+/** @typedef {{ behaviour: string, failures: number, links: string[] }} Page */
+/**
+ * What crawler.py returns.
+ * @typedef {{ pages: number, per_host: { [host: string]: number }, failures: { [url: string]: string }, disallowed: string[], longest_path: string[] }} Report
+ */
+
 const SOURCE = new URL("crawler.py", import.meta.url);
 const HOSTS = ["archive", "blog", "docs", "forum", "news", "shop"];
 const PAGES_PER_HOST = 40;
@@ -23,7 +29,10 @@ class NotFoundError extends Error {
   name = "NotFoundError";
 }
 
-/** Numbers from 0 up to 1, the same for the same seed (mulberry32). */
+/**
+ * Numbers from 0 up to 1, the same for the same seed (mulberry32).
+ * @param {number} seed
+ */
 function makeRandom(seed) {
   let state = seed;
   return () => {
@@ -36,16 +45,25 @@ function makeRandom(seed) {
 
 /** Pages that link to each other, on hosts that answer late, wrongly, or not at all. */
 export class SimulatedWeb {
-  /** By address: `{ behaviour, failures, links }`; `failures` is how many requests fail before one succeeds. */
+  /**
+   * By address. `failures` is how many requests fail before one succeeds.
+   * @type {Map<string, Page>}
+   */
   pages = new Map();
-  /** Addresses whose request was given up by the crawler, in that order. */
+  /**
+   * Addresses whose request was given up by the crawler, in that order.
+   * @type {string[]}
+   */
   aborted = [];
   /** The most requests that were open at once. */
   peak = { all: 0, perHost: 0 };
+  /** @type {Map<string, number>} */
   #open = new Map();
+  /** @type {Map<string, number>} */
   #requests = new Map();
   #random;
 
+  /** @param {number} seed */
   constructor(seed) {
     this.#random = makeRandom(seed);
     const addresses = HOSTS.flatMap((host) =>
@@ -61,7 +79,11 @@ export class SimulatedWeb {
     return toAddress(HOSTS[0], 0);
   }
 
-  /** The page at `url` as HTML. */
+  /**
+   * The page at `url` as HTML.
+   * @param {string} url
+   * @param {AbortSignal} signal
+   */
   async fetch(url, signal) {
     const { host } = new URL(url);
     this.#enter(host);
@@ -71,14 +93,16 @@ export class SimulatedWeb {
       if (signal.aborted) this.aborted.push(url);
       throw error;
     } finally {
-      this.#open.set(host, this.#open.get(host) - 1);
+      this.#open.set(host, (this.#open.get(host) ?? 0) - 1);
     }
   }
 
+  /** @param {string} host */
   getRobots(host) {
     return { host, disallow: ["/private/"] };
   }
 
+  /** @param {string} url @param {AbortSignal} signal */
   async #answer(url, signal) {
     await sleep(1 + 19 * this.#random(), undefined, { signal });
     const page = this.pages.get(url);
@@ -94,6 +118,7 @@ export class SimulatedWeb {
     return renderPage(url, page.links);
   }
 
+  /** @param {string} host */
   #enter(host) {
     this.#open.set(host, (this.#open.get(host) ?? 0) + 1);
     const open = [...this.#open.values()];
@@ -104,9 +129,15 @@ export class SimulatedWeb {
     );
   }
 
-  /** Links to pages that come later, so that most can be reached, and to some anywhere. */
+  /**
+   * Links to pages that come later, so that most can be reached, and to some anywhere.
+   * @param {string[]} addresses
+   * @param {number} index
+   * @returns {Page}
+   */
   #makePage(addresses, index) {
     const behaviour = index === 0 ? "good" : this.#pickBehaviour();
+    /** @type {{ readonly [behaviour: string]: number }} */
     const failures = { flaky: 1 + this.#pickBelow(2), broken: Infinity };
     const near = [1, 2].map(() => index + 1 + this.#pickBelow(6));
     const far = [1, 2].map(() => this.#pickBelow(addresses.length));
@@ -125,23 +156,32 @@ export class SimulatedWeb {
     return "good";
   }
 
+  /** @param {number} limit */
   #pickBelow(limit) {
     return Math.floor(this.#random() * limit);
   }
 }
 
-/** One page in ten is not for crawlers: see `getRobots`. */
+/**
+ * One page in ten is not for crawlers: see `getRobots`.
+ * @param {string} host
+ * @param {number} page
+ */
 function toAddress(host, page) {
   const folder = page % 10 === 9 ? "private" : "pages";
   return `http://${host}.example/${page === 0 ? "" : `${folder}/${page}`}`;
 }
 
+/** @param {string} url @param {string[]} links */
 function renderPage(url, links) {
   const anchors = links.map((link) => `<a href="${link}#top">more</a>`);
   return `<html><title>Page ${url}</title><body>${anchors.join(" ")}</body></html>`;
 }
 
-/** Does not answer. Rejects when the caller has given up. */
+/**
+ * Does not answer. Rejects when the caller has given up.
+ * @param {AbortSignal} signal
+ */
 function waitForever(signal) {
   return new Promise((_, reject) => {
     signal.addEventListener("abort", () => reject(signal.reason), {
@@ -150,7 +190,13 @@ function waitForever(signal) {
   });
 }
 
-/** What crawler.py can call. */
+/**
+ * What crawler.py can call.
+ * @param {SimulatedWeb} web
+ * @param {Map<string, { title: string, links: string[] }>} store
+ * @param {(message: string) => unknown} log
+ * @returns {import("../index.js").Callbacks}
+ */
 function makeCallbacks(web, store, log) {
   return {
     "web.fetch": {
@@ -192,6 +238,7 @@ function makeCallbacks(web, store, log) {
 /**
  * Crawls a simulated web: the report, and what JavaScript saw of it.
  * `timeoutMs` is for one request; `log` gets messages while the crawl runs.
+ * @param {{ seed?: number, workers?: number, perHost?: number, timeoutMs?: number, log?: (message: string) => unknown }} [options]
  */
 export async function crawl({
   seed = 1,
@@ -224,12 +271,14 @@ export async function crawl({
         },
       },
     );
-    return { report: result, web, store, callbackInvocations, durationMs };
+    const report = /** @type {Report} */ (/** @type {unknown} */ (result));
+    return { report, web, store, callbackInvocations, durationMs };
   } finally {
     await sandbox.close();
   }
 }
 
+/** @param {Awaited<ReturnType<typeof crawl>>} crawled */
 function print({ report, web, callbackInvocations, durationMs }) {
   console.log(`\n${report.pages} pages`);
   for (const [host, pages] of Object.entries(report.per_host))

@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { ResourceLimits, Sandbox, versions } from "../index.js";
 
 const csv = await readFile(new URL("data/orders.csv", import.meta.url));
+/** @param {string} text */
 const printHeading = (text) => console.log(`\n── ${text}`);
 
 const REPORT = `
@@ -34,13 +35,19 @@ print(f"median order {statistics.median(amounts):.2f} {currency}, best: {', '.jo
 result = {"orders": len(amounts), "revenue": str(sum(amounts)), "best": best}
 `;
 
-/** What became of code that does not end well. */
+/**
+ * What became of code that does not end well.
+ * @param {string} label
+ * @param {Sandbox} sandbox
+ * @param {string} code
+ * @param {import("../index.js").ExecutionOptions} [options]
+ */
 async function attempt(label, sandbox, code, options) {
   const started = performance.now();
   try {
     const { stdout } = await sandbox.execute(code, options);
     console.log(`${label}: ${stdout}`);
-  } catch (error) {
+  } catch (/** @type {any} */ error) {
     const ms = (performance.now() - started).toFixed(0);
     console.log(
       `${label}: ${error.name} after ${ms} ms: ${error.traceback ?? error.message}`,

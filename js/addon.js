@@ -8,8 +8,13 @@ import {
   requirePackage,
 } from "./node.js";
 
+/** @import { Addon, AddonRuntime } from "./types.js" */
+
 const { arch, platform } = process;
-/** From this folder. The bundle lies above it: scripts/bundle.js. */
+/**
+ * From this folder. The bundle lies above it: scripts/bundle.js.
+ * @param {string} path
+ */
 const toPath = (path) => join(import.meta.dirname, path);
 
 /** Which binaries this platform may load: on Linux, one per C library, tried in turn. */
@@ -18,6 +23,7 @@ const TRIPLES =
     ? [`linux-${arch}-gnu`, `linux-${arch}-musl`]
     : [`${platform}-${arch}`];
 
+/** @param {readonly string[]} attempts @returns {never} */
 function fail(attempts) {
   throw new InitializationError(
     `@bsull/eryx has no binary for ${platform}-${arch} that can be loaded. Tried:\n${attempts.join("\n")}\n` +
@@ -28,9 +34,14 @@ function fail(attempts) {
 /**
  * `require(file)` of an addon, without what resolves names: in a new process that takes 1 ms longer. As there, a file is loaded
  * once, so that copies of this package have the same classes.
+ * @param {string} file
+ * @returns {Addon}
  */
 function loadFile(file) {
-  const { Module: Class, _cache } = getModule();
+  const { Module: Class, _cache } =
+    /** @type {typeof import("node:module") & { _cache: NodeJS.Dict<NodeJS.Module> }} */ (
+      getModule()
+    );
   if (_cache[file] === undefined) {
     const module = Object.assign(new Class(file), { filename: file });
     process.dlopen(module, file);
@@ -40,16 +51,19 @@ function loadFile(file) {
   return _cache[file].exports;
 }
 
+/** @returns {{ addon: Addon, triple: string }} */
 function loadAddon() {
   const attempts = [];
   for (const triple of TRIPLES) {
-    for (const [candidate, load] of [
+    /** @type {[candidate: string, load: (candidate: string) => Addon][]} */
+    const candidates = [
       [toPath(`../eryx.${triple}.node`), loadFile],
       [`@bsull/eryx-${triple}`, requirePackage],
-    ]) {
+    ];
+    for (const [candidate, load] of candidates) {
       try {
         return { addon: load(candidate), triple };
-      } catch (error) {
+      } catch (/** @type {any} */ error) {
         attempts.push(`- ${candidate}: ${error.message.split("\n")[0]}`);
       }
     }
@@ -68,6 +82,7 @@ function findRuntimeDirectory() {
   return toPath(`../../eryx-${triple}`);
 }
 
+/** @param {string} directory */
 function loadRuntime(directory) {
   try {
     return translateErrors(() => new addon.Runtime(directory, dispatch));
@@ -79,6 +94,7 @@ function loadRuntime(directory) {
   }
 }
 
+/** @type {AddonRuntime | undefined} */
 let runtime;
 /** Loaded at first use, so that importing the package costs little. */
 export function getRuntime() {

@@ -13,6 +13,9 @@ import { makeSignature } from "./parameters.js";
 import { isPlainObject, makeValidator, toJsonSchema } from "./schema.js";
 import { encode, encodeMembers, setOwn } from "./wire.js";
 
+/** @import { CallbackContext, CallbackDefinition, Callbacks } from "../index.js" */
+/** @import { Callback, NamedArguments, Parameter, Signature, Validator, Verdict } from "./types.js" */
+
 const DEFINITION_OPTIONS = [
   "fn",
   "description",
@@ -26,6 +29,9 @@ const DEFINITION_OPTIONS = [
  * Callbacks in either form of the contract, checked: an array of
  * `{ name, call, description, schema, signature, timeoutMs, sync }`. `signature` is null for a bare function; `schema` is
  * JSON Schema, for show.
+ * @param {string} option
+ * @param {Callbacks | undefined} input
+ * @returns {Callback[]}
  */
 export function checkCallbacks(option, input) {
   if (input === undefined) return [];
@@ -49,21 +55,26 @@ export function checkCallbacks(option, input) {
   });
 }
 
+/** @param {string} path @param {unknown} definition */
 function readName(path, definition) {
   if (typeof definition !== "object" || definition === null)
     refuse(path, definition, "an object with name and fn");
-  const { name } = definition;
+  const { name } = /** @type {{ name?: unknown }} */ (definition);
   if (typeof name !== "string") refuse(`${path}.name`, name, "a string");
   return checkName(name);
 }
 
-/** The core checks all else of names. Whatever is wrong with one, the error's class is the same. */
+/**
+ * The core checks all else of names. Whatever is wrong with one, the error's class is the same.
+ * @param {string} name
+ */
 function checkName(name) {
   if (!name.isWellFormed())
     throw new InitializationError("callbacks: a name has a lone surrogate");
   return name;
 }
 
+/** @param {string} name @param {(...args: any[]) => unknown} fn @returns {Callback} */
 function fromFunction(name, fn) {
   return {
     name,
@@ -74,10 +85,19 @@ function fromFunction(name, fn) {
   };
 }
 
+/**
+ * @param {string} path
+ * @param {string} name
+ * @param {unknown} input
+ * @param {readonly string[]} options
+ * @returns {Callback}
+ */
 function fromDefinition(path, name, input, options) {
   if (typeof input !== "object" || input === null)
     refuse(path, input, "a function, or an object with fn");
-  const definition = checkOptions(path, input, options);
+  const definition = /** @type {CallbackDefinition} */ (
+    checkOptions(path, input, options)
+  );
   checkFunction(`${path}.fn`, definition.fn);
   const { description, schema, parameters, timeoutMs, sync } = definition;
   const validator = makeValidator(`${path}.schema`, schema);
@@ -94,7 +114,11 @@ function fromDefinition(path, name, input, options) {
   };
 }
 
-/** Undefined is the sandbox's limit, null is none. */
+/**
+ * Undefined is the sandbox's limit, null is none.
+ * @param {string} name
+ * @param {unknown} value
+ */
 function checkTimeout(name, value) {
   return value === undefined || value === null
     ? value
@@ -104,9 +128,16 @@ function checkTimeout(name, value) {
 /** Arguments that do not match a schema: Python sees CallbackArgumentError. */
 export class ArgumentsError extends Error {}
 
-/** Makes the function that calls `definition.fn`, once the arguments are valid, and if the answer `isWanted` then. */
+/**
+ * Makes the function that calls `definition.fn`, once the arguments are valid, and if the answer `isWanted` then.
+ * @param {CallbackDefinition} definition
+ * @param {Signature} signature
+ * @param {Validator | undefined} validator
+ * @returns {Callback["call"]}
+ */
 function makeCall(definition, signature, validator) {
   const names = new Set(signature.parameters.map(({ name }) => name));
+  /** @type {(verdict: Verdict, context: CallbackContext) => unknown} */
   const run = (verdict, context) => {
     if (verdict.issue !== undefined) throw new ArgumentsError(verdict.issue);
     return definition.fn(verdict.value, context);
@@ -122,7 +153,13 @@ function makeCall(definition, signature, validator) {
   };
 }
 
-/** What Python's binding has made of the arguments, once more: hostile code can go round it. */
+/**
+ * What Python's binding has made of the arguments, once more: hostile code can go round it.
+ * @param {Signature} signature
+ * @param {Set<string>} names
+ * @param {unknown[]} args
+ * @param {NamedArguments} named
+ */
 function conform({ parameters, open }, names, args, named) {
   if (args.length > 0)
     throw new ArgumentsError("unexpected positional arguments");
@@ -138,14 +175,20 @@ function conform({ parameters, open }, names, args, named) {
   return named;
 }
 
-/** What the addon takes: undefined if there are no callbacks. */
+/**
+ * What the addon takes: undefined if there are no callbacks.
+ * @param {readonly Callback[]} callbacks
+ */
 export function encodeCallbacks(callbacks) {
   return callbacks.length === 0
     ? undefined
     : encodeMembers(callbacks.map(toEncodable), "callbacks");
 }
 
-/** `[name, description, schema, parameters, open, timeout, sync]`; a negative timeout is none. */
+/**
+ * `[name, description, schema, parameters, open, timeout, sync]`; a negative timeout is none.
+ * @param {Callback} callback
+ */
 function toEncodable(callback) {
   const { name, description, schema, signature, timeoutMs, sync } = callback;
   return [
@@ -159,7 +202,10 @@ function toEncodable(callback) {
   ];
 }
 
-/** `[name, required, keywordOnly, annotation, hasDefault, default]` */
+/**
+ * `[name, required, keywordOnly, annotation, hasDefault, default]`
+ * @param {Parameter} parameter
+ */
 function toEncodableParameter(parameter) {
   const { name, required, keywordOnly, annotation } = parameter;
   const value = toTransferable(parameter.default);
@@ -173,7 +219,12 @@ function toEncodableParameter(parameter) {
   ];
 }
 
-/** Schemas may hold anything; what cannot cross is not shown. */
+/**
+ * Schemas may hold anything; what cannot cross is not shown.
+ * @template T
+ * @param {T} value
+ * @returns {T | undefined}
+ */
 function toTransferable(value) {
   try {
     encode(value, "schema");

@@ -4,14 +4,19 @@ import { SuspendExecution } from "./errors.js";
 import { getOs, types } from "./node.js";
 import { decode, encode } from "./wire.js";
 
+/** @import { AddonExecution, Callback } from "./types.js" */
+
 /** Text of an error beyond so many characters is cut. */
 const MAX_MESSAGE = 10_000;
 
 /** What a function is told about its call. */
 class Context {
+  /** @type {AbortController | undefined} */
   #controller;
+  /** @type {DOMException | undefined} */
   #reason;
 
+  /** @param {string} name */
   constructor(name) {
     this.name = name;
   }
@@ -25,7 +30,11 @@ class Context {
     return this.#controller.signal;
   }
 
-  /** Not a method, which functions would see. */
+  /**
+   * Not a method, which functions would see.
+   * @param {Context} context
+   * @param {boolean} timedOut
+   */
   static abort(context, timedOut) {
     context.#reason = timedOut
       ? new DOMException(`${context.name}() took too long`, "TimeoutError")
@@ -41,14 +50,20 @@ class Context {
 export class Calls {
   #callbacks;
   #addonExecution;
+  /** @type {Map<number, Context>} */
   #contexts = new Map();
 
-  /** `addonExecution` takes the answers. */
+  /**
+   * `addonExecution` takes the answers.
+   * @param {readonly Callback[]} callbacks
+   * @param {AddonExecution} addonExecution
+   */
   constructor(callbacks, addonExecution) {
     this.#callbacks = callbacks;
     this.#addonExecution = addonExecution;
   }
 
+  /** @param {number} call @param {number} index @param {Uint8Array} bytes */
   start(call, index, bytes) {
     const callback = this.#callbacks[index];
     const context = new Context(callback.name);
@@ -64,7 +79,12 @@ export class Calls {
     }
   }
 
-  /** Whatever has a `then` is awaited, as `await` itself does it. */
+  /**
+   * Whatever has a `then` is awaited, as `await` itself does it.
+   * @param {number} call
+   * @param {Callback} callback
+   * @param {unknown} outcome
+   */
   async #await(call, callback, outcome) {
     try {
       this.#answer(call, callback, await outcome);
@@ -73,12 +93,19 @@ export class Calls {
     }
   }
 
-  /** Nobody waits for this call any more. */
+  /**
+   * Nobody waits for this call any more.
+   * @param {number} call
+   * @param {boolean} timedOut
+   */
   abort(call, timedOut) {
     const context = this.#contexts.get(call);
-    if (this.#contexts.delete(call)) Context.abort(context, timedOut);
+    if (context === undefined) return;
+    this.#contexts.delete(call);
+    Context.abort(context, timedOut);
   }
 
+  /** @param {number} call @param {Callback} callback @param {unknown} value */
   #answer(call, callback, value) {
     if (!this.#contexts.has(call)) return;
     let bytes;
@@ -92,6 +119,7 @@ export class Calls {
     this.#addonExecution.answer(call, bytes);
   }
 
+  /** @param {number} call @param {unknown} error */
   #fail(call, error) {
     if (!this.#contexts.delete(call)) return;
     const refusal = getMessageIf(error, ArgumentsError);
@@ -102,21 +130,32 @@ export class Calls {
   }
 }
 
-/** Only `await` looks for the `then` itself: a getter may throw, or give another function each time. */
+/**
+ * Only `await` looks for the `then` itself: a getter may throw, or give another function each time.
+ * @param {unknown} value
+ */
 function isMaybeThenable(value) {
   return typeof value === "object"
     ? value !== null
     : typeof value === "function";
 }
 
-/** The message of an error of this class, else undefined. Looking at what was thrown may throw again: it may be a Proxy. */
+/**
+ * The message of an error of this class, else undefined. Looking at what was thrown may throw again: it may be a Proxy.
+ * @param {unknown} error
+ * @param {typeof ArgumentsError | typeof SuspendExecution} Class
+ */
 function getMessageIf(error, Class) {
   return attempt(() =>
     error instanceof Class ? String(error.message).toWellFormed() : undefined,
   );
 }
 
-/** Name and message of what was thrown: neither stack nor places of the host. */
+/**
+ * Name and message of what was thrown: neither stack nor places of the host.
+ * @param {unknown} error
+ * @returns {[name: string, message: string]}
+ */
 function describeError(error) {
   if (typeof error === "string") return ["", cleanText(error)];
   return (
@@ -128,18 +167,24 @@ function describeError(error) {
   );
 }
 
+/** @param {any} error @returns {error is { [property: string]: any }} */
 function isErrorLike(error) {
   if (typeof error !== "object" || error === null) return false;
   if (types.isNativeError(error)) return true;
   return typeof error.name === "string" && typeof error.message === "string";
 }
 
+/** @param {{ [property: string]: any }} error */
 function getErrorName({ name, constructor }) {
   if (typeof name === "string") return name;
   return typeof constructor?.name === "string" ? constructor.name : "Error";
 }
 
-/** Node's own errors of system calls name the files that they are about. No other error is looked at for paths. */
+/**
+ * Node's own errors of system calls name the files that they are about. No other error is looked at for paths.
+ * @param {{ [property: string]: any }} error
+ * @returns {string}
+ */
 function removeFiles({ message, syscall, code, path, dest }) {
   if (typeof message !== "string") return "";
   if (typeof syscall !== "string" || typeof code !== "string") return message;
@@ -148,7 +193,11 @@ function removeFiles({ message, syscall, code, path, dest }) {
     .reduce(removeFile, message);
 }
 
-/** A name without a separator may be a word of the message: it counts where it is quoted only, as Node quotes it. */
+/**
+ * A name without a separator may be a word of the message: it counts where it is quoted only, as Node quotes it.
+ * @param {string} text
+ * @param {string} file
+ */
 function removeFile(text, file) {
   const quoted = text.replaceAll(`'${file}'`, "'<path>'");
   return /[\\/]./.test(file)
@@ -156,7 +205,10 @@ function removeFile(text, file) {
     : quoted;
 }
 
-/** Matches `path` where it is not part of a longer name. `more` are further characters that must not follow. */
+/**
+ * Matches `path` where it is not part of a longer name. `more` are further characters that must not follow.
+ * @param {string} path
+ */
 function matchWhole(path, more = "") {
   const escaped = path.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
   const inName = "\\p{L}\\p{N}_~%+@\\-";
@@ -166,10 +218,11 @@ function matchWhole(path, more = "") {
   );
 }
 
+/** @param {string} text */
 function cleanText(text) {
-  const folders = [attempt(process.cwd), attempt(getOs().homedir)];
+  const folders = [attempt(process.cwd) ?? "", attempt(getOs().homedir) ?? ""];
   const hidden = folders
-    .filter((folder) => folder?.length > 1)
+    .filter((folder) => folder.length > 1)
     .reduce((rest, folder) => rest.replace(matchWhole(folder), "<host>"), text);
   const cut =
     hidden.length > MAX_MESSAGE ? `${hidden.slice(0, MAX_MESSAGE)}...` : hidden;

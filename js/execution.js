@@ -8,12 +8,16 @@ import {
   translateErrors,
 } from "./errors.js";
 import { hurry, register, unregister } from "./events.js";
-import { setMaxListeners } from "./node.js";
+import { AsyncResource, setMaxListeners } from "./node.js";
 import { toError, toResult } from "./outcome.js";
+
+/** @import { ExecuteResult } from "../index.js" */
+/** @import { AddonExecutionOptions, Begin, Callback, CheckedExecutionOptions, ExecutionListener, Outcome, Running } from "./types.js" */
 
 /** Bytes of source that the core takes. A UTF-16 unit is at least one byte of UTF-8. */
 const MAX_CODE = 16 * 1024 * 1024;
 
+/** @param {unknown} code */
 export function checkCode(code) {
   if (typeof code !== "string") refuse("code", code, "a string");
   if (code.length > MAX_CODE) {
@@ -24,19 +28,29 @@ export function checkCode(code) {
   return checkText("code", code);
 }
 
-/** Any number of executions may share a signal: Node's warning about many listeners means leaks, which these are not. */
+/**
+ * Any number of executions may share a signal: Node's warning about many listeners means leaks, which these are not.
+ * @param {AbortSignal} signal
+ * @param {() => void} cancel
+ */
 function listenOnce(signal, cancel) {
   if (signal instanceof EventTarget) setMaxListeners(0, signal);
   signal.addEventListener("abort", cancel, { once: true });
 }
 
-/** What an error of an execution that `signal` has cancelled says: `{ message, cause }`. */
+/**
+ * What an error of an execution that `signal` has cancelled says: `{ message, cause }`.
+ * @param {AbortSignal} signal
+ */
 function describeCancellation({ reason }) {
   const message = `execution was cancelled${explainAbort(reason)}`;
   return reason === undefined ? { message } : { message, cause: reason };
 }
 
-/** The reason of an abort in a message. What `abort()` gives without one says nothing that is not said already. */
+/**
+ * The reason of an abort in a message. What `abort()` gives without one says nothing that is not said already.
+ * @param {any} reason
+ */
 function explainAbort(reason) {
   try {
     if (typeof reason === "string") return `: ${reason}`;
@@ -51,23 +65,43 @@ function explainAbort(reason) {
 /** One execution, from its start to its end. */
 export class Execution {
   isRunning = false;
-  /** Resolves at the end, never rejects. What the end was, `getResult()` tells. */
-  ended;
-  #resolveEnded;
+  /** @type {() => void} */
+  #resolveEnded = () => {};
+  /**
+   * Resolves at the end, never rejects. What the end was, `getResult()` tells.
+   * @type {Promise<void>}
+   */
+  ended = new Promise((resolve) => (this.#resolveEnded = resolve));
   #addonExecution = new addon.Execution();
+  /** @type {AddonExecutionOptions} */
   #addonOptions;
+  /** @type {AbortSignal | undefined} */
   #signal;
-  /** What hears of it: js/events.js. */
+  /** @type {ExecutionListener} */
   #listener;
-  /** The executions that run, while it does. */
+  /**
+   * What else runs, while this does.
+   * @type {Running | undefined}
+   */
   #running;
+  /** @type {Outcome | undefined} */
   #outcome;
-  /** Why it was not started. */
+  /**
+   * Why it was not started.
+   * @type {unknown}
+   */
   #refusal;
-  /** The signal, once it has cancelled this. */
+  /**
+   * The signal, once it has cancelled this.
+   * @type {AbortSignal | undefined}
+   */
   #canceller;
 
-  /** Makes one that is yet to start, of what `checkExecutionOptions` gives. */
+  /**
+   * Makes one that is yet to start, of what `checkExecutionOptions` gives.
+   * @param {readonly Callback[]} callbacks
+   * @param {CheckedExecutionOptions} options
+   */
   constructor(callbacks, { addonOptions, handlers, signal }) {
     this.#addonOptions = addonOptions;
     this.#signal = signal;
@@ -75,14 +109,16 @@ export class Execution {
       end: (outcome) => this.#finish(outcome),
       calls: new Calls(callbacks, this.#addonExecution),
       addonExecution: this.#addonExecution,
+      scope: new AsyncResource("EryxRun"),
       ...handlers,
     };
-    this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
   }
 
   /**
    * Starts it, once. `begin(id, addonOptions, addonExecution)` asks the addon, which gives an error if it refuses. As long as it
    * runs, it is in `running`.
+   * @param {Begin} begin
+   * @param {Running} running
    */
   start(begin, running) {
     const signal = this.#signal;
@@ -102,7 +138,10 @@ export class Execution {
     if (signal !== undefined) listenOnce(signal, this.#cancelBySignal);
   }
 
-  /** An error if nothing was started. */
+  /**
+   * An error if nothing was started.
+   * @param {Begin} begin
+   */
   #begin(begin) {
     const id = register(this.#listener);
     try {
@@ -118,15 +157,17 @@ export class Execution {
     }
   }
 
+  /** @param {unknown} error */
   #refuse(error) {
     this.#refusal = error;
     this.#resolveEnded();
   }
 
+  /** @param {Outcome} outcome */
   #finish(outcome) {
     this.isRunning = false;
     this.#outcome = outcome;
-    this.#running.delete(this);
+    this.#running?.delete(this);
     this.#signal?.removeEventListener("abort", this.#cancelBySignal);
     this.#resolveEnded();
   }
@@ -141,12 +182,12 @@ export class Execution {
    * there has a stack that leads to the caller's `await`.
    */
   getResult() {
-    if (this.#refusal !== undefined) this.#throw(this.#refusal);
     const outcome = this.#outcome;
+    if (outcome === undefined) return this.#throw(this.#refusal);
     if (outcome.ok !== undefined)
       return toResult(outcome, this.#addonOptions.trace);
     const canceller =
-      outcome.error.code === "ERYX_CANCELLED" && this.#canceller;
+      outcome.error.code === "ERYX_CANCELLED" ? this.#canceller : undefined;
     const error = toError(
       outcome,
       this.#addonOptions.trace,
@@ -155,9 +196,13 @@ export class Execution {
     return this.#throw(error);
   }
 
-  /** Leaves out of the stack what is above the function that the caller called. */
+  /**
+   * Leaves out of the stack what is above the function that the caller called.
+   * @param {unknown} error
+   * @returns {never}
+   */
   #throw(error) {
-    Error.captureStackTrace(error, this.getResult);
+    Error.captureStackTrace(/** @type {object} */ (error), this.getResult);
     throw error;
   }
 
@@ -171,9 +216,11 @@ export class Execution {
 /** A running execution that can be waited for and cancelled. */
 export class ExecutionHandle {
   #execution;
+  /** @type {Promise<ExecuteResult> | undefined} */
   #result;
   #isCancelled = false;
 
+  /** @param {Execution} execution */
   constructor(execution) {
     this.#execution = execution;
   }
@@ -200,7 +247,10 @@ export class ExecutionHandle {
   }
 }
 
-/** Whoever cancels has seen the error coming, and need not look at the promise. */
+/**
+ * Whoever cancels has seen the error coming, and need not look at the promise.
+ * @param {Promise<unknown> | undefined} promise
+ */
 function expectRejection(promise) {
   promise?.catch(() => {});
 }

@@ -3,10 +3,15 @@ import { checkOptions, checkText, refuse } from "./check.js";
 import { InitializationError } from "./errors.js";
 import { renderTypeStubs } from "./stubs.js";
 
+/** @import * as Public from "../index.js" */
+/** @import { Callback, LibraryParts } from "./types.js" */
+
+/** @type {WeakMap<object, LibraryParts>} */
 const partsByLibrary = new WeakMap();
 
 /** Callbacks plus Python source that wraps them plus type stubs, as one reusable unit. */
 export class RuntimeLibrary {
+  /** @param {ConstructorParameters<typeof Public.RuntimeLibrary>[0]} [options] */
   constructor(options) {
     const input = checkOptions("options", options, [
       "callbacks",
@@ -22,10 +27,13 @@ export class RuntimeLibrary {
     });
   }
 
-  /** A library with the parts of both: this one's Python runs first. */
+  /**
+   * A library with the parts of both: this one's Python runs first.
+   * @param {RuntimeLibrary} other
+   */
   merge(other) {
     const theirs = getLibraryParts("other", other);
-    const ours = partsByLibrary.get(this);
+    const ours = getLibraryParts("this", this);
     const merged = new RuntimeLibrary();
     const parts = {
       callbacks: [...ours.callbacks, ...theirs.callbacks],
@@ -38,15 +46,17 @@ export class RuntimeLibrary {
   }
 
   get typeStubs() {
-    const { callbacks, stubs } = partsByLibrary.get(this);
+    const { callbacks, stubs } = getLibraryParts("this", this);
     return renderTypeStubs(callbacks, stubs);
   }
 }
 
+/** @param {string} name @param {unknown} value */
 function toTexts(name, value) {
   return value === undefined ? [] : [checkText(name, value)];
 }
 
+/** @param {readonly Callback[]} callbacks */
 function refuseDuplicates(callbacks) {
   const seen = new Set();
   for (const { name } of callbacks) {
@@ -56,7 +66,12 @@ function refuseDuplicates(callbacks) {
   }
 }
 
-/** What is in a library: `{ callbacks, python, stubs }`. */
+/**
+ * What is in a library: `{ callbacks, python, stubs }`.
+ * @param {string} name
+ * @param {object} library
+ * @returns {LibraryParts}
+ */
 export function getLibraryParts(name, library) {
   const parts = partsByLibrary.get(library);
   if (parts === undefined) refuse(name, library, "a RuntimeLibrary");

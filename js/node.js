@@ -14,6 +14,10 @@ export const { inspect, types } = getBuiltin("node:util");
 export const getOs = () => getBuiltin("node:os");
 export const getModule = () => getBuiltin("node:module");
 
-/** `require` as CommonJS in this package has it. */
+/**
+ * `require` as CommonJS in this package has it.
+ * @param {string} name
+ * @returns {any}
+ */
 export const requirePackage = (name) =>
   getModule().createRequire(import.meta.filename)(name);

@@ -19,6 +19,9 @@ import { resolve, types } from "./node.js";
 import { toAddonStorage } from "./storage.js";
 import { encode, encodeMembers } from "./wire.js";
 
+/** @import { ExecutionOptions, SandboxOptions, ValueInput, Volume } from "../index.js" */
+/** @import { CheckedExecutionOptions, CheckedSandboxOptions, Handlers, Inherited, ResumeOptions } from "./types.js" */
+
 /** Options of the contract that this version does not have yet. */
 const UNAVAILABLE_OPTIONS = ["network", "secrets", "packages", "imports"];
 const SANDBOX_OPTIONS = [
@@ -47,12 +50,16 @@ const EXECUTION_OPTIONS = [
   "filename",
 ];
 
+/** @type {readonly (keyof Handlers)[]} */
+const HANDLERS = ["onStdout", "onStderr", "onTrace"];
+
 const RESUME_OPTIONS = [
   ...new Set([...SANDBOX_OPTIONS, ...EXECUTION_OPTIONS]),
   "results",
   "errors",
 ];
 
+/** @param {string} name @param {{ readonly [option: string]: unknown }} options */
 function refuseUnavailable(name, options) {
   for (const key of UNAVAILABLE_OPTIONS) {
     if (options[key] !== undefined) {
@@ -63,16 +70,20 @@ function refuseUnavailable(name, options) {
   }
 }
 
+/** @param {string} name @param {Handlers} options @returns {Handlers} */
 function checkHandlers(name, options) {
-  const handlers = {};
-  for (const key of ["onStdout", "onStderr", "onTrace"]) {
-    if (options[key] !== undefined)
-      handlers[key] = checkFunction(`${name}.${key}`, options[key]);
-  }
-  return handlers;
+  return Object.fromEntries(
+    HANDLERS.filter((key) => options[key] !== undefined).map((key) => [
+      key,
+      checkFunction(`${name}.${key}`, options[key]),
+    ]),
+  );
 }
 
-/** Names and values in turn. What may be in them, the core checks. */
+/**
+ * Names and values in turn. What may be in them, the core checks.
+ * @param {SandboxOptions["env"]} [env]
+ */
 function checkEnv(env = {}) {
   checkRecord("options.env", env, "an object of strings");
   return Object.entries(env).flatMap(([key, value]) => [
@@ -81,7 +92,11 @@ function checkEnv(env = {}) {
   ]);
 }
 
-/** Checked options of a sandbox: what the addon takes, and what stays in JavaScript. */
+/**
+ * Checked options of a sandbox: what the addon takes, and what stays in JavaScript.
+ * @param {SandboxOptions | undefined} input
+ * @returns {CheckedSandboxOptions}
+ */
 export function checkSandboxOptions(input) {
   const options = checkOptions(
     "options",
@@ -124,6 +139,7 @@ export function checkSandboxOptions(input) {
   return { addonOptions, storage, limits, inherited, callbacks, stubs, vfs };
 }
 
+/** @param {readonly Volume[]} [volumes] */
 function checkVolumes(volumes = []) {
   if (!Array.isArray(volumes))
     refuse("options.volumes", volumes, "an array of volumes");
@@ -132,6 +148,7 @@ function checkVolumes(volumes = []) {
   );
 }
 
+/** @param {string} name @param {unknown} volume */
 function checkVolume(name, volume) {
   if (!isRecord(volume))
     refuse(name, volume, "an object with hostPath and guestPath");
@@ -148,7 +165,10 @@ function checkVolume(name, volume) {
   };
 }
 
-/** Callbacks, Python and stubs of the options and of their libraries. */
+/**
+ * Callbacks, Python and stubs of the options and of their libraries.
+ * @param {SandboxOptions} options
+ */
 function gatherLibraryParts({ callbacks, libraries = [] }) {
   if (!Array.isArray(libraries))
     refuse("options.libraries", libraries, "an array of RuntimeLibrary");
@@ -165,6 +185,7 @@ function gatherLibraryParts({ callbacks, libraries = [] }) {
   };
 }
 
+/** @param {string} name @param {AbortSignal} signal */
 function checkSignal(name, signal) {
   const isValid =
     typeof signal === "object" &&
@@ -175,24 +196,35 @@ function checkSignal(name, signal) {
   return signal;
 }
 
+/** @param {string} name @param {unknown} stdin */
 function checkStdin(name, stdin) {
   return typeof stdin === "string"
     ? Buffer.from(checkText(name, stdin))
     : checkBytes(name, stdin, "a string or a Uint8Array");
 }
 
+/** @param {string} name @param {unknown} inputs */
 function checkInputs(name, inputs) {
   if (!isRecord(inputs) || types.isUint8Array(inputs))
     refuse(name, inputs, "an object of values");
   return encodeMembers(inputs, "inputs");
 }
 
-/** A negative number is "no limit" to the addon. */
+/**
+ * A negative number is "no limit" to the addon.
+ * @param {string} name
+ * @param {unknown} timeout
+ */
 function checkTimeout(name, timeout) {
   return timeout === null ? -1 : checkMilliseconds(name, timeout);
 }
 
-/** Checked options of one execution. */
+/**
+ * Checked options of one execution.
+ * @param {ExecutionOptions | undefined} input
+ * @param {Inherited} inherited
+ * @returns {CheckedExecutionOptions}
+ */
 export function checkExecutionOptions(input, inherited) {
   if (input === undefined)
     return {
@@ -225,33 +257,40 @@ export function checkExecutionOptions(input, inherited) {
   };
 }
 
-/** Options of Session.resume(): those of a session, those of an execution, and the answers to its calls. */
+/**
+ * Options of Session.resume(): those of a session, those of an execution, and the answers to its calls.
+ * @param {ResumeOptions | undefined} input
+ */
 export function checkResumeOptions(input) {
   const {
     results = {},
     errors = {},
     ...options
   } = checkOptions("options", input, RESUME_OPTIONS, UNAVAILABLE_OPTIONS);
-  for (const name of ["inputs", "filename"]) {
+  for (const name of /** @type {const} */ (["inputs", "filename"])) {
     if (options[name] !== undefined)
       throw makeArgumentError(
         `options.${name}: the execution has begun with its own`,
       );
   }
-  const pick = (names) =>
+  const pick = (/** @type {readonly string[]} */ names) =>
     Object.fromEntries(
-      names
-        .filter((name) => options[name] !== undefined)
-        .map((name) => [name, options[name]]),
+      Object.entries(options).filter(
+        ([name, value]) => value !== undefined && names.includes(name),
+      ),
     );
   return {
-    session: pick([...SANDBOX_OPTIONS, ...UNAVAILABLE_OPTIONS]),
-    execution: pick(EXECUTION_OPTIONS),
+    sessionOptions: pick([...SANDBOX_OPTIONS, ...UNAVAILABLE_OPTIONS]),
+    executionOptions: pick(EXECUTION_OPTIONS),
     answers: encodeAnswers(results, errors),
   };
 }
 
-/** `[[[id, value], ..], [[id, text], ..]]` */
+/**
+ * `[[[id, value], ..], [[id, text], ..]]`
+ * @param {{ readonly [id: string]: ValueInput }} results
+ * @param {{ readonly [id: string]: string }} errors
+ */
 function encodeAnswers(results, errors) {
   const values = checkAnswers("results", results, (path, value) =>
     encode(value, path),
@@ -266,7 +305,14 @@ function encodeAnswers(results, errors) {
   return encodeMembers([values, texts], "results");
 }
 
-/** `[[id, answer], ..]`, where `check(path, answer)` throws if an answer is not one. */
+/**
+ * `[[id, answer], ..]`, where `check(path, answer)` throws if an answer is not one.
+ * @template Answer
+ * @param {string} name
+ * @param {{ readonly [id: string]: Answer }} answers
+ * @param {(path: string, answer: Answer) => unknown} check
+ * @returns {[id: number, answer: Answer][]}
+ */
 function checkAnswers(name, answers, check) {
   checkRecord(`options.${name}`, answers, "an object of answers by id");
   return Object.entries(answers).map(([id, answer]) => {
@@ -277,6 +323,7 @@ function checkAnswers(name, answers, check) {
   });
 }
 
+/** @param {Handlers} handlers */
 function toStreamBits({ onStdout, onStderr, onTrace }) {
   return (
     (onStdout === undefined ? 0 : 1) +

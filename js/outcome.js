@@ -2,14 +2,21 @@ import { toPublicError } from "./errors.js";
 import { MAX_STRING_LENGTH } from "./node.js";
 import { decode } from "./wire.js";
 
+/** @import { ExecuteResult, ExecutionRecord } from "../index.js" */
+/** @import { AddonError, Outcome, Success, Writable } from "./types.js" */
+
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** UTF-8 is never shorter than its text, so a string has room for so many bytes. */
 const MAX_TEXT = MAX_STRING_LENGTH;
 
+/** @param {Uint8Array | undefined} bytes */
 const isTooLong = (bytes) => bytes !== undefined && bytes.length > MAX_TEXT;
 
-/** Text without trailing newlines. The addon leaves out what is empty. */
+/**
+ * Text without trailing newlines. The addon leaves out what is empty.
+ * @param {Uint8Array | undefined} bytes
+ */
 function decodeText(bytes) {
   if (bytes === undefined) return "";
   const all = decoder.decode(bytes.subarray(0, MAX_TEXT));
@@ -18,9 +25,14 @@ function decodeText(bytes) {
   return end === all.length ? all : all.slice(0, end);
 }
 
-/** What every run leaves, however it ended. Fields that are not set are missing. */
+/**
+ * What every run leaves, however it ended. Fields that are not set are missing.
+ * @param {Outcome} outcome
+ * @param {boolean} traced
+ */
 function toRecord(outcome, traced) {
   const { stdout, stderr, truncated, warnings, fuelConsumed } = outcome;
+  /** @type {Writable<ExecutionRecord>} */
   const record = {
     stdout: decodeText(stdout),
     stderr: decodeText(stderr),
@@ -40,17 +52,29 @@ function toRecord(outcome, traced) {
   return record;
 }
 
-/** The error of a run that failed. `others` takes the place of fields of its own: `{ message, cause }`. */
+/**
+ * The error of a run that failed. `others` takes the place of fields of its own: `{ message, cause }`.
+ * @param {Outcome & { error: AddonError }} outcome
+ * @param {boolean} traced
+ * @param {{ message: string, cause?: unknown }} [others]
+ */
 export function toError(outcome, traced, others) {
-  const { error } = outcome;
-  const fields = { ...error, ...others };
-  if (error.pending !== undefined) fields.pending = decode(error.pending);
-  return toPublicError(fields, toRecord(outcome, traced));
+  const { pending, ...error } = outcome.error;
+  const calls = pending === undefined ? {} : { pending: decode(pending) };
+  return toPublicError(
+    { ...error, ...calls, ...others },
+    toRecord(outcome, traced),
+  );
 }
 
-/** The result of a run that succeeded. Fields that are not set are missing. */
+/**
+ * The result of a run that succeeded. Fields that are not set are missing.
+ * @param {Outcome & { ok: Success }} outcome
+ * @param {boolean} traced
+ */
 export function toResult(outcome, traced) {
   const { ok } = outcome;
+  /** @type {Writable<ExecuteResult>} */
   const result = toRecord(outcome, traced);
   if (ok.result !== undefined) result.result = decode(ok.result);
   if (ok.resultError !== undefined) result.resultError = ok.resultError;

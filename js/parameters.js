@@ -2,19 +2,27 @@ import { checkText, isRecord, makeLazyRegExp, refuse } from "./check.js";
 import { makeArgumentError } from "./errors.js";
 import { toJsonSchema } from "./schema.js";
 
+/** @import { JsonSchema, Parameter, Signature } from "./types.js" */
+
+/** @typedef {{ schema?: unknown, required: boolean }} Member */
+/** @typedef {{ readonly root: unknown, left: number, following: Set<unknown> }} State */
+
 // The signature that Python has of a callback, and the Python types of its parameters.
 
 /**
  * The signature of a callback that takes one object of arguments:
  * `{ parameters: [{ name, required, annotation, default?, keywordOnly? }], open }`. Positional arguments are bound in
  * this order; `open` says that any other keyword is taken too. `path` names the definition in errors.
+ * @param {string} path
+ * @param {{ schema?: unknown, parameters?: unknown }} definition
+ * @returns {Signature}
  */
 export function makeSignature(path, { schema, parameters }) {
   const order = checkNames(`${path}.parameters`, parameters);
   const json = toJsonSchema(schema);
   const parts = collectConjuncts(json);
   const members = collectProperties(path, parts);
-  const describe = (name) => {
+  const describe = (/** @type {string} */ name) => {
     const parameter = toParameter(name, members.get(name), json);
     // A Standard Schema fills in its defaults itself, and may make a new one for each call.
     if (json !== schema) delete parameter.default;
@@ -36,6 +44,7 @@ export function makeSignature(path, { schema, parameters }) {
   };
 }
 
+/** @param {string} path @param {unknown} names @returns {Set<string> | undefined} */
 function checkNames(path, names) {
   if (names === undefined) return undefined;
   if (!Array.isArray(names)) refuse(path, names, "an array of distinct names");
@@ -55,7 +64,10 @@ function checkNames(path, names) {
 
 // ---------------------------------------------------------------- the members of the argument object
 
-/** The schemas that all hold for the arguments: the schema, what it refers to, and its `allOf`. */
+/**
+ * The schemas that all hold for the arguments: the schema, what it refers to, and its `allOf`.
+ * @param {JsonSchema | undefined} json
+ */
 function collectConjuncts(json) {
   const schemas = new Set(json === undefined ? [] : [json]);
   // What is added on the way is visited too.
@@ -67,7 +79,11 @@ function collectConjuncts(json) {
   return [...schemas];
 }
 
-/** By name: `{ schema, required }` of each member, in the declared order. */
+/**
+ * By name: `{ schema, required }` of each member, in the declared order.
+ * @param {string} path
+ * @param {readonly JsonSchema[]} parts
+ */
 function collectProperties(path, parts) {
   const members = new Map();
   for (const { properties } of parts) {
@@ -81,7 +97,10 @@ function collectProperties(path, parts) {
   return members;
 }
 
-/** Whether a schema names members by other means than `properties`. */
+/**
+ * Whether a schema names members by other means than `properties`.
+ * @param {JsonSchema} schema
+ */
 function hasMoreMembers(schema) {
   const { additionalProperties, unevaluatedProperties } = schema;
   return (
@@ -99,11 +118,18 @@ const MEMBERS_BY_RULE = [
   "dependentSchemas",
 ];
 
+/** @param {JsonSchema} schema */
 function hasDeclaredMembers({ properties, additionalProperties }) {
   return properties !== undefined || additionalProperties === false;
 }
 
-/** A member without a schema is required: nothing says that it may be left out. */
+/**
+ * A member without a schema is required: nothing says that it may be left out.
+ * @param {string} name
+ * @param {Member | undefined} member
+ * @param {JsonSchema | undefined} root
+ * @returns {Parameter}
+ */
 function toParameter(name, { schema, required } = { required: true }, root) {
   const parameter = { name, required, annotation: toAnnotation(schema, root) };
   if (!isRecord(schema) || schema.default === undefined) return parameter;
@@ -121,6 +147,7 @@ const MAX_LITERAL = 1000;
 
 const ANY = "Any";
 const ANY_DICT = "dict[str, Any]";
+/** @type {{ readonly [type: string]: string }} */
 const SCALARS = {
   string: "str",
   integer: "int",
@@ -129,17 +156,20 @@ const SCALARS = {
   null: "None",
 };
 
+/** @param {unknown} schema @param {JsonSchema | undefined} root */
 function toAnnotation(schema, root) {
   const state = { root, left: MAX_SCHEMAS, following: new Set() };
   return toType(schema, state, 0);
 }
 
+/** @param {unknown} schema @param {State} state @param {number} depth @returns {string} */
 function toType(schema, state, depth) {
   if (!isRecord(schema) || depth > MAX_DEPTH || state.left-- <= 0) return ANY;
   const type = toTypeByKeywords(schema, state, depth + 1);
   return schema.nullable === true ? joinTypes([type, "None"]) : type;
 }
 
+/** @param {JsonSchema} schema @param {State} state @param {number} depth */
 function toTypeByKeywords(schema, state, depth) {
   if (schema.$ref !== undefined)
     return toTypeOfTarget(schema.$ref, state, depth);
@@ -159,12 +189,16 @@ function toTypeByKeywords(schema, state, depth) {
   return schema.properties === undefined ? ANY : ANY_DICT;
 }
 
+/** @param {unknown} type @param {JsonSchema} schema @param {State} state @param {number} depth */
 function toTypeByName(type, schema, state, depth) {
   if (type === "array") return toListType(schema, state, depth);
   if (type === "object") return toDictType(schema, state, depth);
-  return Object.hasOwn(SCALARS, type) ? SCALARS[type] : ANY;
+  return typeof type === "string" && Object.hasOwn(SCALARS, type)
+    ? SCALARS[type]
+    : ANY;
 }
 
+/** @param {JsonSchema} schema @param {State} state @param {number} depth */
 function toListType({ prefixItems, items, additionalItems }, state, depth) {
   // Before 2020-12, `items` was what `prefixItems` is, and `additionalItems` what `items` is.
   const first = toList(prefixItems ?? items);
@@ -176,13 +210,19 @@ function toListType({ prefixItems, items, additionalItems }, state, depth) {
   return `tuple[${types.join(", ")}]`;
 }
 
+/** @param {JsonSchema} schema @param {State} state @param {number} depth */
 function toDictType({ properties, additionalProperties }, state, depth) {
   return properties === undefined
     ? `dict[str, ${toType(additionalProperties, state, depth)}]`
     : ANY_DICT;
 }
 
-/** The type of a `$ref`'s target; one that is reached again from itself is Any. */
+/**
+ * The type of a `$ref`'s target; one that is reached again from itself is Any.
+ * @param {unknown} ref
+ * @param {State} state
+ * @param {number} depth
+ */
 function toTypeOfTarget(ref, state, depth) {
   const target = findTarget(state.root, ref);
   if (state.following.has(target)) return ANY;
@@ -192,9 +232,14 @@ function toTypeOfTarget(ref, state, depth) {
   return type;
 }
 
-/** What a reference into the schema itself ("#/$defs/user") points at, else undefined. */
+/**
+ * What a reference into the schema itself ("#/$defs/user") points at, else undefined.
+ * @param {unknown} root
+ * @param {unknown} ref
+ */
 function findTarget(root, ref) {
   if (typeof ref !== "string" || !/^#(\/|$)/.test(ref)) return undefined;
+  /** @type {any} */
   let target = root;
   for (const part of ref.split("/").slice(1)) {
     const key = decodePart(part).replaceAll("~1", "/").replaceAll("~0", "~");
@@ -204,6 +249,7 @@ function findTarget(root, ref) {
   return target;
 }
 
+/** @param {string} part */
 function decodePart(part) {
   try {
     return decodeURIComponent(part);
@@ -212,10 +258,12 @@ function decodePart(part) {
   }
 }
 
+/** @param {unknown} value @returns {unknown[]} */
 function toList(value) {
   return Array.isArray(value) ? value : [];
 }
 
+/** @param {readonly string[]} types */
 function joinTypes(types) {
   const distinct = [...new Set(types.flatMap(splitUnion))];
   return distinct.length === 0 || distinct.includes(ANY)
@@ -223,7 +271,10 @@ function joinTypes(types) {
     : distinct.join(" | ");
 }
 
-/** The members of a union type. */
+/**
+ * The members of a union type.
+ * @param {string} annotation
+ */
 export function splitUnion(annotation) {
   const members = [""];
   let depth = 0;
@@ -240,6 +291,7 @@ export function splitUnion(annotation) {
 
 const LITERAL_TYPES = ["str", "int", "bool", "None"];
 
+/** @param {readonly unknown[]} values */
 function toTypeOfValues(values) {
   if (values.length === 0 || values.length > MAX_ENUM) return ANY;
   const types = joinTypes(values.map(toPythonType));
@@ -253,7 +305,10 @@ function toTypeOfValues(values) {
   return fits ? text : types;
 }
 
-/** The Python type that a JavaScript value of JSON arrives as. */
+/**
+ * The Python type that a JavaScript value of JSON arrives as.
+ * @param {unknown} value
+ */
 export function toPythonType(value) {
   if (value === null) return "None";
   if (Array.isArray(value)) return "list[Any]";
@@ -271,7 +326,10 @@ export function toPythonType(value) {
 
 const MAX_TEXT = 200;
 
-/** `value` in Python's syntax, if it is simple and short; else undefined. */
+/**
+ * `value` in Python's syntax, if it is simple and short; else undefined.
+ * @param {unknown} value
+ */
 export function toPythonLiteral(value) {
   if (value === null) return "None";
   switch (typeof value) {
@@ -286,13 +344,18 @@ export function toPythonLiteral(value) {
   }
 }
 
+/** @param {string} text */
 export function toPythonString(text) {
   return `"${escapeForPython(text, /"/g)}"`;
 }
 
 const getUnprintable = makeLazyRegExp(String.raw`[\p{C}\p{Zl}\p{Zp}]`, "gu");
 
-/** `text` for the inside of a Python string. `quotes` matches the quotes that would end it. */
+/**
+ * `text` for the inside of a Python string. `quotes` matches the quotes that would end it.
+ * @param {string} text
+ * @param {RegExp} quotes
+ */
 export function escapeForPython(text, quotes) {
   return text
     .replaceAll("\\", "\\\\")
@@ -300,11 +363,13 @@ export function escapeForPython(text, quotes) {
     .replace(getUnprintable(), escapeCharacter);
 }
 
+/** @type {{ readonly [character: string]: string }} */
 const SHORT_ESCAPES = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
+/** @param {string} character */
 function escapeCharacter(character) {
   if (Object.hasOwn(SHORT_ESCAPES, character)) return SHORT_ESCAPES[character];
-  const code = character.codePointAt(0);
+  const code = character.codePointAt(0) ?? 0;
   if (code < 0x100) return `\\x${code.toString(16).padStart(2, "0")}`;
   return code < 0x10000
     ? `\\u${code.toString(16).padStart(4, "0")}`

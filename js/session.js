@@ -11,19 +11,29 @@ import {
 import { toVfsStorage } from "./storage.js";
 import { renderTypeStubs } from "./stubs.js";
 
+/** @import { ExecuteResult, ExecutionOptions, SandboxOptions } from "../index.js" */
+/** @typedef {Omit<CheckedSandboxOptions, "addonOptions" | "storage" | "limits">} Settings */
+/** @typedef {{ addonSession: AddonSession, settings: Settings, timeout: number | null }} SessionParts */
+/** @import { AddonSession, Begin, CheckedSandboxOptions, ResumeOptions, Running } from "./types.js" */
+
 /** Forks of one call, as in the core. */
 const MAX_FORKS = 10_000;
 
 /** The key of what a Session is made of whose interpreter is there already: `{ addonSession, settings, timeout }`. */
 const PARTS = Symbol("parts");
 
+/** @param {AddonSession} addonSession @param {Settings} settings @param {number | null} timeout */
 function makeSession(addonSession, settings, timeout) {
   return new Session(undefined, {
     [PARTS]: { addonSession, settings, timeout },
   });
 }
 
-/** What a session is made of whose interpreter is yet to start. */
+/**
+ * What a session is made of whose interpreter is yet to start.
+ * @param {SandboxOptions | undefined} options
+ * @returns {SessionParts}
+ */
 function makeParts(options) {
   const { addonOptions, storage, limits, ...settings } =
     checkSandboxOptions(options);
@@ -36,7 +46,10 @@ function makeParts(options) {
   };
 }
 
-/** Ends a session of the addon; resolves when its interpreter has ended. */
+/**
+ * Ends a session of the addon; resolves when its interpreter has ended.
+ * @param {AddonSession} addonSession
+ */
 async function closeAddonSession(addonSession) {
   const request = new Request();
   request.start((id) => addonSession.close(id), new Set());
@@ -49,10 +62,14 @@ export class Session {
   #settings;
   #timeout;
   #vfs;
-  /** Executions and requests whose end is yet to come: objects with a promise `ended`. */
+  /**
+   * Executions and requests whose end is yet to come.
+   * @type {Running}
+   */
   #running = new Set();
   #isClosed = false;
 
+  /** @param {SandboxOptions} [options] @param {{ [PARTS]?: SessionParts }} [internal] */
   constructor(options, internal) {
     const parts = internal?.[PARTS] ?? makeParts(options);
     this.#addonSession = parts.addonSession;
@@ -61,16 +78,19 @@ export class Session {
     this.#vfs = parts.settings.vfs;
   }
 
+  /** @param {string} code @param {ExecutionOptions} [options] */
   async execute(code, options) {
     const execution = this.#start(code, options);
     await execution.ended;
     return execution.getResult();
   }
 
+  /** @param {string} code @param {ExecutionOptions} [options] */
   executeCancellable(code, options) {
     return new ExecutionHandle(this.#start(code, options));
   }
 
+  /** @param {string} code @param {ExecutionOptions | undefined} options */
   #start(code, options) {
     const source = checkCode(code);
     const executionOptions = checkExecutionOptions(
@@ -80,6 +100,7 @@ export class Session {
     this.#checkOpen();
     // The limit is that of now, also if another one is set before this execution has its turn.
     executionOptions.addonOptions.timeoutMs ??= this.#timeout ?? -1;
+    /** @type {Begin} */
     const begin = (id, addonOptions, addonExecution) =>
       this.#addonSession.execute(id, source, addonOptions, addonExecution);
     const execution = new Execution(this.#settings.callbacks, executionOptions);
@@ -91,7 +112,12 @@ export class Session {
     if (this.#isClosed) throw makeClosedError("session");
   }
 
-  /** Asks the addon for something that an event answers. */
+  /**
+   * Asks the addon for something that an event answers.
+   * @template Answer
+   * @param {(id: number) => void} begin
+   * @returns {Promise<Answer>}
+   */
   async #ask(begin) {
     this.#checkOpen();
     const request = new Request();
@@ -108,26 +134,35 @@ export class Session {
     await this.#ask((id) => this.#addonSession.clearState(id));
   }
 
+  /** @returns {Promise<Uint8Array>} */
   async snapshotState() {
     return this.#ask((id) => this.#addonSession.snapshot(id));
   }
 
+  /** @param {Uint8Array} snapshot */
   async restoreState(snapshot) {
     const bytes = checkBytes("snapshot", snapshot);
     await this.#ask((id) => this.#addonSession.restore(id, bytes));
   }
 
-  /** Continues an execution that was suspended. */
+  /**
+   * Continues an execution that was suspended.
+   * @param {Uint8Array} checkpoint
+   * @param {ResumeOptions} [options]
+   */
   static async resume(checkpoint, options) {
     const bytes = checkBytes("checkpoint", checkpoint);
-    const { session, execution, answers } = checkResumeOptions(options);
+    const { sessionOptions, executionOptions, answers } =
+      checkResumeOptions(options);
     const { addonOptions, storage, limits, ...settings } =
-      checkSandboxOptions(session);
-    const executionOptions = checkExecutionOptions(
-      execution,
-      settings.inherited,
+      checkSandboxOptions(sessionOptions);
+    const execution = new Execution(
+      settings.callbacks,
+      checkExecutionOptions(executionOptions, settings.inherited),
     );
+    /** @type {AddonSession | undefined} */
     let addonSession;
+    /** @type {Begin} */
     const begin = (id, addonExecutionOptions, addonExecution) => {
       addonSession = addon.Session.resume(
         getRuntime(),
@@ -141,23 +176,38 @@ export class Session {
       );
       return null;
     };
-    const resumed = new Execution(settings.callbacks, executionOptions);
-    resumed.start(begin, new Set());
-    await resumed.ended;
+    execution.start(begin, new Set());
+    await execution.ended;
     try {
-      const result = resumed.getResult();
-      const timeout = limits.executionTimeoutMs;
-      return { session: makeSession(addonSession, settings, timeout), result };
+      const result = execution.getResult();
+      const session = makeSession(
+        /** @type {AddonSession} */ (/** @type {unknown} */ (addonSession)),
+        settings,
+        limits.executionTimeoutMs,
+      );
+      return { session, result };
     } catch (error) {
       if (addonSession !== undefined) await closeAddonSession(addonSession);
       throw error;
     }
   }
 
+  /**
+   * @overload
+   * @returns {Promise<Session>}
+   *
+   * @overload
+   * @param {number} count
+   * @returns {Promise<Session[]>}
+   *
+   * @param {number} [count]
+   * @returns {Promise<Session | Session[]>}
+   */
   async fork(count) {
     const number =
       count === undefined ? 1 : checkCount("count", count, MAX_FORKS);
     const timeout = this.#timeout;
+    /** @type {AddonSession[]} */
     const addonSessions = await this.#ask((id) =>
       this.#addonSession.fork(id, number),
     );

@@ -7,9 +7,15 @@ import {
   toPythonType,
 } from "./parameters.js";
 
+/** @import { CallbackForShow, Parameter, Signature } from "./types.js" */
+
+/** @typedef {{ callback?: CallbackForShow, children: Map<string, Node> }} Node */
+/** @typedef {{ part: string, type: string, description?: string }} Lookup */
+
 // The text of a `.pyi` file that declares what the sandbox adds to Python.
 
 /** Names that the stubs use without declaring them, with their modules. */
+/** @type {{ readonly [name: string]: "builtins" | "collections.abc" | "typing" }} */
 const MODULES = {
   Callable: "collections.abc",
   Coroutine: "collections.abc",
@@ -41,7 +47,10 @@ const getPlainName = makeLazyRegExp(
 );
 const getNotInNames = makeLazyRegExp(String.raw`[^\p{XID_Continue}]`, "gu");
 
-/** Whether a name can be written as a parameter or an attribute. Two underscores in front have meanings of their own. */
+/**
+ * Whether a name can be written as a parameter or an attribute. Two underscores in front have meanings of their own.
+ * @param {string} name
+ */
 function isPlainName(name) {
   return (
     getPlainName().test(name) &&
@@ -54,6 +63,8 @@ function isPlainName(name) {
 /**
  * `callbacks`: `{ name, description, signature, sync }` of each, where `signature` is what makeSignature gives, or null for
  * any arguments. `stubs`: further texts, put behind, each once.
+ * @param {readonly CallbackForShow[]} callbacks
+ * @param {readonly string[]} stubs
  */
 export function renderTypeStubs(callbacks, stubs) {
   const rest = [...new Set(stubs.map((text) => text.trim()))];
@@ -61,6 +72,7 @@ export function renderTypeStubs(callbacks, stubs) {
   return texts.length === 0 ? "" : `${texts.join("\n\n")}\n`;
 }
 
+/** @param {readonly CallbackForShow[]} callbacks */
 function renderDeclarations(callbacks) {
   if (callbacks.length === 0) return "";
   const root = makeTree(callbacks);
@@ -75,27 +87,40 @@ function renderDeclarations(callbacks) {
 /** Which names are used, and what they are called where a callback or a part of its name is called the same. */
 class Names {
   #taken;
+  /** @type {Map<string, string>} */
   #imports = new Map();
 
+  /** @param {readonly string[]} taken */
   constructor(taken) {
     this.#taken = new Set(taken);
   }
 
-  /** What to write for a name of MODULES. */
+  /**
+   * What to write for a name of MODULES.
+   * @param {string} name
+   * @returns {string}
+   */
   use(name) {
     if (MODULES[name] === "builtins" && !this.#taken.has(name)) return name;
-    if (!this.#imports.has(name)) this.#imports.set(name, this.takeFree(name));
-    return this.#imports.get(name);
+    const local = this.#imports.get(name) ?? this.takeFree(name);
+    this.#imports.set(name, local);
+    return local;
   }
 
-  /** A name that nothing else has. */
+  /**
+   * A name that nothing else has.
+   * @param {string} name
+   */
   takeFree(name) {
     const free = findFreeName(name, (other) => this.#taken.has(other));
     this.#taken.add(free);
     return free;
   }
 
-  /** A type as `annotationOf` writes it. */
+  /**
+   * A type as a Signature has it.
+   * @param {string} annotation
+   */
   renderType(annotation) {
     return annotation.replace(/"(?:[^"\\]|\\.)*"|[A-Za-z]\w*/g, (token) =>
       Object.hasOwn(MODULES, token) ? this.use(token) : token,
@@ -118,7 +143,11 @@ class Names {
   }
 }
 
-/** `name`, or one made from it that is not taken. */
+/**
+ * `name`, or one made from it that is not taken.
+ * @param {string} name
+ * @param {(name: string) => boolean} isTaken
+ */
 function findFreeName(name, isTaken) {
   let free = name;
   for (let count = 1; isTaken(free); count++)
@@ -128,6 +157,7 @@ function findFreeName(name, isTaken) {
 
 // ---------------------------------------------------------------- what is always there
 
+/** @param {Names} names */
 function renderBuiltins(names) {
   const runtimeError = names.use("RuntimeError");
   const str = names.use("str");
@@ -150,36 +180,49 @@ function renderBuiltins(names) {
 
 // ---------------------------------------------------------------- namespaces
 
-/** Each node: `{ callback?, children }`, the children by the next part of the name. */
+/**
+ * Each node: `{ callback?, children }`, the children by the next part of the name.
+ * @param {readonly CallbackForShow[]} callbacks
+ */
 function makeTree(callbacks) {
+  /** @type {Node} */
   const root = { children: new Map() };
   for (const callback of callbacks) {
     let node = root;
     for (const part of callback.name.split(".")) {
-      if (!node.children.has(part))
-        node.children.set(part, { children: new Map() });
-      node = node.children.get(part);
+      const child = node.children.get(part) ?? { children: new Map() };
+      node.children.set(part, child);
+      node = child;
     }
     node.callback = callback;
   }
   return root;
 }
 
-/** The declarations of a node's children. Those that have no plain name are looked up: `ns["odd-name"]`. */
+/**
+ * The declarations of a node's children. Those that have no plain name are looked up: `ns["odd-name"]`.
+ * @param {Node} node
+ * @param {Names} names
+ * @param {boolean} inClass
+ * @returns {string[]}
+ */
 function renderMembers(node, names, inClass) {
+  /** @type {string[]} */
   const blocks = [];
+  /** @type {Lookup[]} */
   const lookups = [];
   for (const [part, child] of node.children) {
     const plain = isPlainName(part);
-    if (child.children.size > 0) {
+    const { callback, children } = child;
+    if (children.size > 0) {
       const name = names.takeFree(toClassName(part));
       blocks.push(renderClass(name, child, names));
       if (plain) blocks.push(`${part}: ${name}`);
       else lookups.push({ part, type: name });
-    } else if (plain) {
-      blocks.push(renderFunction(part, child.callback, names, inClass));
-    } else {
-      const { description, sync } = child.callback;
+    } else if (callback !== undefined && plain) {
+      blocks.push(renderFunction(part, callback, names, inClass));
+    } else if (callback !== undefined) {
+      const { description, sync } = callback;
       const returnType = sync ? "Any" : "Coroutine[Any, Any, Any]";
       const type = names.renderType(`Callable[..., ${returnType}]`);
       lookups.push({ part, type, description });
@@ -188,11 +231,13 @@ function renderMembers(node, names, inClass) {
   return inClass ? [...blocks, ...renderLookups(lookups, names)] : blocks;
 }
 
+/** @param {string} part */
 function toClassName(part) {
   const name = part.replaceAll(getNotInNames(), "_").normalize("NFKC");
   return `_${name.charAt(0).toUpperCase()}${name.slice(1)}`;
 }
 
+/** @param {string} name @param {Node} node @param {Names} names */
 function renderClass(name, node, names) {
   const blocks = renderMembers(node, names, true);
   if (node.callback !== undefined)
@@ -200,6 +245,7 @@ function renderClass(name, node, names) {
   return `class ${name}:\n${indent(joinBlocks(blocks))}`;
 }
 
+/** @param {readonly Lookup[]} lookups @param {Names} names */
 function renderLookups(lookups, names) {
   const overload = lookups.length > 1 ? `@${names.use("overload")}\n` : "";
   return lookups.map(({ part, type, description }) => {
@@ -211,6 +257,12 @@ function renderLookups(lookups, names) {
 
 // ---------------------------------------------------------------- functions
 
+/**
+ * @param {string} name
+ * @param {CallbackForShow} callback
+ * @param {Names} names
+ * @param {boolean} isMethod
+ */
 function renderFunction(name, callback, names, isMethod) {
   const { description, signature, sync } = callback;
   const parameters =
@@ -222,6 +274,7 @@ function renderFunction(name, callback, names, isMethod) {
   return `${head} -> ${names.use("Any")}:${renderBody(description)}`;
 }
 
+/** @param {Names} names */
 function renderAnyParameters(names) {
   const any = names.use("Any");
   return [`*args: ${any}`, `**kwargs: ${any}`];
@@ -230,11 +283,14 @@ function renderAnyParameters(names) {
 /**
  * Python has no required parameters behind optional ones, and none whose name is not plain: from the first of these on,
  * all are keyword-only, so that no position means another parameter than it does for the callback.
+ * @param {Signature} signature
+ * @param {Names} names
+ * @param {boolean} isMethod
  */
 function renderParameters({ parameters, open }, names, isMethod) {
   const plain = parameters.filter(({ name }) => isPlainName(name));
   const taken = new Set(plain.map(({ name }) => name));
-  const isTaken = (name) => taken.has(name);
+  const isTaken = (/** @type {string} */ name) => taken.has(name);
   const turn = findFirstKeyword(parameters);
   const [positional, keyword] = [
     parameters.slice(0, turn),
@@ -255,6 +311,7 @@ function renderParameters({ parameters, open }, names, isMethod) {
   ];
 }
 
+/** @param {readonly Parameter[]} parameters */
 function findFirstKeyword(parameters) {
   let optional = false;
   const index = parameters.findIndex(({ name, required, keywordOnly }) => {
@@ -266,20 +323,29 @@ function findFirstKeyword(parameters) {
   return index === -1 ? parameters.length : index;
 }
 
-/** The instance; by position only where a parameter is called self too. */
+/**
+ * The instance; by position only where a parameter is called self too.
+ * @param {(name: string) => boolean} isTaken
+ */
 function renderSelf(isTaken) {
   return isTaken("self") ? [findFreeName("_self", isTaken), "/"] : ["self"];
 }
 
-function renderParameter({ name, required, annotation, ...rest }, names) {
+/** @param {Parameter} parameter @param {Names} names */
+function renderParameter(parameter, names) {
+  const { name, required, annotation } = parameter;
   const declaration = `${name}: ${names.renderType(annotation)}`;
   return required
     ? declaration
-    : `${declaration} = ${renderDefault(annotation, rest)}`;
+    : `${declaration} = ${renderDefault(annotation, parameter.default)}`;
 }
 
-/** The default, if it is short and of the parameter's type. */
-function renderDefault(annotation, { default: value }) {
+/**
+ * The default, if it is short and of the parameter's type.
+ * @param {string} annotation
+ * @param {unknown} value
+ */
+function renderDefault(annotation, value) {
   const literal = toPythonLiteral(value);
   const fits =
     literal !== undefined &&
@@ -287,16 +353,20 @@ function renderDefault(annotation, { default: value }) {
   return fits ? literal : "...";
 }
 
+/** @param {string} type @param {unknown} value @param {string} literal */
 function isAccepted(type, value, literal) {
   if (type.startsWith("Literal["))
-    return type.match(/"(?:[^"\\]|\\.)*"|[^[\]," ]+/g).includes(literal);
+    return type.match(/"(?:[^"\\]|\\.)*"|[^[\]," ]+/g)?.includes(literal);
   const own = toPythonType(value);
   return [own, "Any"].includes(type) || (own === "int" && type === "float");
 }
 
 // ---------------------------------------------------------------- text
 
-/** What follows a function's colon: the docstring, or dots. */
+/**
+ * What follows a function's colon: the docstring, or dots.
+ * @param {string | undefined} description
+ */
 function renderBody(description) {
   const lines = (description ?? "").trim().split(/\r\n?|\n/);
   const [first, ...more] = lines.map((line) =>
@@ -307,11 +377,15 @@ function renderBody(description) {
   return `\n${indent([`"""${first}`, ...more, '"""'].join("\n"))}`;
 }
 
+/** @param {string} text */
 function indent(text) {
   return text.replace(/^(?=.)/gm, "    ");
 }
 
-/** Blocks of one line stand together; around others, a line stays empty. */
+/**
+ * Blocks of one line stand together; around others, a line stays empty.
+ * @param {readonly string[]} blocks
+ */
 function joinBlocks(blocks) {
   return blocks.reduce((text, block, index) => {
     const apart = block.includes("\n") || blocks[index - 1].includes("\n");

@@ -14,6 +14,7 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const RELEASE = resolve(ROOT, env.CARGO_TARGET_DIR || "target", "release");
 
 /** What the build runs, and the one sentence for somebody who does not have it. */
+/** @type {[command: string[], sentence: string][]} */
 const TOOLS = [
   [
     ["cargo", "--version"],
@@ -36,6 +37,7 @@ const TOOLS = [
 /** npm is a script on Windows, which only a shell starts. */
 const shell = platform === "win32";
 
+/** @param {string} message @returns {never} */
 function stop(message) {
   console.error(`build: ${message}`);
   exit(1);
@@ -62,7 +64,7 @@ async function placeBundle() {
   try {
     const upToDate = await bundle(ROOT);
     console.log(`\n> index.js is ${upToDate ? "up to date" : "new"}`);
-  } catch (error) {
+  } catch (/** @type {any} */ error) {
     stop(
       error.code === "ERR_MODULE_NOT_FOUND"
         ? "rolldown is missing: run npm ci."
@@ -71,6 +73,7 @@ async function placeBundle() {
   }
 }
 
+/** @param {string} title @param {string} program @param {string[]} args */
 function run(title, program, args) {
   console.log(`\n> ${title}: ${[program, ...args].join(" ")}`);
   const started = performance.now();
@@ -87,7 +90,9 @@ function run(title, program, args) {
 /** As js/addon.js names the platform. */
 function getTriple() {
   if (platform !== "linux") return `${platform}-${arch}`;
-  const gnu = process.report.getReport().header.glibcVersionRuntime;
+  /** @type {any} */
+  const { header } = process.report.getReport();
+  const gnu = header.glibcVersionRuntime;
   return `linux-${arch}-${gnu === undefined ? "musl" : "gnu"}`;
 }
 
@@ -96,6 +101,7 @@ function getLibraryName() {
   return platform === "darwin" ? "liberyx_node.dylib" : "liberyx_node.so";
 }
 
+/** @param {string} a @param {string} b */
 function isSame(a, b) {
   return (
     existsSync(b) &&

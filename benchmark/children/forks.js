@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { measureMemoryAtRest } from "../lib/memory.js";
 
 const { count, setup, pages } = JSON.parse(readFileSync(0, "utf8"));
+/** @type {import("../lib/types.js").Package} */
 const { Session } = await import(process.argv[2]);
 const WRITE = `def write(pages):
     for page in range(pages): shared[page * 4096] = 1`;

@@ -6,8 +6,10 @@ import { readFileSync } from "node:fs";
 import { measureMemoryAtRest } from "../lib/memory.js";
 
 const { count, code } = JSON.parse(readFileSync(0, "utf8"));
+/** @type {import("../lib/types.js").Package} */
 const { Session } = await import(process.argv[2]);
 
+/** @param {number} length */
 async function startSessions(length) {
   const sessions = Array.from({ length }, () => new Session());
   await Promise.all(sessions.map((session) => session.execute(code)));

@@ -5,7 +5,11 @@ import { summarise } from "./timing.js";
 
 const UNLIMITED = { maxCallbackInvocations: null };
 
-/** p50 of the samples of `source`, which both packages run. */
+/**
+ * p50 of the samples of `source`, which both packages run.
+ * @param {import("./types.js").Context} context
+ * @param {string} source
+ */
 export function measureEcho(context, source) {
   return context.measureEach({
     ours: async ({ Sandbox }) => {
@@ -19,7 +23,12 @@ export function measureEcho(context, source) {
   });
 }
 
-/** `count` times the expression `call`, awaited, after a tenth as many that do not count. */
+/**
+ * `count` times the expression `call`, awaited, after a tenth as many that do not count.
+ * @param {string} call
+ * @param {number} count
+ * @param {string} [setup]
+ */
 export function renderTimedCalls(call, count, setup = "") {
   const warmUp = Math.ceil(count / 10);
   return `import asyncio, json, time

@@ -17,7 +17,11 @@ export const KERNEL_NAMES = [
   "exceptions",
 ];
 
-/** Kernel, then the number of rounds, then the harness, which prints one JSON line. */
+/**
+ * Kernel, then the number of rounds, then the harness, which prints one JSON line.
+ * @param {string} name
+ * @param {number} rounds
+ */
 export async function readKernel(name, rounds) {
   const [kernel, harness] = await Promise.all(
     [`${name}.py`, "harness.py"].map((file) =>

@@ -13,11 +13,11 @@ const REST_BYTES = 64 * 1024;
  * are mapped. Clean pages of files are left out: whether they are private depends on what other processes map.
  * `pss`: shared pages in equal parts; `rss`: shared pages in full, once per mapping.
  */
-function measureMemory() {
+export function measureMemory() {
   const kernel = readFileSync("/proc/self/smaps_rollup", "utf8");
-  const readBytes = (name) => {
-    const [, kibibytes] = kernel.match(new RegExp(`^${name}: +(\\d+) kB`, "m"));
-    return Number(kibibytes) * 1024;
+  const readBytes = (/** @type {string} */ name) => {
+    const found = kernel.match(new RegExp(`^${name}: +(\\d+) kB`, "m"));
+    return Number(found?.[1]) * 1024;
   };
   return {
     private: readBytes("Anonymous") + measureAnonymousFiles(),

@@ -9,6 +9,7 @@ export const USAGE = `node benchmark/run.js [options]
 Environment: PYERYX_PYTHON (a Python that has pyeryx), NATIVE_PYTHON (the python3 to compare with),
 ERYX_PACKAGE (path of another index.js to measure in place of this repository's).`;
 
+/** @param {string[]} argv @returns {import("./types.js").Options} */
 export function parseOptions(argv) {
   const { values } = parseArgs({
     args: argv,

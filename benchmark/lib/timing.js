@@ -6,6 +6,8 @@ import { Bench } from "tinybench";
 /**
  * p50 of one awaited call after another, in ms, through tinybench.
  * Bounded in time; `minimum` calls are made even if they take longer, up to the context's deadline.
+ * @param {() => unknown} call
+ * @param {{ quick?: boolean, minimum?: number }} [options]
  */
 export async function measureCalls(call, { quick = false, minimum = 5 } = {}) {
   const bench = new Bench({
@@ -18,16 +20,19 @@ export async function measureCalls(call, { quick = false, minimum = 5 } = {}) {
   });
   bench.add("call", call);
   const [{ result }] = await bench.run();
-  if (!result.latency)
+  if (!("latency" in result))
     throw new Error(`tinybench ended in state ${result.state}`);
   const { p50, p99, min, max, samplesCount } = result.latency;
   return { value: p50, p99, min, max, samples: samplesCount };
 }
 
-/** Median and spread of samples taken by hand. */
+/**
+ * Median and spread of samples taken by hand.
+ * @param {readonly number[]} samples
+ */
 export function summarise(samples) {
   const sorted = [...samples].sort((a, b) => a - b);
-  const pick = (share) =>
+  const pick = (/** @type {number} */ share) =>
     sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
   return {
     value: pick(0.5),
@@ -38,7 +43,11 @@ export function summarise(samples) {
   };
 }
 
-/** Samples of one call after another, timed by hand; ends at `count` or after `maxMs`. */
+/**
+ * Samples of one call after another, timed by hand; ends at `count` or after `maxMs`.
+ * @param {() => unknown} call
+ * @param {{ count: number, maxMs?: number }} options
+ */
 export async function takeSamples(call, { count, maxMs = 20_000 }) {
   const samples = [];
   const deadline = performance.now() + maxMs;
@@ -50,7 +59,11 @@ export async function takeSamples(call, { count, maxMs = 20_000 }) {
   return samples;
 }
 
-/** Calls per second with `inFlight` of them open at any time. */
+/**
+ * Calls per second with `inFlight` of them open at any time.
+ * @param {() => unknown} call
+ * @param {{ inFlight: number, ms: number, maxCalls?: number }} options
+ */
 export async function measureThroughput(
   call,
   { inFlight, ms, maxCalls = 1_000_000 },
@@ -70,6 +83,7 @@ export async function measureThroughput(
   return { value: ended / seconds, calls: ended, inFlight };
 }
 
+/** @param {readonly number[]} values */
 export function computeGeometricMean(values) {
   return Math.exp(
     values.reduce((sum, value) => sum + Math.log(value), 0) / values.length,

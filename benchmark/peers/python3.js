@@ -7,6 +7,7 @@ import { findPythons } from "./candidates.js";
 /** Isolated and without site-packages: what this machine has installed must not slow the start. */
 const FLAGS = ["-I", "-S"];
 
+/** @returns {Promise<import("../lib/types.js").Python3 | undefined>} */
 export async function findNativePython() {
   const [python] = await findPythons(process.env.NATIVE_PYTHON);
   if (!python) return undefined;

@@ -6,6 +6,7 @@ import { measureCalls } from "../lib/timing.js";
 export const name = 'fresh execute("pass"), back to back, p50';
 export const target = wantAtMost(0.1, "ms");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
   return context.measureEach({
     ours: ({ Sandbox }) => {

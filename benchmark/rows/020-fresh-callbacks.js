@@ -7,6 +7,7 @@ const MAX_MS = 0.12;
 const MAX_ADDED_MS = 0.02;
 
 export const name = `fresh execute("pass"), ${COUNT} callbacks registered, p50`;
+/** @type {import("../lib/types.js").Target} */
 export const target = {
   unit: "ms",
   better: "lower",
@@ -15,6 +16,7 @@ export const target = {
     ours.value <= MAX_MS && ours.parts["added by them"] <= MAX_ADDED_MS,
 };
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
   return context.measureEach({
     ours: async ({ Sandbox }) => {
@@ -39,8 +41,13 @@ sandbox = eryx.Sandbox(callbacks=registry)`,
   });
 }
 
-/** In blocks of 100 calls, so that a machine that slows down slows both. */
+/**
+ * In blocks of 100 calls, so that a machine that slows down slows both.
+ * @param {import("../../index.js").Sandbox[]} sandboxes
+ * @param {number} count
+ */
 async function takeTurns(sandboxes, count) {
+  /** @type {number[][]} */
   const samples = sandboxes.map(() => []);
   for (let done = 0; done < count; done += 100) {
     for (const [index, sandbox] of sandboxes.entries()) {
@@ -63,6 +70,6 @@ function makeCallbacks() {
       },
       required: ["text"],
     },
-    fn: ({ text }) => text,
+    fn: (/** @type {{ text: string }} */ { text }) => text,
   }));
 }

@@ -13,6 +13,7 @@ assert json.loads(json.dumps({"x": Point(1).x})) == {"x": 1} and re.match("a+", 
 export const name = "fresh execute: json, re, a class, p50";
 export const target = wantAtMost(0.6, "ms");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
   return context.measureEach({
     ours: ({ Sandbox }) => {

@@ -8,6 +8,7 @@ const CODE = "import urllib.request";
 export const name = "fresh execute: import urllib.request, p50";
 export const target = wantAtMost(5, "ms");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
   return context.measureEach({
     ours: ({ Sandbox }) => {

@@ -7,6 +7,7 @@ import { summarise } from "../lib/timing.js";
 export const name = "first Sandbox + execute in a new process, p50";
 export const target = wantAtMost(10, "ms");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
   const count = context.quick ? 3 : 15;
   return context.measureEach({
@@ -17,7 +18,11 @@ export function measure(context) {
   });
 }
 
-/** One process after another, for at most 20 s. */
+/**
+ * One process after another, for at most 20 s.
+ * @param {number} count
+ * @param {() => Promise<{ totalMs: number, withoutImportMs: number }>} measureStart
+ */
 async function measureStarts(count, measureStart) {
   const answers = [];
   const deadline = performance.now() + 20_000;

@@ -9,6 +9,7 @@ const TURNS = 8;
 export const name = 'session execute("pass"), back to back, p50';
 export const target = wantAtMost(0.04, "ms");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
   return context.measureEach({
     ours: async ({ Session }) => {
@@ -28,6 +29,11 @@ export function measure(context) {
   });
 }
 
+/**
+ * @param {typeof import("../../index.js").Session} Session
+ * @param {number} count
+ * @param {import("../lib/types.js").Context} context
+ */
 async function measureInTurns(Session, count, context) {
   const sessions = Array.from({ length: count }, () => new Session());
   let turn = 0;

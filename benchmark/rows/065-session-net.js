@@ -12,10 +12,12 @@ const WRITES = [10, 100, 1_000];
 export const name = "safety net of a session, per execute, p50";
 export const target = wantAtMost(0.1, "ms");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
   return context.measureEach({
     ours: async ({ Session }) => {
       const pass = await measureNet(Session, "pass", context);
+      /** @type {{ [part: string]: number }} */
       const parts = {};
       for (const pages of WRITES) {
         const code = `for page in range(${pages}): memory[page * 4096] ^= 1`;
@@ -27,7 +29,12 @@ export function measure(context) {
   });
 }
 
-/** Batch after batch, for a second at least. */
+/**
+ * Batch after batch, for a second at least.
+ * @param {typeof import("../../index.js").Session} Session
+ * @param {string} code
+ * @param {{ readonly quick: boolean }} options
+ */
 async function measureNet(Session, code, { quick }) {
   const session = new Session();
   await session.execute(`memory = bytearray(${Math.max(...WRITES)} * 4096)`);
@@ -40,6 +47,7 @@ async function measureNet(Session, code, { quick }) {
   return summarise(samples);
 }
 
+/** @param {import("../../index.js").Session} session @param {string} code */
 async function runBatch(session, code) {
   const started = performance.now();
   const results = await Promise.all(

@@ -6,6 +6,7 @@ import { wantAtMost } from "../lib/targets.js";
 export const name = "callback round trip, one after another, p50";
 export const target = wantAtMost(0.05, "ms");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
   const check = "def check(answer): assert answer == 7";
   return measureEcho(

@@ -8,6 +8,7 @@ const CALLS = 100;
 export const name = `${CALLS} callbacks in one gather, p50`;
 export const target = wantAtMost(3, "ms");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
   const check = `def check(answers): assert answers == list(range(${CALLS}))`;
   const gather = `asyncio.gather(*[echo(n) for n in range(${CALLS})])`;

@@ -8,6 +8,7 @@ const CALLS = 1_000;
 export const name = `${CALLS.toLocaleString("en-US")} callbacks in one gather, p50`;
 export const target = wantAtMost(30, "ms");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
   const check = `def check(answers): assert answers == list(range(${CALLS}))`;
   const gather = `asyncio.gather(*[echo(n) for n in range(${CALLS})])`;

@@ -8,6 +8,7 @@ const LENGTH = 5_000_000;
 export const name = "5 MB string to a callback and back, p50";
 export const target = wantAtMost(40, "ms");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
   const setup = `text = "x" * ${LENGTH}
 def check(answer): assert answer == text`;

@@ -6,6 +6,7 @@ import { wantAtMost } from "../lib/targets.js";
 const MODULES = `_pydecimal turtle typing argparse inspect pickletools tarfile ast subprocess
 optparse doctest mailbox zipfile enum pdb pydoc smtplib datetime imaplib shutil`;
 
+/** @param {number} rounds */
 const renderCode = (rounds) => `
 import json, os, time
 
@@ -36,11 +37,13 @@ print(json.dumps({"library": library(), "lines": best(lines(3000)), "script": be
 export const name = "compile 1 MB of the standard library";
 export const target = wantAtMost(1500, "ms");
 
+/** @param {{ library: number, lines: number, script: number }} answer */
 const toMeasurement = ({ library, lines, script }) => ({
   value: library,
   parts: { "3,000 lines of f-strings": lines, "90 lines": script },
 });
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
   const code = renderCode(context.quick ? 1 : 5);
   return context.measureEach({

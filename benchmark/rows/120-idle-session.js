@@ -15,6 +15,7 @@ with open("/proc/self/smaps_rollup") as file:
 export const name = "an idle session after print(1), private memory";
 export const target = wantAtMost(1, "MB");
 
+/** @param {import("../lib/types.js").Context} context */
 export async function measure(context) {
   const count = context.quick ? 50 : 200;
   const sessions = await measureSessions(

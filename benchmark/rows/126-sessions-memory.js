@@ -9,6 +9,7 @@ const GB = 1_000_000_000;
 export const name = "1,000 idle sessions in one process, RSS";
 export const target = wantAtMost(1.5, "GB");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
   return measureSessions(context, 1_000, ({ after }) => ({
     value: after.rss / GB,

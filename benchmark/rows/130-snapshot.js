@@ -7,6 +7,7 @@ import { measureCalls, summarise } from "../lib/timing.js";
 export const name = `session snapshot, ${LIST_NAME}, p50`;
 export const target = wantAtMost(10, "ms");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
   const snapshots = context.quick ? 2 : 9;
   return context.measureEach({

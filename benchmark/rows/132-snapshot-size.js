@@ -8,6 +8,7 @@ const MB = 1_000_000;
 export const name = `session snapshot, ${LIST_NAME}, size`;
 export const target = wantAtMost(0.73, "MB");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
   return context.measureEach({
     ours: async ({ Session }) => {

@@ -9,6 +9,7 @@ const VARIABLE = "x = 1";
 export const name = "session snapshot, one variable, size";
 export const target = wantAtMost(10, "KB");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
   return context.measureEach({
     ours: async ({ Session }) => ({

@@ -5,9 +5,12 @@ import { CHECK, LIST, LIST_NAME } from "../lib/state.js";
 import { wantAtMost } from "../lib/targets.js";
 import { measureCalls, summarise } from "../lib/timing.js";
 
+/** @import { Context, Package } from "../lib/types.js" */
+
 export const name = `session restore, ${LIST_NAME}, p50`;
 export const target = wantAtMost(3, "ms");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
   const count = context.quick ? 2 : 9;
   return context.measureEach({
@@ -28,6 +31,7 @@ export function measure(context) {
   });
 }
 
+/** @param {Package["Session"]} Session */
 async function takeSnapshot(Session) {
   const session = new Session();
   await session.execute(LIST);
@@ -36,7 +40,12 @@ async function takeSnapshot(Session) {
   return snapshot;
 }
 
-/** Again and again in one session that ran something before. */
+/**
+ * Again and again in one session that ran something before.
+ * @param {Package["Session"]} Session
+ * @param {Uint8Array} snapshot
+ * @param {Context} context
+ */
 async function measureRestores(Session, snapshot, context) {
   const session = new Session();
   await session.execute("pass");
@@ -49,7 +58,12 @@ async function measureRestores(Session, snapshot, context) {
   return measured;
 }
 
-/** In new processes, whose session ran something before. */
+/**
+ * In new processes, whose session ran something before.
+ * @param {Uint8Array} snapshot
+ * @param {number} count
+ * @param {Context} context
+ */
 async function measureElsewhere(snapshot, count, { packageUrl }) {
   const text = Buffer.from(snapshot).toString("base64");
   const samples = [];

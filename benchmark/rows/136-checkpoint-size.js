@@ -8,6 +8,7 @@ const SCRIPT = "x = 1\ny = await stop(x)\nx + y";
 export const name = "checkpoint of a small script, size";
 export const target = wantAtMost(24, "KB");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
   return context.measureEach({
     ours: async ({ Sandbox, SuspendedError, SuspendExecution }) => {

@@ -9,12 +9,14 @@ const AT_ONCE = 100;
 export const name = `session fork, ${LIST_NAME}, p50`;
 export const target = wantAtMost(2, "ms");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
   const count = context.quick ? 10 : 100;
   return context.measureEach({
     ours: async ({ Session }) => {
       const session = new Session();
       await session.execute(LIST);
+      /** @param {{ count?: number, before?: string, atOnce?: number }} options */
       const measureForks = (options) =>
         sampleForks(session, { count, ...options });
       const touched = await measureForks({ before: "x[0] = 0" });
@@ -32,7 +34,11 @@ export function measure(context) {
   });
 }
 
-/** Time from the call to the sessions; `before` runs before it, and the forks are closed after it. */
+/**
+ * Time from the call to the sessions; `before` runs before it, and the forks are closed after it.
+ * @param {import("../../index.js").Session} session
+ * @param {{ count: number, before?: string, atOnce?: number }} options
+ */
 async function sampleForks(session, { count, before, atOnce = 1 }) {
   const samples = [];
   while (samples.length < count) {

@@ -10,6 +10,7 @@ const IN_FLIGHT = 16;
 export const name = `throughput, fresh execute("pass"), ${IN_FLIGHT} in flight`;
 export const target = wantAtLeast(10_000, "/s");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
   const seconds = context.quick ? 0.5 : 3;
   return context.measureEach({

@@ -8,6 +8,7 @@ const TIMEOUT_MS = 200;
 export const name = `timeout of ${TIMEOUT_MS} ms, ${COUNT} endless loops at once`;
 export const target = wantAllWithin(TIMEOUT_MS, 330, "ms");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
   return context.measureEach({
     ours: async ({ Sandbox }) => {
@@ -31,18 +32,22 @@ export function measure(context) {
   });
 }
 
-/** Time from the call to the rejection, which must be a timeout. */
+/**
+ * Time from the call to the rejection, which must be a timeout.
+ * @param {import("../../index.js").Sandbox} sandbox
+ */
 async function measureEndless(sandbox) {
   const started = performance.now();
   try {
     await sandbox.execute("while True: pass");
-  } catch (error) {
+  } catch (/** @type {any} */ error) {
     if (error.code === "ERYX_TIMEOUT") return performance.now() - started;
     throw error;
   }
   throw new Error("an endless loop ended without a timeout");
 }
 
+/** @param {readonly number[]} ends */
 function toMeasurement(ends) {
   const [first, last] = [Math.min(...ends), Math.max(...ends)];
   return {

@@ -13,6 +13,7 @@ const MAX_PACKED = 25;
 const MAX_UNPACKED = 80;
 
 export const name = "platform package, gzip";
+/** @type {import("../lib/types.js").Target} */
 export const target = {
   unit: "MB",
   better: "lower",
@@ -21,6 +22,7 @@ export const target = {
     ours.value <= MAX_PACKED && ours.parts.unpacked <= MAX_UNPACKED,
 };
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
   return context.measureEach({
     ours: async () =>
@@ -29,6 +31,7 @@ export function measure(context) {
   });
 }
 
+/** @param {URL} root */
 async function listOurFiles(root) {
   const runtime = fileURLToPath(new URL("target/eryx-runtime/", root));
   const entries = await readdir(runtime, {
@@ -46,6 +49,7 @@ async function listOurFiles(root) {
   ];
 }
 
+/** @param {readonly string[]} paths */
 async function measureSizes(paths) {
   const stats = await Promise.all(paths.map((path) => stat(path)));
   const unpacked = stats.reduce((sum, { size }) => sum + size, 0) / MB;
@@ -56,7 +60,10 @@ async function measureSizes(paths) {
   };
 }
 
-/** One gzip stream over all contents: a tarball without its headers, which compress to nearly nothing. */
+/**
+ * One gzip stream over all contents: a tarball without its headers, which compress to nearly nothing.
+ * @param {readonly string[]} paths
+ */
 async function measureGzip(paths) {
   let size = 0;
   await pipeline(
@@ -69,6 +76,7 @@ async function measureGzip(paths) {
   return size;
 }
 
+/** @param {readonly string[]} paths */
 async function* concatenate(paths) {
   for (const path of paths)
     yield* createReadStream(path, { highWaterMark: 1 << 20 });

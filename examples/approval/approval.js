@@ -23,6 +23,14 @@ import {
 import { OwnFile } from "./own-file.js";
 import { Payments } from "./payments.js";
 
+/** @import { Callbacks, ExecuteResult, SandboxOptions, Value } from "../../index.js" */
+/** @import { Refund } from "./payments.js" */
+
+/** @typedef {{ approved: boolean, reason: string }} Answer */
+/** @typedef {{ call: number, refund: Refund, why: string, answer?: Answer }} Question */
+/** @typedef {{ questions: Question[], approved: { [id: string]: number }, checkpoint: string }} State */
+/** @typedef {{ questions?: Question[], result?: Value, stdout: string }} Progress */
+
 const SOURCE = new URL("refunds.py", import.meta.url);
 const MAX_TEXT = 300;
 /** Cents that are paid without asking. */
@@ -50,6 +58,10 @@ export class RefundRun {
   #waiting;
   #result;
 
+  /**
+   * @param {string} directory
+   * @param {{ payments?: Payments, source?: URL | string }} [options]
+   */
   constructor(
     directory,
     { payments = new Payments(join(directory, "paid")), source = SOURCE } = {},
@@ -87,7 +99,11 @@ export class RefundRun {
     return (await this.#load()).questions;
   }
 
-  /** Takes `{ approved, reason }` for a refund. It is kept before anything comes of it: it holds if this process dies. */
+  /**
+   * Takes `{ approved, reason }` for a refund. It is kept before anything comes of it: it holds if this process dies.
+   * @param {string} id
+   * @param {Answer} answer
+   */
   async answer(id, answer) {
     return this.#waiting.runLocked(async () => {
       const state = await this.#load();
@@ -111,13 +127,17 @@ export class RefundRun {
     );
   }
 
+  /** @returns {Promise<State>} */
   async #load() {
     const state = await this.#waiting.read();
     if (state === undefined) throw new RefusedError("nothing waits here");
     return state;
   }
 
-  /** Questions without an answer are asked again, and so suspend it again. */
+  /**
+   * Questions without an answer are asked again, and so suspend it again.
+   * @param {State} state
+   */
   #resume({ questions, approved, checkpoint }) {
     const results = Object.fromEntries(
       questions
@@ -134,7 +154,12 @@ export class RefundRun {
     });
   }
 
-  /** Runs the code until it waits or ends. If it fails, the file stays as it was: it can be tried again. */
+  /**
+   * Runs the code until it waits or ends. If it fails, the file stays as it was: it can be tried again.
+   * @param {State["approved"]} approved
+   * @param {(options: SandboxOptions) => Promise<ExecuteResult>} run
+   * @returns {Promise<Progress>}
+   */
   async #advance(approved, run) {
     try {
       const {
@@ -149,7 +174,7 @@ export class RefundRun {
       await this.#result.replace(result);
       await this.#waiting.remove();
       return { result, stdout };
-    } catch (error) {
+    } catch (/** @type {any} */ error) {
       if (!(error instanceof SuspendedError)) throw error;
       const questions = toQuestions(error.pending, this.#payments);
       const checkpoint = Buffer.from(error.checkpoint).toString("base64");
@@ -159,9 +184,14 @@ export class RefundRun {
   }
 }
 
-/** What refunds.py can call. Arguments are hostile: amounts are the host's own, and `approved` has those that a human saw. */
+/**
+ * What refunds.py can call. Arguments are hostile: amounts are the host's own, and `approved` has those that a human saw.
+ * @param {Payments} payments
+ * @param {State["approved"]} approved
+ * @returns {Callbacks}
+ */
 function makeCallbacks(payments, approved) {
-  const find = (id) => {
+  const find = (/** @type {string} */ id) => {
     const refund = payments.find(id);
     if (refund === undefined) throw new RefusedError(`there is no ${id}`);
     return refund;
@@ -200,6 +230,7 @@ function makeCallbacks(payments, approved) {
   };
 }
 
+/** @param {object} properties */
 function makeSchema(properties) {
   return {
     type: "object",
@@ -212,30 +243,36 @@ function makeSchema(properties) {
 /**
  * Of the calls without an answer, those that a human can answer. The others are made again by the process that goes on. Some
  * may not have reached their function, and its schema: what is wrong with them is found then.
+ * @param {SuspendedError["pending"]} pending
+ * @param {Payments} payments
+ * @returns {Question[]}
  */
 function toQuestions(pending, payments) {
-  return pending
-    .filter(({ name, kwargs }) => name === "approve" && isText(kwargs.why))
-    .map(({ id, kwargs: { refund, why } }) => ({
-      call: id,
-      refund: payments.find(refund),
-      why,
-    }))
-    .filter(({ refund }) => refund !== undefined);
+  return pending.flatMap(({ id, name, kwargs: { refund: refundId, why } }) => {
+    const refund = payments.find(refundId);
+    return name === "approve" && isText(why) && refund !== undefined
+      ? [{ call: id, refund, why }]
+      : [];
+  });
 }
 
+/** @param {unknown} value @returns {value is string} */
 function isText(value) {
   return typeof value === "string" && value.length <= MAX_TEXT;
 }
 
-/** Text of the code, without what makes a terminal show something else. */
+/**
+ * Text of the code, without what makes a terminal show something else.
+ * @param {string} text
+ */
 function escapeControls(text) {
   return text.replaceAll(
     /(?!\n)\p{C}/gu,
-    (character) => `\\u{${character.codePointAt(0).toString(16)}}`,
+    (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
   );
 }
 
+/** @param {Partial<Progress>} progress */
 function print({ questions, result, stdout }) {
   if (stdout) console.log(escapeControls(stdout));
   if (questions === undefined) {
@@ -250,6 +287,7 @@ function print({ questions, result, stdout }) {
   }
 }
 
+/** @type {{ readonly [command: string]: (run: RefundRun, ...args: string[]) => Promise<Partial<Progress>> }} */
 const COMMANDS = {
   start: (run) => run.start(),
   show: async (run) => ({ questions: await run.listQuestions() }),
@@ -262,6 +300,7 @@ const COMMANDS = {
   continue: (run) => run.continue(),
 };
 
+/** @param {string[]} args */
 async function main([command, directory, ...rest]) {
   if (!Object.hasOwn(COMMANDS, command) || directory === undefined)
     throw new RefusedError(
@@ -273,7 +312,7 @@ async function main([command, directory, ...rest]) {
 if (argv[1] === fileURLToPath(import.meta.url)) {
   try {
     await main(argv.slice(2));
-  } catch (error) {
+  } catch (/** @type {any} */ error) {
     console.error(
       escapeControls(
         error instanceof ExecutionError ? error.traceback : String(error),

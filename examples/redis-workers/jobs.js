@@ -10,6 +10,7 @@ import { argv, env } from "node:process";
 
 import { Queue } from "./queue.js";
 
+/** @type {{ readonly [command: string]: (queue: Queue, ...args: string[]) => Promise<unknown> }} */
 const COMMANDS = {
   submit: async (queue, file, inputs = "{}") =>
     queue.submit(await readFile(file, "utf8"), JSON.parse(inputs)),

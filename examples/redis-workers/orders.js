@@ -2,11 +2,15 @@
 export class Orders {
   #client;
 
+  /** @param {import("./queue.js").Client} client */
   constructor(client) {
     this.#client = client;
   }
 
-  /** One to three parts, 5.00 each. `due` is what has to be paid until then, in cents. */
+  /**
+   * One to three parts, 5.00 each. `due` is what has to be paid until then, in cents.
+   * @param {number} order
+   */
   getParts(order) {
     return ["a", "b", "c"]
       .slice(0, 1 + (order % 3))
@@ -16,6 +20,9 @@ export class Orders {
   /**
    * The tracking number. A part is shipped once, whoever asks: a step that a worker did not finish is run again from its
    * beginning, with all of its calls.
+   * @param {number} order
+   * @param {string} part
+   * @param {string} by
    */
   async ship(order, part, by) {
     if (this.getParts(order).every(({ id }) => id !== part))
@@ -24,7 +31,11 @@ export class Orders {
     return `T-${order}-${part}`;
   }
 
-  /** What code can call for a job that `worker` has. */
+  /**
+   * What code can call for a job that `worker` has.
+   * @param {string} worker
+   * @returns {{ [name: string]: import("../../index.js").CallbackDefinition }}
+   */
   makeCallbacks(worker) {
     const order = { type: "integer", minimum: 1, maximum: 1e9 };
     return {
@@ -42,6 +53,7 @@ export class Orders {
   }
 }
 
+/** @param {object} properties */
 function makeSchema(properties) {
   return {
     type: "object",
