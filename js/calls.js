@@ -46,7 +46,7 @@ class Context {
   }
 }
 
-/** The calls of one run that are not answered yet. */
+/** The calls of one execution that are not answered yet. */
 export class Calls {
   #callbacks;
   #addonExecution;

@@ -4,7 +4,7 @@
 /** The key of the code that errors of a class have by themselves. */
 const CODE = Symbol("code");
 
-/** Base of all errors. What the run left before the failure is on it: nothing where nothing ran. */
+/** Base of all errors. What the execution left before the failure is on it: nothing where nothing ran. */
 export class EryxError extends Error {
   /** @param {string} [message] @param {Public.ErrorFields<Public.EryxError>} [fields] */
   constructor(message, fields) {

@@ -26,7 +26,7 @@ function decodeText(bytes) {
 }
 
 /**
- * What every run leaves, however it ended. Fields that are not set are missing.
+ * What every execution leaves, however it ended. Fields that are not set are missing.
  * @param {Outcome} outcome
  * @param {boolean} traced
  */
@@ -53,7 +53,7 @@ function toRecord(outcome, traced) {
 }
 
 /**
- * The error of a run that failed. `others` takes the place of fields of its own: `{ message, cause }`.
+ * The error of an execution that failed. `others` takes the place of fields of its own: `{ message, cause }`.
  * @param {Outcome & { error: AddonError }} outcome
  * @param {boolean} traced
  * @param {{ message: string, cause?: unknown }} [others]
@@ -68,7 +68,7 @@ export function toError(outcome, traced, others) {
 }
 
 /**
- * The result of a run that succeeded. Fields that are not set are missing.
+ * The result of an execution that succeeded. Fields that are not set are missing.
  * @param {Outcome & { ok: Success }} outcome
  * @param {boolean} traced
  */

@@ -182,8 +182,10 @@ const DRAFTS = {
 
 const DRAFT_ID = /^https?:\/\/json-schema\.org\/(.+)\/schema#?$/;
 
-/** `ownProperties`: an inherited `constructor` is no argument. `strictNumbers`: inf and nan are no JSON numbers. */
-/** @type {import("ajv").Options} */
+/**
+ * `ownProperties`: an inherited `constructor` is no argument. `strictNumbers`: inf and nan are no JSON numbers.
+ * @type {import("ajv").Options}
+ */
 const AJV = {
   strict: false,
   strictNumbers: true,
@@ -426,8 +428,10 @@ const convertSchema = memoize((/** @type {object} */ schema) => {
   return undefined;
 });
 
-/** From what tells most to what tells least. `unrepresentable` is zod's: a Date or a bigint becomes `{}`, not an error. */
-/** @type {readonly ((schema: any) => unknown)[]} */
+/**
+ * From what tells most to what tells least. `unrepresentable` is zod's: a Date or a bigint becomes `{}`, not an error.
+ * @type {readonly ((schema: any) => unknown)[]}
+ */
 const CONVERSIONS = [
   (schema) =>
     schema["~standard"].jsonSchema?.input({

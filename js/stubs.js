@@ -14,8 +14,10 @@ import {
 
 // The text of a `.pyi` file that declares what the sandbox adds to Python.
 
-/** Names that the stubs use without declaring them, with their modules. */
-/** @type {{ readonly [name: string]: "builtins" | "collections.abc" | "typing" }} */
+/**
+ * Names that the stubs use without declaring them, with their modules.
+ * @type {{ readonly [name: string]: "builtins" | "collections.abc" | "typing" }}
+ */
 const MODULES = {
   Callable: "collections.abc",
   Coroutine: "collections.abc",

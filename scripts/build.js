@@ -13,8 +13,10 @@ import { place } from "./place.js";
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const RELEASE = resolve(ROOT, env.CARGO_TARGET_DIR || "target", "release");
 
-/** What the build runs, and the one sentence for somebody who does not have it. */
-/** @type {[command: string[], sentence: string][]} */
+/**
+ * What the build runs, and the one sentence for somebody who does not have it.
+ * @type {[command: string[], sentence: string][]}
+ */
 const TOOLS = [
   [
     ["cargo", "--version"],
