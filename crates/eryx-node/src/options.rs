@@ -83,7 +83,7 @@ impl SandboxOptions {
             options.callbacks = crate::callbacks::definitions(encoded)?;
         }
         options.libraries = self.libraries;
-        options.files = vfs.map(|vfs| vfs.storage.clone());
+        options.files = vfs.map(|vfs| vfs.core.clone());
         options.mount_path = self.vfs_mount_path;
         options.volumes = self.volumes.into_iter().map(eryx::Volume::from).collect();
         Ok(options)

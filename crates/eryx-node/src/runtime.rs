@@ -13,7 +13,7 @@ use crate::outcome;
 /// The loaded runtime, and where this environment's events go.
 #[napi]
 pub struct Runtime {
-    pub(crate) runtime: eryx::Runtime,
+    pub(crate) core: eryx::Runtime,
     pub(crate) dispatch: Arc<Dispatch>,
 }
 
@@ -25,9 +25,9 @@ impl Runtime {
     /// The runtime cannot be loaded.
     #[napi(constructor, catch_unwind)]
     pub fn new(directory: String, dispatch: Function<'_, events::Arguments, ()>) -> Result<Self> {
-        let runtime = shared(Path::new(&directory)).map_err(|error| outcome::thrown(&error))?;
+        let core = shared(Path::new(&directory)).map_err(|error| outcome::thrown(&error))?;
         Ok(Self {
-            runtime,
+            core,
             dispatch: Arc::new(events::build(dispatch)?),
         })
     }
@@ -36,7 +36,7 @@ impl Runtime {
     #[napi(catch_unwind)]
     #[must_use]
     pub fn versions(&self) -> Vec<String> {
-        let manifest = self.runtime.manifest();
+        let manifest = self.core.manifest();
         vec![
             manifest.python.clone(),
             manifest.wasmtime.clone(),

@@ -15,7 +15,7 @@ use crate::storage::Storage;
 /// A sandbox.
 #[napi]
 pub struct Sandbox {
-    sandbox: eryx::Sandbox,
+    core: eryx::Sandbox,
     has_callbacks: bool,
     dispatch: Arc<Dispatch>,
 }
@@ -29,10 +29,10 @@ impl Sandbox {
     #[napi(constructor, catch_unwind)]
     pub fn new(runtime: &Runtime, options: SandboxOptions, vfs: Option<&Storage>) -> Result<Self> {
         let has_callbacks = options.callbacks.is_some();
-        let sandbox = eryx::Sandbox::new(&runtime.runtime, options.into_core(vfs)?)
+        let core = eryx::Sandbox::new(&runtime.core, options.into_core(vfs)?)
             .map_err(|error| outcome::thrown(&error))?;
         Ok(Self {
-            sandbox,
+            core,
             has_callbacks,
             dispatch: Arc::clone(&runtime.dispatch),
         })
@@ -53,7 +53,7 @@ impl Sandbox {
         let options =
             execution::options(options, execution, &self.dispatch, id, self.has_callbacks)?;
         let dispatch = Arc::clone(&self.dispatch);
-        let started = self.sandbox.spawn(code, options, move |outcome| {
+        let started = self.core.spawn(code, options, move |outcome| {
             dispatch.done(id, outcome);
         });
         Ok(started.err().map(ErrorObject::from))
@@ -62,7 +62,7 @@ impl Sandbox {
     /// Refuses executions from now on and cancels those that run.
     #[napi(catch_unwind)]
     pub fn close(&self) {
-        self.sandbox.close();
+        self.core.close();
     }
 }
 
@@ -71,7 +71,7 @@ impl Drop for Sandbox {
     /// first case, so they are left to end by themselves.
     fn drop(&mut self) {
         if self.dispatch.is_closed() {
-            self.sandbox.close();
+            self.core.close();
         }
     }
 }

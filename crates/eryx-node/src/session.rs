@@ -22,7 +22,7 @@ use crate::storage::Storage;
 /// A session.
 #[napi]
 pub struct Session {
-    session: eryx::Session,
+    core: eryx::Session,
     has_callbacks: bool,
     dispatch: Arc<Dispatch>,
 }
@@ -36,10 +36,10 @@ impl Session {
     #[napi(constructor, catch_unwind)]
     pub fn new(runtime: &Runtime, options: SandboxOptions, vfs: Option<&Storage>) -> Result<Self> {
         let has_callbacks = options.callbacks.is_some();
-        let session = eryx::Session::new(&runtime.runtime, options.into_core(vfs)?)
+        let core = eryx::Session::new(&runtime.core, options.into_core(vfs)?)
             .map_err(|error| outcome::thrown(&error))?;
         Ok(Self {
-            session,
+            core,
             has_callbacks,
             dispatch: Arc::clone(&runtime.dispatch),
         })
@@ -61,7 +61,7 @@ impl Session {
             execution::options(options, execution, &self.dispatch, id, self.has_callbacks)?;
         let dispatch = Arc::clone(&self.dispatch);
         let queued = self
-            .session
+            .core
             .spawn(code, options, move |outcome| dispatch.done(id, outcome));
         Ok(queued.err().map(ErrorObject::from))
     }
@@ -69,28 +69,28 @@ impl Session {
     /// Starts over with a new interpreter.
     #[napi(catch_unwind)]
     pub fn reset(&self, id: u32) {
-        let reset = self.session.reset();
+        let reset = self.core.reset();
         self.ask(id, async { reset.await.map(|()| Answer::Nothing) });
     }
 
     /// Removes the user's variables.
     #[napi(catch_unwind)]
     pub fn clear_state(&self, id: u32) {
-        let cleared = self.session.clear_state();
+        let cleared = self.core.clear_state();
         self.ask(id, async { cleared.await.map(|()| Answer::Nothing) });
     }
 
     /// The answer are bytes.
     #[napi(catch_unwind)]
     pub fn snapshot(&self, id: u32) {
-        let snapshot = self.session.snapshot();
+        let snapshot = self.core.snapshot();
         self.ask(id, async { snapshot.await.map(Answer::Bytes) });
     }
 
     /// Puts a snapshot in place of the interpreter.
     #[napi(catch_unwind)]
     pub fn restore(&self, id: u32, snapshot: Uint8Array) {
-        let restored = self.session.restore(snapshot.to_vec());
+        let restored = self.core.restore(snapshot.to_vec());
         self.ask(id, async { restored.await.map(|()| Answer::Nothing) });
     }
 
@@ -115,8 +115,8 @@ impl Session {
         let execution_options =
             execution::options(execution_options, execution, &dispatch, id, has_callbacks)?;
         let reporting = Arc::clone(&dispatch);
-        let session = eryx::Session::resume(
-            &runtime.runtime,
+        let core = eryx::Session::resume(
+            &runtime.core,
             options.into_core(vfs)?,
             checkpoint.to_vec(),
             decoded(&answers)?,
@@ -125,7 +125,7 @@ impl Session {
         )
         .map_err(|error| outcome::thrown(&error))?;
         Ok(Self {
-            session,
+            core,
             has_callbacks,
             dispatch,
         })
@@ -135,11 +135,11 @@ impl Session {
     #[napi(catch_unwind)]
     pub fn fork(&self, id: u32, count: u32) {
         let (dispatch, has_callbacks) = (Arc::clone(&self.dispatch), self.has_callbacks);
-        let forks = self.session.fork(count as usize);
+        let forks = self.core.fork(count as usize);
         self.ask(id, async move {
             let forks = forks.await?;
-            let forks = forks.into_iter().map(|session| Self {
-                session,
+            let forks = forks.into_iter().map(|core| Self {
+                core,
                 has_callbacks,
                 dispatch: Arc::clone(&dispatch),
             });
@@ -152,7 +152,7 @@ impl Session {
     #[must_use]
     pub fn vfs(&self) -> Storage {
         Storage {
-            storage: self.session.storage().clone(),
+            core: self.core.storage().clone(),
         }
     }
 
@@ -160,27 +160,27 @@ impl Session {
     #[napi(getter, catch_unwind)]
     #[must_use]
     pub fn vfs_mount_path(&self) -> String {
-        self.session.mount_path().to_owned()
+        self.core.mount_path().to_owned()
     }
 
     /// Executions since the beginning or the last reset.
     #[napi(getter, catch_unwind)]
     #[must_use]
     pub fn execution_count(&self) -> f64 {
-        self.session.execution_count() as f64
+        self.core.execution_count() as f64
     }
 
     /// Milliseconds; negative is none.
     #[napi(catch_unwind)]
     pub fn set_execution_timeout(&self, limit: f64) {
-        self.session.set_execution_timeout(timeout(limit));
+        self.core.set_execution_timeout(timeout(limit));
     }
 
     /// Refuses everything from now on and cancels what runs. Answered when the interpreter is gone.
     #[napi(catch_unwind)]
     pub fn close(&self, id: u32) {
-        self.session.close();
-        let rested = self.session.rested();
+        self.core.close();
+        let rested = self.core.rested();
         self.ask(id, async {
             rested.await;
             Ok(Answer::Nothing)
@@ -240,7 +240,7 @@ fn pair(value: Value) -> Option<(u64, Value)> {
 impl Drop for Session {
     fn drop(&mut self) {
         if self.dispatch.is_closed() {
-            self.session.close();
+            self.core.close();
         }
     }
 }
