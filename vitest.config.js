@@ -26,7 +26,7 @@ export default defineConfig({
     typecheck: {
       enabled: true,
       include: ["__test__/types.spec.ts"],
-      tsconfig: "__test__/tsconfig.json",
+      tsconfig: "__test__/types.tsconfig.json",
     },
   },
 });

@@ -11,7 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { child, node, root } from "./helpers.js";
+import { root, runChild, runNode } from "./helpers.js";
 
 let top: string;
 /** What the example is given. It makes it. */
@@ -26,7 +26,7 @@ afterEach(() => rmSync(top, { recursive: true }));
 /** A process of the example's own command. */
 function command(name: string, ...args: string[]) {
   const script = join(root, "examples/approval/approval.js");
-  return child(process.execPath, [script, name, directory, ...args]);
+  return runChild(process.execPath, [script, name, directory, ...args]);
 }
 
 /** What a command prints that has to succeed. */
@@ -125,7 +125,7 @@ describe("a process that dies", () => {
     await printed("start");
     const pay =
       "await super.pay(refund); if (refund.id === 'R-4') process.kill(process.pid, 'SIGKILL');";
-    const dead = await node(program(pay, `answer("R-3", ${YES})`));
+    const dead = await runNode(program(pay, `answer("R-3", ${YES})`));
     expect(dead).toMatchObject({ status: "SIGKILL" });
     const before = paid();
     expect(Object.keys(before)).toEqual(["R-1", "R-2", "R-3", "R-4"]);
@@ -146,7 +146,7 @@ describe("a process that dies", () => {
   it("before the first question leaves nothing, and start starts again", async () => {
     const pay =
       "await super.pay(refund); process.kill(process.pid, 'SIGKILL');";
-    expect(await node(program(pay, "start()"))).toMatchObject({
+    expect(await runNode(program(pay, "start()"))).toMatchObject({
       status: "SIGKILL",
     });
     expect(readdirSync(directory)).toEqual(["paid"]);
@@ -220,7 +220,7 @@ describe("code that is not trusted", () => {
   async function start(code: string) {
     const source = join(top, "code.py");
     writeFileSync(source, code);
-    const started = await node(`
+    const started = await runNode(`
 import { RefundRun } from "./examples/approval/approval.js";
 await new RefundRun(${JSON.stringify(directory)}, { source: ${JSON.stringify(source)} }).start();`);
     expect(started, started.stderr).toMatchObject({ status: 0 });

@@ -1,7 +1,12 @@
 import { describe, expect, it } from "vitest";
 import type { ExecutionOptions, SandboxOptions } from "../index.js";
 import { ResourceLimits, Sandbox, Session } from "../index.js";
-import { hollow, promptly, refused, run } from "./helpers.js";
+import {
+  catchArgumentError,
+  makeHollowArrays,
+  run,
+  tryUntilPrompt,
+} from "./helpers.js";
 
 const create = (options: unknown) => () =>
   new Sandbox(options as SandboxOptions);
@@ -77,54 +82,54 @@ describe("code", () => {
   it.each([["undefined", undefined], ...except("string")])(
     "refuses %s",
     async (shown, code) => {
-      expect(await refused(() => run(code as string))).toBe(
+      expect(await catchArgumentError(() => run(code as string))).toBe(
         `code: expected a string, got ${shown}`,
       );
     },
   );
 
   it("refuses a String object", async () => {
-    expect(await refused(() => run(Object("1")))).toBe(
+    expect(await catchArgumentError(() => run(Object("1")))).toBe(
       "code: expected a string, got an object (String)",
     );
   });
 
   it("refuses a lone surrogate", async () => {
-    expect(await refused(() => run("x = '\ud800'"))).toBe(
+    expect(await catchArgumentError(() => run("x = '\ud800'"))).toBe(
       "code: expected well-formed text, got a string with a lone surrogate",
     );
   });
 
   it("refuses 100 MB at once", async () => {
     const code = "#".repeat(100_000_000);
-    expect(await promptly(500, () => refused(() => run(code)))).toBe(
-      "code: expected at most 16777216 bytes, got 100000000 characters",
-    );
+    expect(
+      await tryUntilPrompt(500, () => catchArgumentError(() => run(code))),
+    ).toBe("code: expected at most 16777216 bytes, got 100000000 characters");
   });
 
   it("refuses more than 16 MiB of UTF-8", async () => {
-    expect(await refused(() => run(`#${"é".repeat(9_000_000)}`))).toBe(
-      "code: 18000001 bytes are more than the 16777216 allowed",
-    );
+    expect(
+      await catchArgumentError(() => run(`#${"é".repeat(9_000_000)}`)),
+    ).toBe("code: 18000001 bytes are more than the 16777216 allowed");
   });
 });
 
 describe("the options object", () => {
   it.each(NO_RECORDS)("of a sandbox refuses %s", async (shown, value) => {
-    expect(await refused(create(value))).toBe(
+    expect(await catchArgumentError(create(value))).toBe(
       `options: expected an object, got ${shown}`,
     );
   });
 
   it.each(NO_RECORDS)("of execute refuses %s", async (shown, value) => {
-    expect(await refused(execute(value))).toBe(
+    expect(await catchArgumentError(execute(value))).toBe(
       `options: expected an object, got ${shown}`,
     );
   });
 
   it("names the options that there are", async () => {
     for (const make of [create, execute]) {
-      const message = await refused(make({ nope: 1 }));
+      const message = await catchArgumentError(make({ nope: 1 }));
       expect(message).toMatch(
         /^options\.nope: unknown option, expected one of /,
       );
@@ -132,19 +137,21 @@ describe("the options object", () => {
     }
     const resume = () =>
       Session.resume(new Uint8Array(1), { nope: 1 } as object);
-    expect(await refused(resume)).not.toMatch(
+    expect(await catchArgumentError(resume)).not.toMatch(
       /network|secrets|packages|imports/,
     );
   });
 
   it("refuses a name that is unknown", async () => {
-    expect(await refused(create({ timeout: 1 }))).toMatch(
+    expect(await catchArgumentError(create({ timeout: 1 }))).toMatch(
       /^options\.timeout: unknown option, expected one of resourceLimits, callbacks, /,
     );
-    expect(await refused(execute({ timeout: 1 }))).toMatch(
+    expect(await catchArgumentError(execute({ timeout: 1 }))).toMatch(
       /^options\.timeout: unknown option, expected one of signal, timeoutMs, inputs, /,
     );
-    expect(await refused(create({ resourceLimits: { memory: 1 } }))).toBe(
+    expect(
+      await catchArgumentError(create({ resourceLimits: { memory: 1 } })),
+    ).toBe(
       "resourceLimits.memory: unknown option, expected one of executionTimeoutMs, callbackTimeoutMs, maxMemoryBytes, maxCallbackInvocations, maxFuel, maxOutputBytes, maxVfsBytes",
     );
   });
@@ -152,7 +159,7 @@ describe("the options object", () => {
   it.each(["network", "secrets", "packages", "imports"])(
     "refuses %s, which this version does not have",
     async (name) => {
-      expect(await refused(create({ [name]: {} }))).toBe(
+      expect(await catchArgumentError(create({ [name]: {} }))).toBe(
         `options.${name}: this option is not available in this version`,
       );
     },
@@ -208,7 +215,7 @@ describe("the options object", () => {
 
 describe("resourceLimits", () => {
   it.each(NO_RECORDS)("refuses %s", async (shown, value) => {
-    expect(await refused(create({ resourceLimits: value }))).toBe(
+    expect(await catchArgumentError(create({ resourceLimits: value }))).toBe(
       `resourceLimits: expected an object, got ${shown}`,
     );
   });
@@ -218,9 +225,9 @@ describe("resourceLimits", () => {
       except(null, 1.5).map(([shown, value]) => ({ name, shown, value })),
     ),
   )("$name refuses $shown", async ({ name, shown, value }) => {
-    expect(await refused(create({ resourceLimits: { [name]: value } }))).toBe(
-      `resourceLimits.${name}: ${MILLISECONDS}, got ${shown}`,
-    );
+    expect(
+      await catchArgumentError(create({ resourceLimits: { [name]: value } })),
+    ).toBe(`resourceLimits.${name}: ${MILLISECONDS}, got ${shown}`);
   });
 
   it.each(
@@ -235,19 +242,23 @@ describe("resourceLimits", () => {
       except(null).map(([shown, value]) => ({ name, unit, max, shown, value })),
     ),
   )("$name refuses $shown", async ({ name, unit, max, shown, value }) => {
-    expect(await refused(create({ resourceLimits: { [name]: value } }))).toBe(
-      `resourceLimits.${name}: ${whole(unit, max)}, got ${shown}`,
-    );
+    expect(
+      await catchArgumentError(create({ resourceLimits: { [name]: value } })),
+    ).toBe(`resourceLimits.${name}: ${whole(unit, max)}, got ${shown}`);
   });
 
   it.each(except(null, 1n))("maxFuel refuses %s", async (shown, value) => {
-    expect(await refused(create({ resourceLimits: { maxFuel: value } }))).toBe(
+    expect(
+      await catchArgumentError(create({ resourceLimits: { maxFuel: value } })),
+    ).toBe(
       `resourceLimits.maxFuel: ${whole("instructions", 2n ** 63n - 1n)}, got ${shown}`,
     );
   });
 
   it.each([0n, -1n, 2n ** 63n])("maxFuel refuses %sn", async (value) => {
-    expect(await refused(create({ resourceLimits: { maxFuel: value } }))).toBe(
+    expect(
+      await catchArgumentError(create({ resourceLimits: { maxFuel: value } })),
+    ).toBe(
       `resourceLimits.maxFuel: ${whole("instructions", 2n ** 63n - 1n)}, got ${value}n`,
     );
   });
@@ -282,7 +293,7 @@ describe("resourceLimits", () => {
 
 describe("env", () => {
   it.each(NO_RECORDS)("refuses %s", async (shown, env) => {
-    expect(await refused(create({ env }))).toBe(
+    expect(await catchArgumentError(create({ env }))).toBe(
       `options.env: expected an object of strings, got ${shown}`,
     );
   });
@@ -295,7 +306,7 @@ describe("env", () => {
   });
 
   it.each(except("string"))("refuses the value %s", async (shown, value) => {
-    expect(await refused(create({ env: { A: value } }))).toBe(
+    expect(await catchArgumentError(create({ env: { A: value } }))).toBe(
       `options.env.A: expected a string, got ${shown}`,
     );
   });
@@ -317,14 +328,14 @@ describe("env", () => {
       "env: expected well-formed text, got a string with a lone surrogate",
     ],
   ])("refuses %j", async (env, message) => {
-    const text = await refused(create({ env }));
+    const text = await catchArgumentError(create({ env }));
     expect(text.replace(/^options\./, "")).toBe(message);
   });
 });
 
 describe("names of inputs", () => {
   it.each(BAD_VARIABLES)("refuse %j", async (name, why) => {
-    expect(await refused(execute({ inputs: { [name]: {} } }))).toBe(
+    expect(await catchArgumentError(execute({ inputs: { [name]: {} } }))).toBe(
       `inputs: "${name}" ${why}`,
     );
   });
@@ -345,13 +356,13 @@ describe("resultVariable", () => {
   });
 
   it.each(except("string"))("refuses %s", async (shown, resultVariable) => {
-    expect(await refused(create({ resultVariable }))).toBe(
+    expect(await catchArgumentError(create({ resultVariable }))).toBe(
       `options.resultVariable: expected a string, got ${shown}`,
     );
   });
 
   it.each(BAD_VARIABLES)("refuses the name %j", async (name, why) => {
-    expect(await refused(create({ resultVariable: name }))).toBe(
+    expect(await catchArgumentError(create({ resultVariable: name }))).toBe(
       `resultVariable: "${name}" ${why}`,
     );
   });
@@ -361,14 +372,14 @@ describe.each(["onStdout", "onStderr"])("%s", (name) => {
   it.each(except("function"))(
     "of a sandbox refuses %s",
     async (shown, value) => {
-      expect(await refused(create({ [name]: value }))).toBe(
+      expect(await catchArgumentError(create({ [name]: value }))).toBe(
         `options.${name}: expected a function, got ${shown}`,
       );
     },
   );
 
   it.each(except("function"))("of execute refuses %s", async (shown, value) => {
-    expect(await refused(execute({ [name]: value }))).toBe(
+    expect(await catchArgumentError(execute({ [name]: value }))).toBe(
       `options.${name}: expected a function, got ${shown}`,
     );
   });
@@ -376,7 +387,7 @@ describe.each(["onStdout", "onStderr"])("%s", (name) => {
 
 describe("options of execute", () => {
   it.each(except())("signal refuses %s", async (shown, signal) => {
-    expect(await refused(execute({ signal }))).toBe(
+    expect(await catchArgumentError(execute({ signal }))).toBe(
       `options.signal: expected an AbortSignal, got ${shown}`,
     );
   });
@@ -384,38 +395,38 @@ describe("options of execute", () => {
   it.each(except(null, 1.5))(
     "timeoutMs refuses %s",
     async (shown, timeoutMs) => {
-      expect(await refused(execute({ timeoutMs }))).toBe(
+      expect(await catchArgumentError(execute({ timeoutMs }))).toBe(
         `options.timeoutMs: ${MILLISECONDS}, got ${shown}`,
       );
     },
   );
 
   it.each(NO_OBJECTS)("inputs refuses %s", async (shown, inputs) => {
-    expect(await refused(execute({ inputs }))).toBe(
+    expect(await catchArgumentError(execute({ inputs }))).toBe(
       `options.inputs: expected an object of values, got ${shown}`,
     );
   });
 
   it.each(except("string"))("stdin refuses %s", async (shown, stdin) => {
-    expect(await refused(execute({ stdin }))).toBe(
+    expect(await catchArgumentError(execute({ stdin }))).toBe(
       `options.stdin: expected a string or a Uint8Array, got ${shown}`,
     );
   });
 
-  it.each(Object.entries(hollow()))(
+  it.each(Object.entries(makeHollowArrays()))(
     "stdin and inputs refuse bytes whose buffer was %s",
     async (_, bytes) => {
-      expect(await refused(execute({ stdin: bytes }))).toBe(
+      expect(await catchArgumentError(execute({ stdin: bytes }))).toBe(
         "options.stdin: expected a string or a Uint8Array, got a detached one",
       );
-      expect(await refused(execute({ inputs: { a: [bytes] } }))).toBe(
-        "inputs.a[0]: detached Uint8Array is not transferable",
-      );
+      expect(
+        await catchArgumentError(execute({ inputs: { a: [bytes] } })),
+      ).toBe("inputs.a[0]: detached Uint8Array is not transferable");
     },
   );
 
   it.each(except("string"))("filename refuses %s", async (shown, filename) => {
-    expect(await refused(execute({ filename }))).toBe(
+    expect(await catchArgumentError(execute({ filename }))).toBe(
       `options.filename: expected a string, got ${shown}`,
     );
   });
@@ -423,7 +434,7 @@ describe("options of execute", () => {
   it.each(["stdin", "filename"])(
     "%s refuses a lone surrogate",
     async (name) => {
-      expect(await refused(execute({ [name]: "\ud800" }))).toBe(
+      expect(await catchArgumentError(execute({ [name]: "\ud800" }))).toBe(
         `options.${name}: expected well-formed text, got a string with a lone surrogate`,
       );
     },
@@ -432,7 +443,7 @@ describe("options of execute", () => {
   it.each(["a\0b", "x".repeat(100_000)])(
     "filename refuses NUL and 100 kB",
     async (filename) => {
-      expect(await refused(execute({ filename }))).toMatch(
+      expect(await catchArgumentError(execute({ filename }))).toMatch(
         /filename: .* is too long or contains a NUL character$/,
       );
     },
@@ -445,7 +456,7 @@ describe("an argument that is refused", () => {
     const sandbox = new Sandbox({ onStdout: (chunk) => chunks.push(chunk) });
     for (const timeoutMs of NUMBERS.filter((n) => n !== null && n !== 1.5)) {
       const options = { timeoutMs } as ExecutionOptions;
-      await refused(() => sandbox.execute("print(1)", options));
+      await catchArgumentError(() => sandbox.execute("print(1)", options));
     }
     await sandbox.close();
     expect(chunks).toEqual([]);

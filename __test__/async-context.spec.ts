@@ -7,7 +7,7 @@ import {
   Session,
   SuspendedError,
 } from "../index.js";
-import { rejection } from "./helpers.js";
+import { catchRejection } from "./helpers.js";
 import { never, stop } from "./suspend-support.js";
 
 const storage = new AsyncLocalStorage<string>();
@@ -47,7 +47,7 @@ describe("AsyncLocalStorage", () => {
 
   it("in a resumed execution is that of the resume", async () => {
     const session = new Session({ callbacks: { stop } });
-    const { checkpoint } = await rejection<SuspendedError>(
+    const { checkpoint } = await catchRejection<SuspendedError>(
       storage.run("before", () => session.execute("await stop()")),
     );
     const resume = () =>
@@ -76,7 +76,9 @@ await wait()`;
       onTrace: note("trace"),
       timeoutMs: 100,
     };
-    await rejection(storage.run("a", () => sandbox.execute(code, options)));
+    await catchRejection(
+      storage.run("a", () => sandbox.execute(code, options)),
+    );
     expect([...new Set(seen)].toSorted()).toEqual([
       "abort a",
       "stderr a",

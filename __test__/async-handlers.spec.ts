@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { type ExecutionHandle, Sandbox, Session } from "../index.js";
-import { nodePrints, rejection } from "./helpers.js";
+import { catchRejection, getNodeStdout } from "./helpers.js";
 
 /** Handlers that take their time, and what they were called with and have finished. */
 function slowly(milliseconds = 1) {
@@ -38,7 +38,7 @@ describe("an async handler", () => {
 
   it("is awaited before the promise settles, also of a run that fails", async () => {
     const { done, onStdout, onStderr } = slowly(5);
-    await rejection(
+    await catchRejection(
       new Sandbox({ onStdout, onStderr }).execute(`${EACH}\n1/0`),
     );
     expect(done).toEqual(ALL);
@@ -154,11 +154,13 @@ describe("an async handler", () => {
     const sandbox = new Sandbox({ onStdout });
     const code =
       "import os, time\nfor n in range(5): os.write(1, str(n).encode())\ntime.sleep(60)";
-    const late = await rejection(sandbox.execute(code, { timeoutMs: 100 }));
+    const late = await catchRejection(
+      sandbox.execute(code, { timeoutMs: 100 }),
+    );
     expect(late.code).toBe("ERYX_TIMEOUT");
     expect(chunks.join("")).toBe("01234");
     const signal = AbortSignal.timeout(100);
-    const cancelled = await rejection(sandbox.execute(code, { signal }));
+    const cancelled = await catchRejection(sandbox.execute(code, { signal }));
     expect(cancelled.code).toBe("ERYX_CANCELLED");
     expect(chunks.join("")).toBe("0123401234");
   });
@@ -288,7 +290,7 @@ ${HERE}`;
     const handle = session.executeCancellable(`${PAY}\n${code}`, { signal });
     await arrival(session);
     const ended = end(controller, handle, session);
-    expect((await rejection(handle.wait())).code).toBe("ERYX_CANCELLED");
+    expect((await catchRejection(handle.wait())).code).toBe("ERYX_CANCELLED");
     await ended;
     open();
     await new Promise(setImmediate);
@@ -311,7 +313,7 @@ ${HERE}`;
     const running = session.execute(code, { signal });
     await arrival(session);
     open();
-    expect((await rejection(running)).code).toBe("ERYX_CANCELLED");
+    expect((await catchRejection(running)).code).toBe("ERYX_CANCELLED");
     expect(paid).toEqual([]);
     expect(chunks).toEqual(["a", "b"]);
   });
@@ -324,7 +326,7 @@ ${HERE}`;
     const code = "import os\nos.write(1, b'a')\nawait pay(1)";
     // Until there was time to come as far as the call.
     for (let timeoutMs = 100; chunks.length === 0; timeoutMs *= 2) {
-      const error = await rejection(sandbox.execute(code, { timeoutMs }));
+      const error = await catchRejection(sandbox.execute(code, { timeoutMs }));
       expect(error.code).toBe("ERYX_TIMEOUT");
     }
     expect(chunks).toEqual(["a"]);
@@ -366,7 +368,7 @@ describe("a handler that throws or rejects", () => {
       await pause(10);
       const names = new Set(warnings.map(([name, message]) => name + ": " + message));
       console.log(JSON.stringify([value, bad, [...names].sort(), warnings[0][2]]));`;
-    expect(JSON.parse(await nodePrints(source, ["--no-warnings"]))).toEqual([
+    expect(JSON.parse(await getNodeStdout(source, ["--no-warnings"]))).toEqual([
       5,
       0,
       [
@@ -384,7 +386,7 @@ describe("a handler that throws or rejects", () => {
       process.stderr.write = (text) => { console.log(text); return true; };
       await new Sandbox().execute("print(1)", { onStdout: async () => { throw null; } });
       await new Promise(setImmediate);`;
-    expect(await nodePrints(source)).toMatch(
+    expect(await getNodeStdout(source)).toMatch(
       /^\(node:\d+\) EryxWarning: onStdout threw null/,
     );
   });

@@ -1,7 +1,12 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { RuntimeLibrary, Sandbox, Session } from "../index.js";
-import { printed, raised, rejection, run } from "./helpers.js";
+import {
+  catchExecutionError,
+  catchRejection,
+  getStdout,
+  run,
+} from "./helpers.js";
 
 const MAIN = `
 import asyncio, sys
@@ -283,7 +288,7 @@ async def main():
 x = [1,
   asyncio.run(
     main())]`;
-    expect((await raised(code)).traceback)
+    expect((await catchExecutionError(code)).traceback)
       .toBe(`Traceback (most recent call last):
   File "<sandbox>", line 6, in <module>
     asyncio.run(
@@ -306,7 +311,7 @@ ValueError: x`);
     ["asyncio.run(main())\nreturn 1", "SyntaxError: 'return' outside function"],
     ["asyncio.run(main()", "SyntaxError: '(' was never closed"],
   ])("%#: the end of the code is that of the run", async (code, message) => {
-    const error = await raised(MAIN + code);
+    const error = await catchExecutionError(MAIN + code);
     expect(error.message.slice(0, message.length)).toBe(message);
     expect(error.traceback).not.toContain("During handling");
   });
@@ -331,7 +336,7 @@ ValueError: x`);
   ])("the deadline of code %s raises there", async (_, code) => {
     for (const first of ["", "await asyncio.sleep(0)\n"]) {
       const whole = `${MAIN}${code}\n${first}try: asyncio.run(f())\nfinally: print('outer')`;
-      const error = await rejection(run(whole, { timeoutMs: 200 }));
+      const error = await catchRejection(run(whole, { timeoutMs: 200 }));
       expect(error).toMatchObject({
         code: "ERYX_TIMEOUT",
         stdout: "inner\nouter",
@@ -473,7 +478,7 @@ try: later.run_until_complete(note(1))
 except AttributeError as e: print(e, log)
 asyncio.run(
     3)`;
-    const error = await raised(code);
+    const error = await catchExecutionError(code);
     expect(error.stdout).toBe(
       "True [1, 2, 3, ((1, 2), {'k': 3})]\nname 'later' is not defined []\n'int' object has no attribute 'run_until_complete' []",
     );
@@ -496,7 +501,7 @@ def patched(main, **options):
     return original(main, **options)
 asyncio.run = patched
 print(asyncio.run(main(2)))`;
-    expect(await printed(MAIN + code)).toBe("patched\n2");
+    expect(await getStdout(MAIN + code)).toBe("patched\n2");
   });
 });
 
@@ -574,6 +579,6 @@ except RuntimeError as e: print(repr(e), repr(e.__cause__))`,
 print(asyncio.run(f()))`,
     ],
   ])("%s", async (_, code) => {
-    expect(await printed(MAIN + code)).toBe(nativePrints(MAIN + code));
+    expect(await getStdout(MAIN + code)).toBe(nativePrints(MAIN + code));
   });
 });

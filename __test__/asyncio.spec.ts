@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { printed, raised, run } from "./helpers.js";
+import { catchExecutionError, getStdout, run } from "./helpers.js";
 
 describe("await at the top level", () => {
   it.each([
@@ -36,24 +36,24 @@ describe("await at the top level", () => {
       "f",
     ],
   ])("%s", async (_, code, text) => {
-    expect(await printed(code)).toBe(text);
+    expect(await getStdout(code)).toBe(text);
   });
 
   it("leaves functions without async as they are", async () => {
-    const error = await raised("def f():\n    await g()");
+    const error = await catchExecutionError("def f():\n    await g()");
     expect(error.message).toBe(
       "SyntaxError: 'await' outside async function (<sandbox>, line 2)",
     );
   });
 
   it("of something that cannot be awaited is a TypeError", async () => {
-    expect((await raised("await 1")).pythonType).toBe("TypeError");
+    expect((await catchExecutionError("await 1")).pythonType).toBe("TypeError");
   });
 
   it("has a running loop", async () => {
     const code =
       "import asyncio\nawait asyncio.sleep(0)\nprint(asyncio.get_running_loop().is_running(), asyncio.current_task() is not None)";
-    expect(await printed(code)).toBe("True True");
+    expect(await getStdout(code)).toBe("True True");
   });
 });
 
@@ -61,13 +61,13 @@ describe("asyncio.run", () => {
   it("in sync code", async () => {
     const code =
       "import asyncio\nasync def f():\n    await asyncio.sleep(0.01)\n    return 5\nprint(asyncio.run(f()))";
-    expect(await printed(code)).toBe("5");
+    expect(await getStdout(code)).toBe("5");
   });
 
   it("twice", async () => {
     const code =
       "import asyncio\nasync def f(): return 5\nprint(asyncio.run(f()), asyncio.run(f()))";
-    expect(await printed(code)).toBe("5 5");
+    expect(await getStdout(code)).toBe("5 5");
   });
 
   it("in a function that async code calls", async () => {
@@ -87,19 +87,19 @@ describe("asyncio.run", () => {
   it("passes on what the coroutine raises", async () => {
     const code =
       "import asyncio\nasync def f(): raise KeyError(1)\nasyncio.run(f())";
-    expect((await raised(code)).message).toBe("KeyError: 1");
+    expect((await catchExecutionError(code)).message).toBe("KeyError: 1");
   });
 
   it("by hand: new_event_loop, run_until_complete, close", async () => {
     const code =
       "import asyncio\nloop = asyncio.new_event_loop()\nprint(loop.run_until_complete(asyncio.sleep(0.01, 7)))\nloop.close()";
-    expect(await printed(code)).toBe("7");
+    expect(await getStdout(code)).toBe("7");
   });
 
   it("asyncio.Runner", async () => {
     const code =
       "import asyncio\nwith asyncio.Runner() as r: print(r.run(asyncio.sleep(0, 1)), r.run(asyncio.sleep(0, 2)))";
-    expect(await printed(code)).toBe("1 2");
+    expect(await getStdout(code)).toBe("1 2");
   });
 });
 
@@ -116,7 +116,7 @@ async def f(n):
     running -= 1
     return n
 print(await asyncio.gather(*(f(n) for n in range(50))) == list(range(50)), most)`;
-    expect(await printed(code)).toBe("True 50");
+    expect(await getStdout(code)).toBe("True 50");
   });
 
   it("of gather raise the first error, or return them", async () => {
@@ -128,7 +128,7 @@ async def f(n):
 print(await asyncio.gather(f(1), f(2), return_exceptions=True))
 try: await asyncio.gather(f(2), f(1))
 except ValueError as e: print(e)`;
-    expect(await printed(code)).toBe("[ValueError(1), ValueError(2)]\n1");
+    expect(await getStdout(code)).toBe("[ValueError(1), ValueError(2)]\n1");
   });
 
   it("of a TaskGroup are cancelled with their sibling", async () => {
@@ -148,31 +148,31 @@ try:
         g.create_task(good())
 except* ValueError as e:
     print(e.exceptions)`;
-    expect(await printed(code)).toBe("cancelled\n(ValueError('x'),)");
+    expect(await getStdout(code)).toBe("cancelled\n(ValueError('x'),)");
   });
 
   it("left over at the end do not run on, and do not hold the run up", async () => {
     const code =
       "import asyncio\nasync def f():\n    await asyncio.sleep(1e6)\n    print('late')\nt = asyncio.create_task(f())\nawait asyncio.sleep(0)\nprint('end')";
-    expect(await printed(code)).toBe("end");
+    expect(await getStdout(code)).toBe("end");
   });
 
   it("can be cancelled", async () => {
     const code =
       "import asyncio\nt = asyncio.create_task(asyncio.sleep(60))\nawait asyncio.sleep(0)\nt.cancel()\ntry: await t\nexcept asyncio.CancelledError: print('cancelled', t.cancelled())";
-    expect(await printed(code)).toBe("cancelled True");
+    expect(await getStdout(code)).toBe("cancelled True");
   });
 
   it("time out", async () => {
     const code =
       "import asyncio\ntry:\n    async with asyncio.timeout(0.02): await asyncio.sleep(60)\nexcept TimeoutError: print('timeout')\ndone, pending = await asyncio.wait([asyncio.create_task(asyncio.sleep(60))], timeout=0.02)\nprint(len(done), len(pending))";
-    expect(await printed(code)).toBe("timeout\n0 1");
+    expect(await getStdout(code)).toBe("timeout\n0 1");
   });
 
   it("are shielded", async () => {
     const code =
       "import asyncio\nt = asyncio.create_task(asyncio.sleep(0.05, 'done'))\ntry: await asyncio.wait_for(asyncio.shield(t), 0.01)\nexcept TimeoutError: print(await t)";
-    expect(await printed(code)).toBe("done");
+    expect(await getStdout(code)).toBe("done");
   });
 
   it("raise what nobody awaited to stderr, and the run succeeds", async () => {
@@ -185,7 +185,9 @@ except* ValueError as e:
   });
 
   it("that wait for one another for ever are an error at once", async () => {
-    const error = await raised("import asyncio\nawait asyncio.Event().wait()");
+    const error = await catchExecutionError(
+      "import asyncio\nawait asyncio.Event().wait()",
+    );
     expect(error.message).toBe(
       "RuntimeError: deadlock: every task waits, and nothing is left that could wake one",
     );
@@ -194,7 +196,7 @@ except* ValueError as e:
   it("use to_thread, which runs the function at once", async () => {
     const code =
       "import asyncio\nprint(await asyncio.gather(*(asyncio.to_thread(pow, 2, n) for n in range(4))))";
-    expect(await printed(code)).toBe("[1, 2, 4, 8]");
+    expect(await getStdout(code)).toBe("[1, 2, 4, 8]");
   });
 
   it("keep context variables apart", async () => {
@@ -206,13 +208,13 @@ async def f(n):
     await asyncio.sleep(0)
     return v.get()
 print(await asyncio.gather(f(1), f(2)), v.get())`;
-    expect(await printed(code)).toBe("[1, 2] 0");
+    expect(await getStdout(code)).toBe("[1, 2] 0");
   });
 
   it("in thousands", async () => {
     const code =
       "import asyncio\nasync def f(n):\n    await asyncio.sleep(0)\n    return n\nprint(sum(await asyncio.gather(*(f(n) for n in range(5000)))))";
-    expect(await printed(code)).toBe("12497500");
+    expect(await getStdout(code)).toBe("12497500");
   });
 });
 
@@ -244,13 +246,13 @@ condition = asyncio.Condition()
 async def waiter():
     async with condition: return await condition.wait_for(lambda: True)
 print(await waiter())`;
-    expect(await printed(code)).toBe("[0, 1, 2, 3, 4]\n[1, 1]\nTrue");
+    expect(await getStdout(code)).toBe("[0, 1, 2, 3, 4]\n[1, 1]\nTrue");
   });
 
   it("async generators are closed at the end", async () => {
     const code =
       "async def g():\n    try:\n        yield 1\n        yield 2\n    finally: print('closed')\nasync for x in g():\n    print(x)\n    break";
-    expect(await printed(code)).toBe("1\nclosed");
+    expect(await getStdout(code)).toBe("1\nclosed");
   });
 
   it("async context managers and exit stacks", async () => {
@@ -263,7 +265,7 @@ async def c(n):
     print("out", n)
 async with contextlib.AsyncExitStack() as s:
     for n in range(2): await s.enter_async_context(c(n))`;
-    expect(await printed(code)).toBe("in 0\nin 1\nout 1\nout 0");
+    expect(await getStdout(code)).toBe("in 0\nin 1\nout 1\nout 0");
   });
 
   it("call_later, call_soon and as_completed keep their order", async () => {
@@ -275,13 +277,13 @@ loop.call_later(0.01, print, "a")
 loop.call_soon(print, "soon")
 await asyncio.sleep(0.06)
 for f in asyncio.as_completed([asyncio.sleep(0.03, 2), asyncio.sleep(0.01, 1)]): print(await f)`;
-    expect(await printed(code)).toBe("soon\na\nb\n1\n2");
+    expect(await getStdout(code)).toBe("soon\na\nb\n1\n2");
   });
 
   it("sleep takes the time that it says", async () => {
     const code =
       "import asyncio, time\nstart = time.monotonic()\nawait asyncio.sleep(0.05)\nprint(time.monotonic() - start >= 0.05)";
-    expect(await printed(code)).toBe("True");
+    expect(await getStdout(code)).toBe("True");
   });
 
   it("subprocesses and connections are clear errors", async () => {
@@ -289,7 +291,7 @@ for f in asyncio.as_completed([asyncio.sleep(0.03, 2), asyncio.sleep(0.01, 1)]):
       "asyncio.create_subprocess_exec('ls')",
       "asyncio.open_connection('example.com', 80)",
     ]) {
-      const error = await raised(`import asyncio\nawait ${call}`);
+      const error = await catchExecutionError(`import asyncio\nawait ${call}`);
       expect(error.message).toMatch(
         /^(NotImplementedError|OSError|PermissionError|socket\.gaierror|RuntimeError)/,
       );

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { type Callbacks, Sandbox } from "../index.js";
-import { rejection } from "./helpers.js";
+import { catchRejection } from "./helpers.js";
 
 /** The text that `code` prints with these callbacks and asyncio. */
 async function printed(callbacks: Callbacks, code: string): Promise<string> {
@@ -357,7 +357,7 @@ describe("a run with open calls", () => {
     const sandbox = new Sandbox({ callbacks: { f: never } });
     const code =
       "import asyncio\nawait asyncio.gather(f(), f(), asyncio.sleep(0), 1)";
-    const error = await rejection(sandbox.execute(code));
+    const error = await catchRejection(sandbox.execute(code));
     expect(error.message).toMatch(/^TypeError: /);
   });
 
@@ -369,7 +369,7 @@ describe("a run with open calls", () => {
   it("is a deadlock once no call is open", async () => {
     const sandbox = new Sandbox({ callbacks: { f: () => 1 } });
     const code = "import asyncio\nawait f()\nawait asyncio.Event().wait()";
-    expect((await rejection(sandbox.execute(code))).message).toMatch(
+    expect((await catchRejection(sandbox.execute(code))).message).toMatch(
       /^RuntimeError: deadlock: every task waits/,
     );
   });
@@ -391,9 +391,9 @@ await asyncio.sleep(0)`;
       },
     });
     const handle = sandbox.executeCancellable("await cancel()\nawait cancel()");
-    expect((await rejection(handle.wait())).code).toBe("ERYX_CANCELLED");
+    expect((await catchRejection(handle.wait())).code).toBe("ERYX_CANCELLED");
     const closed = sandbox.execute("await close()\nawait close()");
-    expect((await rejection(closed)).code).toBe("ERYX_CANCELLED");
+    expect((await catchRejection(closed)).code).toBe("ERYX_CANCELLED");
   });
 
   it("leaves other runs alone when it is cancelled", async () => {
@@ -402,7 +402,7 @@ await asyncio.sleep(0)`;
     const other = sandbox.execute("await f(1, 50)");
     await sleep(20);
     handle.cancel();
-    expect((await rejection(handle.wait())).code).toBe("ERYX_CANCELLED");
+    expect((await catchRejection(handle.wait())).code).toBe("ERYX_CANCELLED");
     expect((await other).value).toBe(1);
   });
 });

@@ -4,8 +4,8 @@ import { homedir } from "node:os";
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
 import { type ExecutionError, Sandbox } from "../index.js";
-import { caught, printed, thrower } from "./callback-support.js";
-import { nodePrints, rejection, root } from "./helpers.js";
+import { catchInPython, getStdout, makeThrower } from "./callback-support.js";
+import { catchRejection, getNodeStdout, root } from "./helpers.js";
 
 class HttpError extends Error {
   name = "HttpError";
@@ -92,8 +92,8 @@ describe("what a callback throws is a CallbackError", () => {
     ],
   ])("%s, thrown or rejected with", async (_, thrown, seen) => {
     const expected = ["CallbackError", ...seen];
-    expect(await caught(thrower(thrown))).toEqual(expected);
-    expect(await caught(() => Promise.reject(thrown))).toEqual(expected);
+    expect(await catchInPython(makeThrower(thrown))).toEqual(expected);
+    expect(await catchInPython(() => Promise.reject(thrown))).toEqual(expected);
   });
 
   const trap = () => {
@@ -145,17 +145,17 @@ describe("what a callback throws is a CallbackError", () => {
       },
     ],
   ])("also %s", async (_, thrown) => {
-    const [type, text] = await caught(thrower(thrown));
+    const [type, text] = await catchInPython(makeThrower(thrown));
     expect(type).toBe("CallbackError");
     expect(text).not.toBe("");
-    expect(await caught(() => Promise.reject(thrown))).toEqual(
+    expect(await catchInPython(() => Promise.reject(thrown))).toEqual(
       expect.arrayContaining(["CallbackError"]),
     );
   });
 
   it("cut at 10,000 characters", async () => {
-    const [, , name, message] = await caught(
-      thrower(
+    const [, , name, message] = await catchInPython(
+      makeThrower(
         Object.assign(new Error("m".repeat(2 ** 20)), {
           name: "n".repeat(2 ** 20),
         }),
@@ -168,20 +168,20 @@ describe("what a callback throws is a CallbackError", () => {
   });
 
   it("whole where a character lies on the cut", async () => {
-    const [, , , message] = await caught(
-      thrower(new Error(`${"m".repeat(9_999)}𝄞𝄞`)),
+    const [, , , message] = await catchInPython(
+      makeThrower(new Error(`${"m".repeat(9_999)}𝄞𝄞`)),
     );
     expect(message).toMatch(/^m+\ufffd?𝄞?\.\.\.$/u);
   });
 });
 
 describe("CallbackError", () => {
-  const fail = thrower(new HttpError("not found"));
+  const fail = makeThrower(new HttpError("not found"));
 
   it("has name, message, callback and no more", async () => {
     const code = `try: await ns.fail(1)
 except RuntimeError as e: print(e.name, '|', e.message, '|', e.callback, '|', e.args, '|', repr(e), '|', sorted(vars(e)))`;
-    expect(await printed({ "ns.fail": fail }, `import sys\n${code}`)).toBe(
+    expect(await getStdout({ "ns.fail": fail }, `import sys\n${code}`)).toBe(
       "HttpError | not found | ns.fail | ('HttpError: not found',) | CallbackError('HttpError: not found') | ['callback', 'message', 'name']",
     );
   });
@@ -194,14 +194,14 @@ except RuntimeError as e: print(e.name, '|', e.message, '|', e.callback, '|', e.
     ["CallbackError.__module__", "builtins"],
     ["str(CallbackError('a')), CallbackError().name", "('a', '')"],
   ])("%s is %s", async (expression, text) => {
-    expect(await printed({}, `print((${expression}))`)).toBe(text);
+    expect(await getStdout({}, `print((${expression}))`)).toBe(text);
   });
 
   it("that nobody catches ends the run", async () => {
     const sandbox = new Sandbox({ callbacks: { fail } });
     const code =
       "async def g():\n    print('out')\n    await fail()\n\nawait g()";
-    const error = await rejection<ExecutionError>(sandbox.execute(code));
+    const error = await catchRejection<ExecutionError>(sandbox.execute(code));
     expect(error).toMatchObject({
       name: "ExecutionError",
       code: "ERYX_EXECUTION",
@@ -228,7 +228,7 @@ CallbackError: HttpError: not found`);
 except ValueError as e: print(repr(e.__cause__))
 first, second = await __import__('asyncio').gather(fail(), fail(), return_exceptions=True)
 print(first is second)`;
-    expect(await printed({ fail }, code)).toBe(
+    expect(await getStdout({ fail }, code)).toBe(
       "CallbackError('HttpError: not found')\nFalse",
     );
   });
@@ -255,24 +255,30 @@ result = '\\n'.join(seen)`;
     ["a path of bytes", () => readFileSync(Buffer.from(tmp))],
     ["a URL", () => readFileSync(new URL(`file://${tmp}`))],
     ["two paths", () => renameSync(tmp, `${tmp}.new`)],
-    ["its directory in a message", thrower(new Error(`bad ${missing}`))],
-    ["its directory as a URL", thrower(new Error(`at file://${missing}:1:2`))],
+    ["its directory in a message", makeThrower(new Error(`bad ${missing}`))],
+    [
+      "its directory as a URL",
+      makeThrower(new Error(`at file://${missing}:1:2`)),
+    ],
     [
       "its directory in a name",
-      thrower(Object.assign(new Error("m"), { name: missing })),
+      makeThrower(Object.assign(new Error("m"), { name: missing })),
     ],
-    ["its directory in a string", thrower(`bad ${missing}`)],
-    ["the home directory", thrower(new Error(`${homedir()}/secret-directory`))],
-    ["an error's stack", thrower(new Error(new Error("inner").stack))],
-    ["a stack as a string", thrower(new Error("inner").stack)],
-    ["a cause", thrower(new Error("m", { cause: new Error(missing) }))],
+    ["its directory in a string", makeThrower(`bad ${missing}`)],
+    [
+      "the home directory",
+      makeThrower(new Error(`${homedir()}/secret-directory`)),
+    ],
+    ["an error's stack", makeThrower(new Error(new Error("inner").stack))],
+    ["a stack as a string", makeThrower(new Error("inner").stack)],
+    ["a cause", makeThrower(new Error("m", { cause: new Error(missing) }))],
     [
       "the errors of an AggregateError",
-      thrower(new AggregateError([new Error(missing)], "m")),
+      makeThrower(new AggregateError([new Error(missing)], "m")),
     ],
     [
       "further fields",
-      thrower(Object.assign(new Error("m"), { dir: missing })),
+      makeThrower(Object.assign(new Error("m"), { dir: missing })),
     ],
     ["a module that is not there", () => import(`${root}secret-directory.js`)],
   ])("%s", async (_, f) => {
@@ -294,9 +300,9 @@ result = '\\n'.join(seen)`;
     ["that is an array", { path: ["a", "b"], code: "E" }, "a.b: required"],
   ])("but leaves other errors alone: a path %s", async (_, fields, message) => {
     const thrown = Object.assign(new Error(message), fields);
-    expect((await caught(thrower(thrown)))[3]).toBe(message);
+    expect((await catchInPython(makeThrower(thrown)))[3]).toBe(message);
     const alike = { name: "ZodError", message, ...fields };
-    expect((await caught(thrower(alike)))[3]).toBe(message);
+    expect((await catchInPython(makeThrower(alike)))[3]).toBe(message);
   });
 
   it.each<[string, object, string, string]>([
@@ -332,7 +338,7 @@ result = '\\n'.join(seen)`;
         syscall: "open",
         ...fields,
       });
-      expect((await caught(thrower(thrown)))[3]).toBe(seen);
+      expect((await catchInPython(makeThrower(thrown)))[3]).toBe(seen);
     },
   );
 
@@ -351,11 +357,13 @@ result = '\\n'.join(seen)`;
       [`/srv${here}/a x${here}`, `/srv${here}/a x${here}`],
     ];
     for (const [message, seen] of messages)
-      expect((await caught(thrower(new Error(message))))[3]).toBe(seen);
+      expect((await catchInPython(makeThrower(new Error(message))))[3]).toBe(
+        seen,
+      );
   });
 
   it("but what the error says", async () => {
-    expect(await caught(() => readFileSync(tmp))).toEqual([
+    expect(await catchInPython(() => readFileSync(tmp))).toEqual([
       "CallbackError",
       "Error: ENOENT: no such file or directory, open '<path>'",
       "Error",
@@ -386,5 +394,5 @@ it("nothing of all this is an unhandled rejection", async () => {
     ]);
     await pause(80);
     console.log(bad);`;
-  expect(await nodePrints(source)).toBe("0");
+  expect(await getNodeStdout(source)).toBe("0");
 });

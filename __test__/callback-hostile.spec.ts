@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type Callbacks, Sandbox } from "../index.js";
-import { PROMPT, promptly, rejection } from "./helpers.js";
+import { catchRejection, PROMPT, tryUntilPrompt } from "./helpers.js";
 
 // Code that goes below what it is given: to the objects of the callbacks and to the modules that make them.
 
@@ -114,8 +114,8 @@ async def stubborn():
         try: await f()
         except BaseException: pass
 await asyncio.gather(*[stubborn() for _ in range(10)])`;
-    const error = await promptly(100 + PROMPT, () =>
-      rejection(never.execute(code)),
+    const error = await tryUntilPrompt(100 + PROMPT, () =>
+      catchRejection(never.execute(code)),
     );
     expect(error.code).toBe("ERYX_TIMEOUT");
   });

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { child, node, nodePrints } from "./helpers.js";
+import { getNodeStdout, runChild, runNode } from "./helpers.js";
 
 const IMPORT = `
-  import { Sandbox, RuntimeLibrary } from "@bsull/eryx";
+  import { RuntimeLibrary, Sandbox } from "@bsull/eryx";
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
   const never = () => new Promise(() => {});
 `;
@@ -20,7 +20,7 @@ function withWorkers(work: string, main: string): Promise<string> {
     const message = (worker) => new Promise((resolve, reject) => worker.once("message", resolve).once("error", reject));
     const exit = (worker) => new Promise((resolve) => worker.once("exit", resolve));
     ${main}`;
-  return nodePrints(source);
+  return getNodeStdout(source);
 }
 
 /** A worker that has 100 calls open and says so. */
@@ -154,7 +154,7 @@ describe("the process", () => {
       const callbacks = { f: never, g: { fn: never, timeoutMs: 30 } };
       const run = new Sandbox({ callbacks }).execute(${JSON.stringify(`import asyncio\n${code}`)}, ${options});
       run.then(() => console.log("ok"), (error) => console.log(error.code));`;
-    expect(await node(source)).toMatchObject({ status: 0, stderr: "" });
+    expect(await runNode(source)).toMatchObject({ status: 0, stderr: "" });
   });
 
   it("waits for a run whose call is open, though nothing else is", async () => {
@@ -162,7 +162,7 @@ describe("the process", () => {
       let answer;
       const f = () => new Promise((resolve) => { setTimeout(() => resolve(5), 300).unref(); });
       new Sandbox({ callbacks: { f } }).execute("await f()").then(({ value }) => console.log(value));`;
-    expect(await nodePrints(source)).toBe("5");
+    expect(await getNodeStdout(source)).toBe("5");
   });
 
   it.each([
@@ -175,7 +175,7 @@ describe("the process", () => {
       const f = () => { ${action}; return never(); };
       const sandbox = new Sandbox({ callbacks: { f } });
       for (let n = 0; n < 3; n++) sandbox.execute("await f()").catch(() => {});`;
-    expect(await node(source)).toMatchObject({ status: 7, stderr: "" });
+    expect(await runNode(source)).toMatchObject({ status: 7, stderr: "" });
   });
 
   it("survives all that a callback throws, however strict", async () => {
@@ -203,18 +203,20 @@ result = count\`;
       const { result } = await sandbox.execute(code, { inputs: { size: thrown.length } });
       console.log(result === 3 * thrown.length);`;
     for (const flag of ["strict", "throw", "warn-with-error-code"])
-      expect(await node(source, [`--unhandled-rejections=${flag}`])).toEqual({
-        status: 0,
-        stdout: "true",
-        stderr: "",
-      });
+      expect(await runNode(source, [`--unhandled-rejections=${flag}`])).toEqual(
+        {
+          status: 0,
+          stdout: "true",
+          stderr: "",
+        },
+      );
   });
 
   it("fails by what a callback throws outside of its call, as by any other", async () => {
     const source = `${IMPORT}
       const f = () => { setImmediate(() => { throw new Error("mine"); }); return never(); };
       await new Sandbox({ callbacks: { f } }).execute("await f()");`;
-    const { status, stderr } = await node(source);
+    const { status, stderr } = await runNode(source);
     expect(status).toBe(1);
     expect(stderr).toContain("Error: mine");
   });
@@ -228,7 +230,7 @@ result = count\`;
       rmdirSync(directory);
       const sandbox = new Sandbox({ callbacks: { f: () => { throw new RangeError("mine"); } } });
       await sandbox.execute("await f()").catch(({ message }) => console.log(message));`;
-    expect(await nodePrints(source)).toBe("CallbackError: RangeError: mine");
+    expect(await getNodeStdout(source)).toBe("CallbackError: RangeError: mine");
   });
 
   it("that uses require has callbacks and libraries", async () => {
@@ -236,7 +238,11 @@ result = count\`;
       const { RuntimeLibrary, Sandbox } = require("@bsull/eryx");
       const library = new RuntimeLibrary({ callbacks: { f: async (n) => n + 1 }, python: "async def g(n): return await f(n)" });
       new Sandbox({ libraries: [library] }).execute("await g(41)").then(({ value }) => console.log(value));`;
-    const result = await child(process.execPath, ["--no-warnings", "-e", code]);
+    const result = await runChild(process.execPath, [
+      "--no-warnings",
+      "-e",
+      code,
+    ]);
     expect(result).toEqual({ status: 0, stdout: "42", stderr: "" });
   });
 });
@@ -259,7 +265,7 @@ describe("pressure", () => {
         gc();
       }
       console.log(answered);`;
-    expect(await nodePrints(source, ["--expose-gc"])).toBe("360");
+    expect(await getNodeStdout(source, ["--expose-gc"])).toBe("360");
   });
 
   it("of closing in any order settles every promise and aborts every call", async () => {
@@ -287,7 +293,7 @@ describe("pressure", () => {
       const sum = Object.values(codes).reduce((a, b) => a + b);
       const known = Object.keys(codes).every((code) => ["ERYX_CANCELLED", "ERYX_CLOSED"].includes(code));
       console.log(sum, known, started > 0, started === aborted);`;
-    expect(await nodePrints(source, ["--expose-gc"])).toBe(
+    expect(await getNodeStdout(source, ["--expose-gc"])).toBe(
       "240 true true true",
     );
   });
@@ -331,7 +337,7 @@ result = await g(n) + await checked(n)\`;
       }
       console.log(JSON.stringify(grown));`;
     const [memory, files, handles] = JSON.parse(
-      await nodePrints(source, ["--expose-gc"]),
+      await getNodeStdout(source, ["--expose-gc"]),
     );
     expect([files, handles]).toEqual([0, 0]);
     expect(memory).toBeLessThan(30);
@@ -346,6 +352,6 @@ result = await g(n) + await checked(n)\`;
       const sandbox = new Sandbox({ callbacks: { f } });
       const code = "import asyncio\\nresult = sum(await asyncio.gather(*[f(bytes(200_000)) for _ in range(300)]))";
       console.log((await sandbox.execute(code)).result);`;
-    expect(await nodePrints(source)).toBe("60000000");
+    expect(await getNodeStdout(source)).toBe("60000000");
   });
 });

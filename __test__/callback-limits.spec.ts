@@ -7,7 +7,12 @@ import {
   type ResourceLimits,
   Sandbox,
 } from "../index.js";
-import { nodePrints, PROMPT, promptly, rejection } from "./helpers.js";
+import {
+  catchRejection,
+  getNodeStdout,
+  PROMPT,
+  tryUntilPrompt,
+} from "./helpers.js";
 
 function sandboxed(callbacks: Callbacks, resourceLimits: ResourceLimits = {}) {
   return new Sandbox({ callbacks, resourceLimits });
@@ -65,7 +70,7 @@ result = [ends.count(1), {type(e).__name__ for e in ends if e != 1}]`;
     expect((await sandbox.execute("await f() + await ns.g()")).value).toBe(3);
     expect((await sandbox.execute("await f() + await ns.g()")).value).toBe(3);
     const code = "await f()\nawait f()\nawait ns.g()";
-    expect(await rejection(sandbox.execute(code))).toMatchObject({
+    expect(await catchRejection(sandbox.execute(code))).toMatchObject({
       code: "ERYX_EXECUTION",
       pythonType: "CallbackLimitError",
     });
@@ -137,7 +142,7 @@ describe("a callback that takes too long", () => {
 
   it("ends a run that does not catch it", async () => {
     const sandbox = sandboxed({ f: never }, { callbackTimeoutMs: 20 });
-    expect(await rejection(sandbox.execute("await f()"))).toMatchObject({
+    expect(await catchRejection(sandbox.execute("await f()"))).toMatchObject({
       name: "ExecutionError",
       pythonType: "TimeoutError",
       message: "TimeoutError: f() took longer than 20 ms",
@@ -162,7 +167,7 @@ result = ends == sorted(ends) and ends[2] > 0.1`;
 
   it("ends near the execution's deadline too", async () => {
     const sandbox = sandboxed({ f: never }, { executionTimeoutMs: 500 });
-    const error = await rejection(sandbox.execute("print(1)\nawait f()"));
+    const error = await catchRejection(sandbox.execute("print(1)\nawait f()"));
     expect(error).toMatchObject({
       name: "TimeoutError",
       code: "ERYX_TIMEOUT",
@@ -175,8 +180,8 @@ result = ends == sorted(ends) and ends[2] > 0.1`;
     const code = `while True:
     try: await f()
     except BaseException: pass`;
-    const error = await promptly(100 + PROMPT, () =>
-      rejection(sandbox.execute(code)),
+    const error = await tryUntilPrompt(100 + PROMPT, () =>
+      catchRejection(sandbox.execute(code)),
     );
     expect(error.code).toBe("ERYX_TIMEOUT");
   });
@@ -299,7 +304,7 @@ describe("the signal of a call is aborted", () => {
       return never();
     };
     handle = sandboxed({ f: { fn } }).executeCancellable("await f()");
-    expect((await rejection(handle.wait())).code).toBe("ERYX_CANCELLED");
+    expect((await catchRejection(handle.wait())).code).toBe("ERYX_CANCELLED");
     expect(signal?.aborted).toBe(true);
   });
 
@@ -310,7 +315,7 @@ describe("the signal of a call is aborted", () => {
       return never();
     };
     const sandbox = sandboxed({ f: { fn } }, { executionTimeoutMs: 50 });
-    await rejection(sandbox.execute("await f()"));
+    await catchRejection(sandbox.execute("await f()"));
     order.push("settled");
     expect(order).toEqual(["abort", "settled"]);
   });
@@ -402,5 +407,5 @@ it("answers after the end are dropped", async () => {
     for (const settle of late) settle(new Error("late"));
     await new Promise(setImmediate);
     console.log(late.length, (await sandbox.execute("1")).value);`;
-  expect(await nodePrints(source)).toBe("4 1");
+  expect(await getNodeStdout(source)).toBe("4 1");
 });

@@ -5,7 +5,7 @@ import {
   Sandbox,
   type SandboxOptions,
 } from "../index.js";
-import { refused, rejection } from "./helpers.js";
+import { catchArgumentError, catchRejection } from "./helpers.js";
 
 const fn = () => 1;
 const create = (options: unknown) => () =>
@@ -16,7 +16,7 @@ const library = (options: unknown) => () =>
 
 /** The InitializationError that making a sandbox has to throw. */
 async function clash(make: () => unknown): Promise<string> {
-  const error = await rejection((async () => make())());
+  const error = await catchRejection((async () => make())());
   expect(error).toBeInstanceOf(InitializationError);
   expect(error.code).toBe("ERYX_INITIALIZATION");
   return error.message;
@@ -33,8 +33,10 @@ describe("callbacks", () => {
     ["an object (Set)", new Set([fn])],
   ])("refuse %s", async (shown, given) => {
     const expected = `options.callbacks: expected an object or an array of callbacks, got ${shown}`;
-    expect(await refused(callbacks(given))).toBe(expected);
-    expect(await refused(library({ callbacks: given }))).toBe(expected);
+    expect(await catchArgumentError(callbacks(given))).toBe(expected);
+    expect(await catchArgumentError(library({ callbacks: given }))).toBe(
+      expected,
+    );
   });
 
   it.each<[string, unknown]>([
@@ -44,10 +46,10 @@ describe("callbacks", () => {
     ['"code"', "code"],
     ["Symbol(s)", Symbol("s")],
   ])("refuse the callback %s", async (shown, given) => {
-    expect(await refused(callbacks({ f: given }))).toBe(
+    expect(await catchArgumentError(callbacks({ f: given }))).toBe(
       `options.callbacks.f: expected a function, or an object with fn, got ${shown}`,
     );
-    expect(await refused(callbacks([given]))).toBe(
+    expect(await catchArgumentError(callbacks([given]))).toBe(
       `options.callbacks[0]: expected an object with name and fn, got ${shown}`,
     );
   });
@@ -128,14 +130,18 @@ describe("callbacks", () => {
     ],
   ])("refuse case %#", async (given, message) => {
     const expected = `options.callbacks${message}`;
-    expect(await refused(callbacks(given))).toBe(expected);
-    expect(await refused(library({ callbacks: given }))).toBe(expected);
+    expect(await catchArgumentError(callbacks(given))).toBe(expected);
+    expect(await catchArgumentError(library({ callbacks: given }))).toBe(
+      expected,
+    );
   });
 
   it.each([0, -1, NaN, Infinity, 2 ** 31])(
     "refuse timeoutMs %s",
     async (timeoutMs) => {
-      expect(await refused(callbacks({ f: { fn, timeoutMs } }))).toBe(
+      expect(
+        await catchArgumentError(callbacks({ f: { fn, timeoutMs } })),
+      ).toBe(
         `options.callbacks.f.timeoutMs: expected a number of milliseconds above 0 and up to 2147483647, or null for no limit, got ${timeoutMs}`,
       );
     },
@@ -249,9 +255,9 @@ describe("names", () => {
     const sandbox = new Sandbox({ callbacks: { f: fn, "ns.g": fn } });
     for (const name of ["f", "ns"]) {
       const inputs = { a: 1, [name]: 2 };
-      expect(await refused(() => sandbox.execute("1", { inputs }))).toBe(
-        `inputs: "${name}" is the name of a callback`,
-      );
+      expect(
+        await catchArgumentError(() => sandbox.execute("1", { inputs })),
+      ).toBe(`inputs: "${name}" is the name of a callback`);
     }
     const inputs = { g: 5 };
     expect((await sandbox.execute("g", { inputs })).value).toBe(5);
@@ -260,9 +266,9 @@ describe("names", () => {
   it("of inputs clash as Python reads them", async () => {
     const sandbox = new Sandbox({ callbacks: { find: fn } });
     const inputs = { ﬁnd: 1 };
-    expect(await refused(() => sandbox.execute("1", { inputs }))).toBe(
-      'inputs: "ﬁnd" is the name of a callback',
-    );
+    expect(
+      await catchArgumentError(() => sandbox.execute("1", { inputs })),
+    ).toBe('inputs: "ﬁnd" is the name of a callback');
   });
 
   it("that come twice clash", async () => {
@@ -306,7 +312,7 @@ describe("an error of configuration", () => {
   it("calls no getter twice and no callback", async () => {
     let called = 0;
     const f = () => called++;
-    await refused(callbacks({ f, g: 5 }));
+    await catchArgumentError(callbacks({ f, g: 5 }));
     await clash(callbacks({ f, print: f }));
     expect(called).toBe(0);
   });
@@ -325,7 +331,9 @@ describe("limits of callbacks", () => {
   it.each(["callbackTimeoutMs", "maxCallbackInvocations"])(
     "%s refuses 0",
     async (name) => {
-      expect(await refused(create({ resourceLimits: { [name]: 0 } }))).toMatch(
+      expect(
+        await catchArgumentError(create({ resourceLimits: { [name]: 0 } })),
+      ).toMatch(
         new RegExp(
           `^resourceLimits\\.${name}: expected a .*, or null for no limit, got 0$`,
         ),

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { Sandbox } from "../index.js";
-import { caught, printed, thrower } from "./callback-support.js";
-import { rejection } from "./helpers.js";
+import { catchInPython, getStdout, makeThrower } from "./callback-support.js";
+import { catchRejection } from "./helpers.js";
 
 class Row {}
 
@@ -50,14 +50,14 @@ describe("a result that cannot cross is a CallbackError", () => {
     ],
     ["cyclic", cyclic, ""],
   ])("%s", async (_, value, message) => {
-    const [type, , name, text] = await caught(() => value);
+    const [type, , name, text] = await catchInPython(() => value);
     expect([type, name]).toEqual(["CallbackError", "TypeError"]);
     if (text.includes("cyclic"))
       expect(text).toMatch(
         /: cyclic value, or one nested deeper than 256 levels, is not transferable$/,
       );
     else expect(text).toBe(message);
-    expect(await caught(async () => value)).toEqual([
+    expect(await catchInPython(async () => value)).toEqual([
       type,
       expect.anything(),
       name,
@@ -74,9 +74,9 @@ describe("a result that cannot cross is a CallbackError", () => {
         },
       },
     ],
-    ["a Proxy", new Proxy({}, { ownKeys: thrower(new Error("mine")) })],
+    ["a Proxy", new Proxy({}, { ownKeys: makeThrower(new Error("mine")) })],
   ])("%s that throws", async (_, value) => {
-    expect(await caught(() => value)).toEqual([
+    expect(await catchInPython(() => value)).toEqual([
       "CallbackError",
       "Error: mine",
       "Error",
@@ -86,7 +86,7 @@ describe("a result that cannot cross is a CallbackError", () => {
 
   it("and a Proxy of what can cross is as what it stands for", async () => {
     const f = () => new Proxy({ a: [1] }, {});
-    expect(await printed({ f }, "print(await f())")).toBe("{'a': [1]}");
+    expect(await getStdout({ f }, "print(await f())")).toBe("{'a': [1]}");
   });
 
   it("unless it is memory that Python lacks", async () => {
@@ -105,7 +105,7 @@ describe("a result that cannot cross is a CallbackError", () => {
     try: print(await f())
     except CallbackError: print('no')`;
     const callbacks = { bad: () => new Date(), good: () => 1 };
-    expect(await printed(callbacks, code)).toBe("no\n1");
+    expect(await getStdout(callbacks, code)).toBe("no\n1");
   });
 });
 
@@ -138,7 +138,7 @@ describe("a thenable", () => {
       },
       "1",
     ],
-    ["that throws", { [THEN]: thrower(new Error("x")) }, "Error: x"],
+    ["that throws", { [THEN]: makeThrower(new Error("x")) }, "Error: x"],
     [
       "with a getter that throws",
       {
@@ -156,7 +156,7 @@ describe("a thenable", () => {
     ["whose `then` is no function", { [THEN]: 5 }, "{'then': 5}"],
   ])("%s", async (_, thenable, text) => {
     const code = "try: print(await f())\nexcept CallbackError as e: print(e)";
-    expect(await printed({ f: () => thenable }, code)).toBe(text);
+    expect(await getStdout({ f: () => thenable }, code)).toBe(text);
   });
 
   it("with a getter that throws the second time", async () => {
@@ -167,7 +167,9 @@ describe("a thenable", () => {
         return (ok: Settle) => ok(5);
       },
     };
-    expect(await printed({ f: () => thenable }, "print(await f())")).toBe("5");
+    expect(await getStdout({ f: () => thenable }, "print(await f())")).toBe(
+      "5",
+    );
   });
 
   it("that is a promise with a `then` of its own is the promise", async () => {
@@ -180,7 +182,7 @@ describe("a thenable", () => {
     const promise = Object.assign(Promise.resolve(6), { [THEN]: own });
     const f = { fn: () => promise, timeoutMs: 1000 };
     const code = "try: print(await f())\nexcept Exception as e: print(e)";
-    expect(await printed({ f }, code)).toBe("6");
+    expect(await getStdout({ f }, code)).toBe("6");
     process.off("unhandledRejection", count);
     expect(rejected).toBe(0);
   });
@@ -188,7 +190,7 @@ describe("a thenable", () => {
   it("that never calls back times out", async () => {
     const f = { fn: () => ({ [THEN]() {} }), timeoutMs: 30 };
     const code = "try: await f()\nexcept TimeoutError as e: print(e)";
-    expect(await printed({ f }, code)).toBe("f() took longer than 30 ms");
+    expect(await getStdout({ f }, code)).toBe("f() took longer than 30 ms");
   });
 });
 
@@ -221,7 +223,7 @@ describe("arguments that do not match the schema", () => {
     async (_, schema, args, issue) => {
       const fn = () => expect.fail("called");
       const code = `try: await f(${args})\n${SHOW}`;
-      expect(await printed({ f: { fn, schema } }, code)).toBe(
+      expect(await getStdout({ f: { fn, schema } }, code)).toBe(
         `CallbackArgumentError True f(): ${issue} | '' | ${issue} | f`,
       );
     },
@@ -239,11 +241,13 @@ describe("arguments that do not match the schema", () => {
     const sandbox = new Sandbox({
       callbacks: { f: { fn: () => 1, schema: zod } },
     });
-    expect(await rejection(sandbox.execute("await f(0.5)"))).toMatchObject({
-      pythonType: "CallbackArgumentError",
-      message:
-        "CallbackArgumentError: f(): n: Invalid input: expected int, received number",
-    });
+    expect(await catchRejection(sandbox.execute("await f(0.5)"))).toMatchObject(
+      {
+        pythonType: "CallbackArgumentError",
+        message:
+          "CallbackArgumentError: f(): n: Invalid input: expected int, received number",
+      },
+    );
   });
 
   it("and those that do arrive as the schema makes them", async () => {
@@ -252,7 +256,7 @@ describe("arguments that do not match the schema", () => {
       s: z.string().default("d"),
     });
     const fn = (args: unknown) => args;
-    expect(await printed({ f: { fn, schema } }, "print(await f(2))")).toBe(
+    expect(await getStdout({ f: { fn, schema } }, "print(await f(2))")).toBe(
       "{'n': 4, 's': 'd'}",
     );
   });

@@ -1,7 +1,7 @@
 import { type Callbacks, Sandbox } from "../index.js";
 
 /** The text that `code` prints with these callbacks. */
-export async function printed(
+export async function getStdout(
   callbacks: Callbacks,
   code: string,
 ): Promise<string> {
@@ -9,7 +9,7 @@ export async function printed(
 }
 
 /** What Python sees of an error that `f` makes: class, text, name and message. */
-export async function caught(f: () => unknown): Promise<string[]> {
+export async function catchInPython(f: () => unknown): Promise<string[]> {
   const code = `try: await f()
 except CallbackError as e: result = [type(e).__name__, str(e), e.name, e.message]`;
   const resourceLimits = { callbackTimeoutMs: 1000 };
@@ -17,7 +17,7 @@ except CallbackError as e: result = [type(e).__name__, str(e), e.name, e.message
   return (await sandbox.execute(code)).result as string[];
 }
 
-export function thrower(thrown: unknown): () => never {
+export function makeThrower(thrown: unknown): () => never {
   return () => {
     throw thrown;
   };

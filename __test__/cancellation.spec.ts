@@ -1,7 +1,7 @@
 import { getEventListeners } from "node:events";
 import { describe, expect, it } from "vitest";
 import { CancelledError, type ExecutionHandle, Sandbox } from "../index.js";
-import { PROMPT, rejection, run } from "./helpers.js";
+import { catchRejection, PROMPT, run } from "./helpers.js";
 
 const FOREVER = "print('a', flush=True)\nwhile True: pass";
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -13,7 +13,7 @@ async function cancelled(
   promise: Promise<unknown>,
   why = "",
 ): Promise<CancelledError> {
-  const error = await rejection<CancelledError>(promise);
+  const error = await catchRejection<CancelledError>(promise);
   expect(error, error.message).toBeInstanceOf(CancelledError);
   expect(error.code).toBe("ERYX_CANCELLED");
   expect(error.message).toBe(`execution was cancelled${why}`);
@@ -109,8 +109,8 @@ describe("signal", () => {
   it("has no listener after bad arguments", async () => {
     const { signal } = new AbortController();
     const inputs = { "a b": 1 };
-    await rejection(run("1", { signal, inputs }));
-    await rejection(run(1 as unknown as string, { signal }));
+    await catchRejection(run("1", { signal, inputs }));
+    await catchRejection(run(1 as unknown as string, { signal }));
     expect(getEventListeners(signal, "abort")).toHaveLength(0);
   });
 
@@ -265,7 +265,7 @@ describe("close", () => {
   it("right after execute settles its promise", async () => {
     const sandbox = new Sandbox();
     const promise = sandbox.execute(FOREVER);
-    const outcome = rejection(promise);
+    const outcome = catchRejection(promise);
     await sandbox.close();
     expect(["ERYX_CANCELLED", "ERYX_CLOSED"]).toContain((await outcome).code);
   });
@@ -279,7 +279,9 @@ describe("close", () => {
   it("refuses what comes after it", async () => {
     const sandbox = new Sandbox();
     await sandbox.close();
-    expect((await rejection(sandbox.execute("1"))).code).toBe("ERYX_CLOSED");
+    expect((await catchRejection(sandbox.execute("1"))).code).toBe(
+      "ERYX_CLOSED",
+    );
     expect(() => sandbox.executeCancellable("1")).toThrow(
       "the sandbox is closed",
     );
@@ -288,7 +290,7 @@ describe("close", () => {
   it("does not end the runs of another sandbox", async () => {
     const sandbox = new Sandbox();
     const other = run("import time\ntime.sleep(0.1)\n5");
-    const closing = rejection(sandbox.execute(FOREVER));
+    const closing = catchRejection(sandbox.execute(FOREVER));
     await sandbox.close();
     await closing;
     expect((await other).value).toBe(5);
@@ -298,7 +300,7 @@ describe("close", () => {
     let promise: Promise<unknown>;
     {
       await using sandbox = new Sandbox();
-      promise = rejection(sandbox.execute(FOREVER));
+      promise = catchRejection(sandbox.execute(FOREVER));
     }
     expect(await promise).toMatchObject({ code: "ERYX_CANCELLED" });
   });
@@ -306,6 +308,8 @@ describe("close", () => {
   it("is Symbol.asyncDispose", async () => {
     const sandbox = new Sandbox();
     await sandbox[Symbol.asyncDispose]();
-    expect((await rejection(sandbox.execute("1"))).code).toBe("ERYX_CLOSED");
+    expect((await catchRejection(sandbox.execute("1"))).code).toBe(
+      "ERYX_CLOSED",
+    );
   });
 });

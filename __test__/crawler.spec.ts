@@ -15,7 +15,7 @@ function walk(web: SimulatedWeb) {
   const disallowed: string[] = [];
   const seen = new Set([web.start]);
   for (const url of seen) {
-    const { behaviour, links } = web.pages.get(url);
+    const { behaviour, links } = web.pages.get(url)!;
     if (url.includes("/private/")) disallowed.push(url);
     else if (behaviour in REASONS) failures[url] = REASONS[behaviour];
     else {
@@ -30,7 +30,7 @@ function walk(web: SimulatedWeb) {
 function distances(web: SimulatedWeb, saved: Set<string>) {
   const found = new Map([[web.start, 0]]);
   for (const [url, distance] of found) {
-    for (const link of web.pages.get(url).links)
+    for (const link of web.pages.get(url)!.links)
       if (saved.has(link) && !found.has(link)) found.set(link, distance + 1);
   }
   return found;
@@ -77,7 +77,7 @@ test("the longest path follows links to the farthest page", () => {
   expect(path[0]).toBe(web.start);
   for (const [steps, url] of path.entries()) {
     expect(distance.get(url)).toBe(steps);
-    if (steps > 0) expect(web.pages.get(path[steps - 1]).links).toContain(url);
+    if (steps > 0) expect(web.pages.get(path[steps - 1])!.links).toContain(url);
   }
   expect(Math.max(...distance.values())).toBe(path.length - 1);
 });
@@ -90,7 +90,7 @@ test("what Python saved and logged arrived", () => {
   for (const [url, page] of store) {
     expect(page).toEqual({
       title: `Page ${url}`,
-      links: [...new Set(web.pages.get(url).links)].toSorted(),
+      links: [...new Set(web.pages.get(url)!.links)].toSorted(),
     });
   }
   expect(messages.toSorted()).toEqual(

@@ -1,7 +1,7 @@
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import { CancelledError, type EryxError, Sandbox, Session } from "../index.js";
-import { rejection } from "./helpers.js";
+import { catchRejection } from "./helpers.js";
 
 const sandbox = new Sandbox();
 
@@ -64,7 +64,7 @@ describe("the stack of an error leads to the caller's await", () => {
     ],
     ["an argument", () => sandbox.execute("1", { inputs: { class: 1 } })],
   ])("of %s", async (_, run) => {
-    const error = await rejection<Error>(outerCaller(run));
+    const error = await catchRejection<Error>(outerCaller(run));
     const found = functions(error);
     expect(found).toContain("outerCaller");
     expect(found).toContain("innerCaller");
@@ -73,7 +73,7 @@ describe("the stack of an error leads to the caller's await", () => {
   });
 
   it("and begins with the package's own function", async () => {
-    const error = await rejection<Error>(
+    const error = await catchRejection<Error>(
       outerCaller(() => sandbox.execute("1/0")),
     );
     const [head, first] = error.stack!.split("\n");
@@ -88,7 +88,7 @@ describe("the cause of a CancelledError", () => {
   const forever = "while True: pass";
 
   async function cancelledBy(signal: AbortSignal): Promise<EryxError> {
-    const error = await rejection(sandbox.execute(forever, { signal }));
+    const error = await catchRejection(sandbox.execute(forever, { signal }));
     expect(error).toBeInstanceOf(CancelledError);
     expect(error.code).toBe("ERYX_CANCELLED");
     return error;
@@ -151,14 +151,14 @@ describe("the cause of a CancelledError", () => {
   it("is missing where no signal cancelled", async () => {
     const handle = sandbox.executeCancellable(forever);
     handle.cancel();
-    const error = await rejection(handle.wait());
+    const error = await catchRejection(handle.wait());
     expect(error.code).toBe("ERYX_CANCELLED");
     expect("cause" in error).toBe(false);
   });
 
   it("is missing where the time limit came first", async () => {
     const signal = new AbortController().signal;
-    const error = await rejection(
+    const error = await catchRejection(
       sandbox.execute(forever, { signal, timeoutMs: 20 }),
     );
     expect(error.code).toBe("ERYX_TIMEOUT");

@@ -11,11 +11,18 @@ import {
   SnapshotError,
   TimeoutError,
 } from "../index.js";
-import { printed, raised, rejection, run } from "./helpers.js";
+import {
+  catchExecutionError,
+  catchRejection,
+  getStdout,
+  run,
+} from "./helpers.js";
 
 describe("an uncaught exception", () => {
   it("is an ExecutionError with message, type, traceback and frames", async () => {
-    const error = await raised('def f():\n    raise ValueError("oops")\n\nf()');
+    const error = await catchExecutionError(
+      'def f():\n    raise ValueError("oops")\n\nf()',
+    );
     expect(error).toBeInstanceOf(ExecutionError);
     expect(error).toBeInstanceOf(EryxError);
     expect(error.name).toBe("ExecutionError");
@@ -40,18 +47,18 @@ describe("an uncaught exception", () => {
   });
 
   it("carries what was printed before", async () => {
-    const error = await raised(
+    const error = await catchExecutionError(
       'import sys\nprint("out")\nprint("err", file=sys.stderr)\n1/0',
     );
     expect(error).toMatchObject({ stdout: "out", stderr: "err" });
   });
 
   it("is not printed on stderr as well", async () => {
-    expect((await raised("1/0")).stderr).toBe("");
+    expect((await catchExecutionError("1/0")).stderr).toBe("");
   });
 
   it("shows the file name of the option", async () => {
-    const error = await raised("1/0", { filename: "job/éx.py" });
+    const error = await catchExecutionError("1/0", { filename: "job/éx.py" });
     expect(error.traceback).toContain('File "job/éx.py", line 1, in <module>');
     expect(error.frames[0].filename).toBe("job/éx.py");
   });
@@ -59,7 +66,7 @@ describe("an uncaught exception", () => {
   it("in async code has true lines and the user's frames only", async () => {
     const code =
       'import asyncio\nasync def g():\n    await asyncio.sleep(0)\n    raise KeyError("k")\n\nawait g()';
-    const error = await raised(code);
+    const error = await catchExecutionError(code);
     expect(error.message).toBe("KeyError: 'k'");
     expect(error.frames).toEqual([
       { filename: "<sandbox>", line: 6, function: "<module>" },
@@ -70,7 +77,7 @@ describe("an uncaught exception", () => {
   it("in a task of asyncio.run shows none of the sandbox's own frames", async () => {
     const code =
       'import asyncio\nasync def g():\n    raise KeyError("k")\nasyncio.run(g())';
-    const { frames, traceback } = await raised(code);
+    const { frames, traceback } = await catchExecutionError(code);
     expect(frames[0]).toEqual({
       filename: "<sandbox>",
       line: 4,
@@ -87,12 +94,14 @@ describe("an uncaught exception", () => {
   it("in a library's callback has true lines", async () => {
     const code =
       "import functools\ndef f(a, b):\n    return a / b\nfunctools.reduce(f, [1, 0])";
-    const { frames } = await raised(code);
+    const { frames } = await catchExecutionError(code);
     expect(frames.map(({ line }) => line)).toEqual([4, 3]);
   });
 
   it("in a library ends at the user's line", async () => {
-    const { frames, message } = await raised('import json\n\njson.loads("{")');
+    const { frames, message } = await catchExecutionError(
+      'import json\n\njson.loads("{")',
+    );
     expect(message).toMatch(/^json\.decoder\.JSONDecodeError: /);
     expect(frames[0]).toEqual({
       filename: "<sandbox>",
@@ -104,7 +113,7 @@ describe("an uncaught exception", () => {
   it("shows the cause", async () => {
     const code =
       'try:\n    1/0\nexcept Exception as e:\n    raise ValueError("b") from e';
-    const { message, traceback } = await raised(code);
+    const { message, traceback } = await catchExecutionError(code);
     expect(message).toBe("ValueError: b");
     expect(traceback).toContain("ZeroDivisionError: division by zero");
     expect(traceback).toContain(
@@ -115,7 +124,7 @@ describe("an uncaught exception", () => {
 
   it("shows the context", async () => {
     const code = "try:\n    1/0\nexcept Exception:\n    undefined";
-    expect((await raised(code)).traceback).toContain(
+    expect((await catchExecutionError(code)).traceback).toContain(
       "During handling of the above exception, another exception occurred:",
     );
   });
@@ -123,13 +132,15 @@ describe("an uncaught exception", () => {
   it("hides the context after `from None`", async () => {
     const code =
       'try:\n    1/0\nexcept Exception:\n    raise ValueError("b") from None';
-    expect((await raised(code)).traceback).not.toContain("ZeroDivisionError");
+    expect((await catchExecutionError(code)).traceback).not.toContain(
+      "ZeroDivisionError",
+    );
   });
 
   it("shows a group whole", async () => {
     const code =
       'raise ExceptionGroup("g", [ValueError("a"), ExceptionGroup("h", [TypeError("b")])])';
-    const error = await raised(code);
+    const error = await catchExecutionError(code);
     expect(error.message).toBe("ExceptionGroup: g (2 sub-exceptions)");
     for (const part of ["ValueError: a", "TypeError: b", "+-+-"])
       expect(error.traceback).toContain(part);
@@ -137,52 +148,64 @@ describe("an uncaught exception", () => {
 
   it("shows its notes", async () => {
     const code = 'e = ValueError("a")\ne.add_note("look here")\nraise e';
-    expect((await raised(code)).traceback).toMatch(/ValueError: a\nlook here$/);
+    expect((await catchExecutionError(code)).traceback).toMatch(
+      /ValueError: a\nlook here$/,
+    );
   });
 
   it("names a user's class without __main__, and a library's with its module", async () => {
-    expect((await raised("class E(Exception): pass\nraise E(1)")).message).toBe(
-      "E: 1",
-    );
     expect(
-      (await raised("import queue\nqueue.Queue().get_nowait()")).message,
+      (await catchExecutionError("class E(Exception): pass\nraise E(1)"))
+        .message,
+    ).toBe("E: 1");
+    expect(
+      (await catchExecutionError("import queue\nqueue.Queue().get_nowait()"))
+        .message,
     ).toBe("_queue.Empty");
   });
 
   it("without a message is its type", async () => {
-    expect((await raised("raise Exception")).message).toBe("Exception");
+    expect((await catchExecutionError("raise Exception")).message).toBe(
+      "Exception",
+    );
   });
 
   it("keeps a message of several lines", async () => {
-    expect((await raised(String.raw`raise Exception("a\nb")`)).message).toBe(
-      "Exception: a\nb",
-    );
+    expect(
+      (await catchExecutionError(String.raw`raise Exception("a\nb")`)).message,
+    ).toBe("Exception: a\nb");
   });
 
   it("whose str raises still is an ExecutionError", async () => {
     const code = "class E(Exception):\n    def __str__(self): 1/0\nraise E";
-    expect((await raised(code)).message).toBe("E: <exception str() failed>");
+    expect((await catchExecutionError(code)).message).toBe(
+      "E: <exception str() failed>",
+    );
   });
 
   it("with a lone surrogate in its message arrives as well-formed text", async () => {
-    const error = await raised(String.raw`raise ValueError("\ud800")`);
+    const error = await catchExecutionError(
+      String.raw`raise ValueError("\ud800")`,
+    );
     expect(error.pythonType).toBe("ValueError");
     expect(error.message.isWellFormed()).toBe(true);
   });
 
   it("with a message of megabytes arrives", async () => {
-    const error = await raised('raise ValueError("x" * 3_000_000)');
+    const error = await catchExecutionError(
+      'raise ValueError("x" * 3_000_000)',
+    );
     expect(error.message).toMatch(/^ValueError: x{1000}/);
   });
 
   it("KeyboardInterrupt is one as well", async () => {
-    expect((await raised("raise KeyboardInterrupt")).pythonType).toBe(
-      "KeyboardInterrupt",
-    );
+    expect(
+      (await catchExecutionError("raise KeyboardInterrupt")).pythonType,
+    ).toBe("KeyboardInterrupt");
   });
 
   it("of a thousand frames has them all in `frames`", async () => {
-    const error = await raised("def f(n):\n    f(n + 1)\nf(0)");
+    const error = await catchExecutionError("def f(n):\n    f(n + 1)\nf(0)");
     expect(error.message).toMatch(
       /^RecursionError: maximum recursion depth exceeded/,
     );
@@ -200,21 +223,23 @@ describe("an uncaught exception", () => {
 
   it("in a trace function is Python's own", async () => {
     const code = "import sys\nsys.settrace(lambda *a: 1/0)\ndef f(): pass\nf()";
-    expect((await raised(code)).message).toBe(
+    expect((await catchExecutionError(code)).message).toBe(
       "ZeroDivisionError: division by zero",
     );
   });
 
   it("os.abort ends the run only", async () => {
-    const error = await raised('import os\nprint("a", flush=True)\nos.abort()');
+    const error = await catchExecutionError(
+      'import os\nprint("a", flush=True)\nos.abort()',
+    );
     expect(error.stdout).toBe("a");
-    expect(await printed("print(1)")).toBe("1");
+    expect(await getStdout("print(1)")).toBe("1");
   });
 });
 
 describe("a syntax error", () => {
   it("has line and caret", async () => {
-    const error = await raised("x = 1\ny = = 2");
+    const error = await catchExecutionError("x = 1\ny = = 2");
     expect(error.pythonType).toBe("SyntaxError");
     expect(error.message).toBe(
       "SyntaxError: invalid syntax (<sandbox>, line 2)",
@@ -245,19 +270,19 @@ describe("a syntax error", () => {
     ["a\\", "SyntaxError"],
     ["\u0085", "SyntaxError"],
   ])("%j is %s", async (code, type) => {
-    const error = await raised(code);
+    const error = await catchExecutionError(code);
     expect(error.pythonType).toBe(type);
     expect(error.traceback).toContain(type);
   });
 
   it("runs nothing", async () => {
-    expect((await raised('print("a")\n(')).stdout).toBe("");
+    expect((await catchExecutionError('print("a")\n(')).stdout).toBe("");
   });
 
   it("raised by compile() in the code is catchable", async () => {
     const code =
       "try:\n    compile('(', 'f', 'exec')\nexcept SyntaxError as e:\n    print(e.lineno, e.msg)";
-    expect(await printed(code)).toBe("1 '(' was never closed");
+    expect(await getStdout(code)).toBe("1 '(' was never closed");
   });
 });
 
@@ -298,7 +323,7 @@ describe("the error classes", () => {
   it("a closed sandbox gives EryxError with code ERYX_CLOSED", async () => {
     const sandbox = new Sandbox();
     await sandbox.close();
-    const error = await rejection(sandbox.execute("1"));
+    const error = await catchRejection(sandbox.execute("1"));
     expect(error).toBeInstanceOf(EryxError);
     expect(error.code).toBe("ERYX_CLOSED");
     expect(error.message).toBe("the sandbox is closed");

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { printed, raised, run } from "./helpers.js";
+import { catchExecutionError, getStdout, run } from "./helpers.js";
 
 describe("asyncio's names for its loop", () => {
   it.each(["EventLoop", "SelectorEventLoop"])(
@@ -52,7 +52,7 @@ loop = asyncio.new_event_loop()
   });
 
   it("work by the default policy, set anew too", async () => {
-    const out = await printed(`
+    const out = await getStdout(`
 import asyncio, warnings
 warnings.simplefilter("ignore")
 async def f(): return type(asyncio.get_running_loop()) is asyncio.EventLoop
@@ -77,7 +77,7 @@ unittest.main(argv=["x"], exit=False)`);
 
 describe("loop.run_in_executor", () => {
   it("refuses a coroutine function in debug mode", async () => {
-    const error = await raised(`
+    const error = await catchExecutionError(`
 import asyncio
 async def f(): pass
 async def main(): await asyncio.get_running_loop().run_in_executor(None, f)
@@ -88,7 +88,7 @@ asyncio.run(main(), debug=True)`);
   });
 
   it("refuses to work after the default executor was shut down", async () => {
-    const error = await raised(`
+    const error = await catchExecutionError(`
 import asyncio
 async def main():
     loop = asyncio.get_running_loop()

@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import {
   CancelledError,
   EryxError,
-  type ExecutionRecord,
   ExecutionError,
+  type ExecutionRecord,
   InitializationError,
   PackageError,
   PoolError,
@@ -16,7 +16,7 @@ import {
   SuspendExecution,
   TimeoutError,
 } from "../index.js";
-import { rejection } from "./helpers.js";
+import { catchRejection } from "./helpers.js";
 
 const RECORD = [
   "stdout",
@@ -98,7 +98,7 @@ describe.each([
         typeof value === "function" ? value() : value,
       ]),
     );
-    const error = await rejection(make().execute(PRINTS + end, given));
+    const error = await catchRejection(make().execute(PRINTS + end, given));
     expect(error).toBeInstanceOf(Class);
     const calls = Class === SuspendedError ? 2 : 1;
     check(
@@ -112,10 +112,10 @@ describe.each([
 it("fuel is on results and errors alike", async () => {
   const sandbox = new Sandbox({ resourceLimits: { maxFuel: 2_000_000_000 } });
   const good = await sandbox.execute("x = 1");
-  const bad = await rejection(sandbox.execute("x = 1\n1/0"));
+  const bad = await catchRejection(sandbox.execute("x = 1\n1/0"));
   expect(good.fuelConsumed).toBeGreaterThan(0n);
   expect(bad.fuelConsumed).toBeGreaterThan(good.fuelConsumed!);
-  const over = await rejection<ResourceLimitError>(
+  const over = await catchRejection<ResourceLimitError>(
     new Sandbox({ resourceLimits: { maxFuel: 50_000_000 } }).execute(
       "while True: pass",
     ),
@@ -125,13 +125,13 @@ it("fuel is on results and errors alike", async () => {
 
 it("memory that was used is on an error", async () => {
   const code = "x = bytearray(60 << 20)\n1/0";
-  const error = await rejection(new Sandbox().execute(code));
+  const error = await catchRejection(new Sandbox().execute(code));
   expect(error.peakMemoryBytes).toBeGreaterThan(60 << 20);
 });
 
 it("nothing ran: it is empty", async () => {
   const sandbox = new Sandbox();
-  const error = await rejection(
+  const error = await catchRejection(
     sandbox.execute("1", { signal: AbortSignal.abort() }),
   );
   expect(error).toMatchObject({

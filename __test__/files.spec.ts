@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { printed, raised, run } from "./helpers.js";
+import { catchExecutionError, getStdout, run } from "./helpers.js";
 
 describe("the file system", () => {
   it("has a root, a working directory and a temporary one", async () => {
@@ -28,7 +28,7 @@ describe("the file system", () => {
     "file:///etc/passwd",
     "/data/%2e%2e/etc/passwd",
   ])("has no %s", async (path) => {
-    const error = await raised("open(path)", { inputs: { path } });
+    const error = await catchExecutionError("open(path)", { inputs: { path } });
     expect(error.pythonType).toBe("FileNotFoundError");
   });
 
@@ -39,7 +39,7 @@ os.makedirs("a/b")
 os.chdir("a")
 with open("b/c", "w") as f: f.write("x")
 print(os.getcwd(), os.path.abspath("b/../b/c"), open("/data/a/./b/c").read())`;
-    expect(await printed(code)).toBe("/data/a /data/a/b/c x");
+    expect(await getStdout(code)).toBe("/data/a /data/a/b/c x");
   });
 
   it("gives temporary files and directories", async () => {
@@ -61,7 +61,7 @@ with tempfile.SpooledTemporaryFile(10) as f:
     f.write(b"z" * 100)
     f.seek(0)
     print(len(f.read()))`;
-    expect(await printed(code)).toBe("['f'] /tmp\nFalse\nx True\nb'y'\n100");
+    expect(await getStdout(code)).toBe("['f'] /tmp\nFalse\nx True\nb'y'\n100");
   });
 
   it("is empty again for the next run", async () => {
@@ -98,7 +98,7 @@ result.append(os.listdir("."))`;
   it("has a limit of open files that is an OSError", async () => {
     const code =
       "import errno, os\nopen('a', 'w').close()\ntry:\n    while True: os.open('a', os.O_RDONLY)\nexcept OSError as e: print(errno.errorcode[e.errno])";
-    expect(await printed(code)).toMatch(/^(EMFILE|ENFILE)$/);
+    expect(await getStdout(code)).toMatch(/^(EMFILE|ENFILE)$/);
   });
 
   it("keeps the bytes of large files", async () => {
@@ -107,7 +107,7 @@ import hashlib
 data = bytes(range(256)) * 40_000
 open("a", "wb").write(data)
 print(hashlib.sha256(open("a", "rb").read()).digest() == hashlib.sha256(data).digest())`;
-    expect(await printed(code)).toBe("True");
+    expect(await getStdout(code)).toBe("True");
   });
 
   it("takes names of every kind", async () => {
@@ -123,7 +123,9 @@ print(hashlib.sha256(open("a", "rb").read()).digest() == hashlib.sha256(data).di
     [`${"d/".repeat(3000)}f`, "OSError|FileNotFoundError"],
     ["/", "IsADirectoryError|OSError"],
   ])("refuses the name %j", async (name, type) => {
-    const error = await raised("open(name, 'w')", { inputs: { name } });
+    const error = await catchExecutionError("open(name, 'w')", {
+      inputs: { name },
+    });
     expect(error.pythonType).toMatch(new RegExp(`^(${type})$`));
   });
 });
@@ -132,7 +134,7 @@ describe("the standard library's files", () => {
   it("can be read", async () => {
     const code =
       "import os\nwith open(os.__file__) as f: print(f.readline()[:4])";
-    expect(await printed(code)).toBe('r"""');
+    expect(await getStdout(code)).toBe('r"""');
   });
 
   it.each([
@@ -148,7 +150,7 @@ describe("the standard library's files", () => {
     "os.link('/data/f', '/usr/lib/python3.14/l')",
     "os.utime(json.__file__, (1, 1))",
   ])("refuse %s", async (call) => {
-    const error = await raised(
+    const error = await catchExecutionError(
       `import json, os\nopen('/data/f', 'w').close()\n${call}`,
     );
     expect(error.message).toMatch(
@@ -189,7 +191,7 @@ result.append(os.path.exists("d/e/f"))`;
   it("a link that climbs stays inside", async () => {
     const code =
       "import os\nos.symlink('../../../../etc/passwd', 'l')\nos.symlink('/etc', 'm')\nprint(os.path.exists('l'), os.path.exists('m/passwd'))";
-    expect(await printed(code)).toBe("False False");
+    expect(await getStdout(code)).toBe("False False");
   });
 
   it("rename replaces a file and moves a directory", async () => {
@@ -216,7 +218,7 @@ f.flush()
 os.remove("a")
 f.seek(0)
 print(f.read(), os.path.exists("a"), os.fstat(f.fileno()).st_size)`;
-    expect(await printed(code)).toBe("x False 1");
+    expect(await getStdout(code)).toBe("x False 1");
   });
 
   it("append, exclusive, truncate, seek", async () => {
@@ -278,7 +280,9 @@ result = [s.st_size, s.st_mtime, stat.S_ISREG(s.st_mode), os.path.isdir("d/e"), 
     ["os.rename('f', 'd')", "IsADirectoryError|OSError"],
   ])("%s is refused", async (call, type) => {
     const code = `import os\nos.makedirs('d/e')\nopen('f', 'w').close()\n${call}`;
-    expect((await raised(code)).pythonType).toMatch(new RegExp(`^(${type})$`));
+    expect((await catchExecutionError(code)).pythonType).toMatch(
+      new RegExp(`^(${type})$`),
+    );
   });
 
   it("a directory changed while it is read", async () => {
@@ -290,7 +294,7 @@ for entry in os.scandir("."):
     os.remove(entry.path)
     seen += 1
 print(seen, len(os.listdir(".")))`;
-    expect(await printed(code)).toBe("500 0");
+    expect(await getStdout(code)).toBe("500 0");
   });
 
   it("shutil and pathlib", async () => {
@@ -349,6 +353,6 @@ result = [result, b.execute("select count(*) from t").fetchone()[0]]`;
   it("vacuums, and works in memory", async () => {
     const code =
       "import sqlite3\nfor name in ['a.db', ':memory:']:\n    db = sqlite3.connect(name)\n    db.execute('create table t (x)')\n    db.execute('vacuum')\n    print(db.execute('pragma integrity_check').fetchone()[0])";
-    expect(await printed(code)).toBe("ok\nok");
+    expect(await getStdout(code)).toBe("ok\nok");
   });
 });

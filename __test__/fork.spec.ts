@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type SandboxOptions, Session } from "../index.js";
-import { refused, rejection } from "./helpers.js";
+import { catchArgumentError, catchRejection } from "./helpers.js";
 
 const evaluate = async (session: Session, code: string) =>
   (await session.execute(code)).value;
@@ -122,7 +122,7 @@ describe("fork", () => {
       [41, true, 39],
       [40, false, 39],
     ]);
-    const limited = await rejection(b.execute("'a' * 2**27"));
+    const limited = await catchRejection(b.execute("'a' * 2**27"));
     expect(limited.message).toBe("MemoryError");
   });
 
@@ -161,7 +161,9 @@ describe("fork", () => {
     2n,
   ])("of %o copies is refused", async (count) => {
     const session = new Session();
-    const message = await refused(() => session.fork(count as never));
+    const message = await catchArgumentError(() =>
+      session.fork(count as never),
+    );
     expect(message).toMatch(
       /^count: expected a whole number from 1 to 10000, got /,
     );
@@ -293,9 +295,9 @@ os.unlink('/tmp/gone')`;
       result: 3,
     });
     fork.executionTimeoutMs = 100;
-    expect((await rejection(fork.execute("while True: pass"))).message).toBe(
-      "execution timed out after 100 ms",
-    );
+    expect(
+      (await catchRejection(fork.execute("while True: pass"))).message,
+    ).toBe("execution timed out after 100 ms");
     expect([
       parent.executionTimeoutMs,
       parent.executionCount,
@@ -307,7 +309,9 @@ os.unlink('/tmp/gone')`;
     await using parent = await started("x = 1");
     const fork = await parent.fork();
     await parent.execute("x = 2");
-    const error = await rejection(fork.execute("x = 3\nimport os\nos.abort()"));
+    const error = await catchRejection(
+      fork.execute("x = 3\nimport os\nos.abort()"),
+    );
     expect(error.stateLost).toBe(false);
     expect(await all([fork, parent], "x")).toEqual([1, 2]);
   });
@@ -321,7 +325,7 @@ os.unlink('/tmp/gone')`;
       [1, 2],
     ]);
     await a.close();
-    expect((await rejection(a.execute("x"))).code).toBe("ERYX_CLOSED");
+    expect((await catchRejection(a.execute("x"))).code).toBe("ERYX_CLOSED");
     expect(await evaluate(b, "x")).toEqual([1, 2]);
     await b.reset();
     expect(await evaluate(b, "'x' in globals()")).toBe(false);
@@ -369,9 +373,9 @@ describe("a fork that is asked for while executes are queued", () => {
 
   it("comes after a failure too", async () => {
     await using parent = await started("x = 1");
-    const failed = rejection(parent.execute("x = 2\n1/0"));
+    const failed = catchRejection(parent.execute("x = 2\n1/0"));
     await failed;
-    const cut = rejection(parent.execute("x = 3\nimport os\nos._exit(1)"));
+    const cut = catchRejection(parent.execute("x = 3\nimport os\nos._exit(1)"));
     await cut;
     expect(await evaluate(await parent.fork(), "x")).toBe(2);
   });

@@ -24,7 +24,7 @@ export function run(
 }
 
 /** The text that `code` prints. */
-export async function printed(
+export async function getStdout(
   code: string,
   options?: ExecutionOptions,
 ): Promise<string> {
@@ -32,7 +32,7 @@ export async function printed(
 }
 
 /** The error of a promise that has to reject. */
-export async function rejection<E = EryxError>(
+export async function catchRejection<E = EryxError>(
   promise: Promise<unknown>,
 ): Promise<E> {
   const [outcome] = await Promise.allSettled([promise]);
@@ -42,23 +42,23 @@ export async function rejection<E = EryxError>(
 }
 
 /** The ExecutionError of code that has to raise. */
-export async function raised(
+export async function catchExecutionError(
   code: string,
   options?: ExecutionOptions,
 ): Promise<ExecutionError> {
-  const error = await rejection<ExecutionError>(run(code, options));
+  const error = await catchRejection<ExecutionError>(run(code, options));
   expect(error.code, error.message).toBe("ERYX_EXECUTION");
   return error;
 }
 
 /** A file of a storage as text. */
-export function fileText(vfs: VfsStorage, path: string): string {
+export function readText(vfs: VfsStorage, path: string): string {
   return Buffer.from(vfs.readFile(path)).toString();
 }
 
 /** The argument error that a call has to throw or reject with. */
-export async function refused(call: () => unknown): Promise<string> {
-  const error = await rejection<TypeError & { code: string }>(
+export async function catchArgumentError(call: () => unknown): Promise<string> {
+  const error = await catchRejection<TypeError & { code: string }>(
     (async () => call())(),
   );
   expect(error).toBeInstanceOf(TypeError);
@@ -70,7 +70,7 @@ export async function refused(call: () => unknown): Promise<string> {
 export const PROMPT = 150;
 
 /** Tries until `attempt` takes less than `most` ms: what else runs delays some tries, a defect delays all. */
-export async function promptly<T>(
+export async function tryUntilPrompt<T>(
   most: number,
   attempt: () => Promise<T> | T,
 ): Promise<T> {
@@ -85,10 +85,13 @@ export async function promptly<T>(
 }
 
 /** Arrays that have lost their bytes. */
-export function hollow() {
+export function makeHollowArrays() {
   const transferred = new Uint8Array(4);
   structuredClone(transferred, { transfer: [transferred.buffer] });
-  const buffer = new ArrayBuffer(8, { maxByteLength: 16 } as never);
+  const buffer: ArrayBuffer = Reflect.construct(ArrayBuffer, [
+    8,
+    { maxByteLength: 16 },
+  ]);
   const shrunk = new Uint8Array(buffer, 4, 4);
   (buffer as unknown as { resize(size: number): void }).resize(2);
   return { transferred, shrunk };
@@ -102,7 +105,7 @@ export interface ChildResult {
 }
 
 /** Runs a program in the package's directory. */
-export function child(
+export function runChild(
   file: string,
   args: string[],
   env: Record<string, string> = {},
@@ -122,20 +125,20 @@ export function child(
 }
 
 /** Runs an ES module in a Node process of its own. */
-export function node(
+export function runNode(
   source: string,
   flags: string[] = [],
 ): Promise<ChildResult> {
   const args = [...flags, "--input-type=module", "--eval", source];
-  return child(process.execPath, args);
+  return runChild(process.execPath, args);
 }
 
 /** What a child prints that ends well. */
-export async function nodePrints(
+export async function getNodeStdout(
   source: string,
   flags: string[] = [],
 ): Promise<string> {
-  const result = await node(source, flags);
+  const result = await runNode(source, flags);
   expect(result, result.stderr).toMatchObject({ status: 0 });
   return result.stdout;
 }

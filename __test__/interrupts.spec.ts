@@ -1,11 +1,17 @@
 import { describe, expect, it } from "vitest";
 import { Sandbox, TimeoutError } from "../index.js";
-import { PROMPT, printed, promptly, rejection, run } from "./helpers.js";
+import {
+  catchRejection,
+  getStdout,
+  PROMPT,
+  run,
+  tryUntilPrompt,
+} from "./helpers.js";
 
 function timesOut(code: string, timeoutMs = 200): Promise<TimeoutError> {
-  return promptly(timeoutMs + PROMPT, async () => {
+  return tryUntilPrompt(timeoutMs + PROMPT, async () => {
     const start = performance.now();
-    const error = await rejection<TimeoutError>(run(code, { timeoutMs }));
+    const error = await catchRejection<TimeoutError>(run(code, { timeoutMs }));
     expect(performance.now() - start).toBeGreaterThanOrEqual(timeoutMs - 5);
     expect(error, error.message).toBeInstanceOf(TimeoutError);
     expect(error.code).toBe("ERYX_TIMEOUT");
@@ -213,7 +219,7 @@ try:
     await asyncio.wait_for(asyncio.sleep(60), 0.05)
 except TimeoutError:
     print("wait_for")`;
-    expect(await printed(code)).toBe("timeout\nwait_for");
+    expect(await getStdout(code)).toBe("timeout\nwait_for");
   });
 });
 
@@ -222,7 +228,7 @@ describe("the deadline", () => {
     const sandbox = new Sandbox({
       resourceLimits: { executionTimeoutMs: 100 },
     });
-    const error = await rejection(sandbox.execute("while True: pass"));
+    const error = await catchRejection(sandbox.execute("while True: pass"));
     expect(error.message).toBe("execution timed out after 100 ms");
   });
 
@@ -234,28 +240,32 @@ describe("the deadline", () => {
   });
 
   it("of 1 ms ends the run", async () => {
-    const error = await rejection(run("while True: pass", { timeoutMs: 1 }));
+    const error = await catchRejection(
+      run("while True: pass", { timeoutMs: 1 }),
+    );
     expect(error.code).toBe("ERYX_TIMEOUT");
   });
 
   it("of a fraction of a millisecond ends the run", async () => {
-    const error = await rejection(run("while True: pass", { timeoutMs: 0.01 }));
+    const error = await catchRejection(
+      run("while True: pass", { timeoutMs: 0.01 }),
+    );
     expect(error.code).toBe("ERYX_TIMEOUT");
   });
 
   it("leaves nothing behind for the next run", async () => {
     for (let round = 0; round < 10; round++) {
-      await rejection(run("while True: pass", { timeoutMs: 20 }));
-      expect(await printed("print(sum(range(1000)))")).toBe("499500");
+      await catchRejection(run("while True: pass", { timeoutMs: 20 }));
+      expect(await getStdout("print(sum(range(1000)))")).toBe("499500");
     }
   });
 
   it("holds for each of 50 loops at once", async () => {
-    await promptly(200 + 2 * PROMPT, async () => {
+    await tryUntilPrompt(200 + 2 * PROMPT, async () => {
       const start = performance.now();
       const ends = await Promise.all(
         Array.from({ length: 50 }, async () => {
-          const error = await rejection(
+          const error = await catchRejection(
             run("while True: pass", { timeoutMs: 200 }),
           );
           expect(error.code).toBe("ERYX_TIMEOUT");
@@ -271,7 +281,7 @@ describe("the deadline", () => {
     const controller = new AbortController();
     const timer = setInterval(() => ++ticks === 10 && controller.abort(), 10);
     const { signal } = controller;
-    const error = await rejection(run("while True: pass", { signal }));
+    const error = await catchRejection(run("while True: pass", { signal }));
     clearInterval(timer);
     expect(error.code).toBe("ERYX_CANCELLED");
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Sandbox } from "../index.js";
-import { printed, rejection, run } from "./helpers.js";
+import { catchRejection, getStdout, run } from "./helpers.js";
 
 /** What a run changes, and an expression that shows whether the next one sees it. */
 const STATE: [string, string, string, string][] = [
@@ -228,9 +228,11 @@ describe("the next run does not see", () => {
       "import sys; sys.exit(1)",
       "import os; os._exit(1)",
     ]) {
-      await rejection(run(`import math\nmath.pi = 3\nopen('a', 'w')\n${end}`));
+      await catchRejection(
+        run(`import math\nmath.pi = 3\nopen('a', 'w')\n${end}`),
+      );
       expect(
-        await printed("import math, os\nprint(math.pi, os.listdir('.'))"),
+        await getStdout("import math, os\nprint(math.pi, os.listdir('.'))"),
       ).toBe("3.141592653589793 []");
     }
   });
@@ -238,17 +240,17 @@ describe("the next run does not see", () => {
   it("any of it after a run that was cut off", async () => {
     const code =
       "import math\nmath.pi = 3\nopen('a', 'w')\nwhile True:\n    try:\n        while True: pass\n    except BaseException: pass";
-    await rejection(run(code, { timeoutMs: 50 }));
+    await catchRejection(run(code, { timeoutMs: 50 }));
     expect(
-      await printed("import math, os\nprint(math.pi, os.listdir('.'))"),
+      await getStdout("import math, os\nprint(math.pi, os.listdir('.'))"),
     ).toBe("3.141592653589793 []");
   });
 
   it("any of it after a run that used up its memory", async () => {
-    await rejection(
+    await catchRejection(
       run("import math\nmath.pi = 3\nl = []\nwhile True: l.append(l * 10)"),
     );
-    expect(await printed("import math\nprint(math.pi)")).toBe(
+    expect(await getStdout("import math\nprint(math.pi)")).toBe(
       "3.141592653589793",
     );
   });
@@ -271,7 +273,7 @@ for _ in range(20):
     block = bytearray(1_000_000)
     found = found or any(block)
 print(found)`;
-    expect(await printed(code)).toBe("False");
+    expect(await getStdout(code)).toBe("False");
   });
 
   it("the same random numbers", async () => {
@@ -283,7 +285,7 @@ print(found)`;
 
   it("a seed that the other set", async () => {
     const code = "import random\nprint(random.random())\nrandom.seed(1)";
-    expect(await printed(code)).not.toBe(await printed(code));
+    expect(await getStdout(code)).not.toBe(await getStdout(code));
   });
 });
 
@@ -333,6 +335,6 @@ describe("the surroundings of the interpreter", () => {
     ]);
     if (outcome.status === "rejected")
       expect(["ERYX_EXECUTION", "ERYX_TIMEOUT"]).toContain(outcome.reason.code);
-    expect(await printed("print(sum(range(10)))")).toBe("45");
+    expect(await getStdout("print(sum(range(10)))")).toBe("45");
   });
 });

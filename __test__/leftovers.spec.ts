@@ -4,7 +4,12 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { type ExecutionError, Sandbox, Session, VfsStorage } from "../index.js";
-import { fileText, raised, rejection, run } from "./helpers.js";
+import {
+  catchExecutionError,
+  catchRejection,
+  readText,
+  run,
+} from "./helpers.js";
 
 /** Leaves every kind of writer open, in every place where an object can be. */
 const WRITERS = `
@@ -51,7 +56,7 @@ const TEXTS = {
 
 /** What is in the files. */
 function texts(vfs: VfsStorage) {
-  const read = (name: string) => [name, fileText(vfs, name)];
+  const read = (name: string) => [name, readText(vfs, name)];
   return Object.fromEntries(Object.keys(TEXTS).map(read));
 }
 
@@ -75,7 +80,10 @@ describe("files that a run leaves open", () => {
     const vfs = new VfsStorage();
     const ran = new Sandbox({ vfs }).execute(WRITERS + end);
     if (python === undefined) await ran;
-    else expect((await rejection<ExecutionError>(ran)).pythonType).toBe(python);
+    else
+      expect((await catchRejection<ExecutionError>(ran)).pythonType).toBe(
+        python,
+      );
     await expectFinished(vfs);
   });
 
@@ -93,7 +101,7 @@ describe("files that a run leaves open", () => {
     await new Sandbox({ vfs }).execute(
       "f = open('a', 'w')\nf.write('x')\nimport os\nos._exit(0)",
     );
-    expect(fileText(vfs, "a")).toBe("");
+    expect(readText(vfs, "a")).toBe("");
   });
 
   it("are written when memory is used up", async () => {
@@ -105,9 +113,9 @@ while True: held.append([held])`;
     const limits = { maxMemoryBytes: 48 << 20 };
     const sandbox = new Sandbox({ vfs, resourceLimits: limits });
     expect(
-      (await rejection<ExecutionError>(sandbox.execute(code))).pythonType,
+      (await catchRejection<ExecutionError>(sandbox.execute(code))).pythonType,
     ).toBe("MemoryError");
-    expect(fileText(vfs, "a")).toBe("x");
+    expect(readText(vfs, "a")).toBe("x");
   });
 
   it("roll a transaction of SQLite back", async () => {
@@ -197,13 +205,13 @@ a = A()`,
   ])("end at the deadline: %s", async (_, code) => {
     const limits = { executionTimeoutMs: 300 };
     const sandbox = new Sandbox({ resourceLimits: limits });
-    const error = await rejection<ExecutionError>(sandbox.execute(code));
+    const error = await catchRejection<ExecutionError>(sandbox.execute(code));
     expect(error.code).toBe("ERYX_TIMEOUT");
     expect((await sandbox.execute("1")).value).toBe(1);
   });
 
   it("do not change how a run ended", async () => {
-    const error = await raised(
+    const error = await catchExecutionError(
       "import sys\nclass A:\n    def __del__(self): sys.exit(0)\na = A()\nraise KeyError('x')",
     );
     expect(error.pythonType).toBe("KeyError");
@@ -217,7 +225,7 @@ target = logging.FileHandler("log")
 logger = logging.getLogger("x")
 logger.addHandler(logging.handlers.MemoryHandler(1000, target=target))
 logger.warning("kept")`);
-    expect(fileText(vfs, "log")).toBe("kept\n");
+    expect(readText(vfs, "log")).toBe("kept\n");
   });
 });
 
@@ -227,14 +235,16 @@ describe("files that a session has open", () => {
     await session.execute(WRITERS);
     expect(texts(session.vfs)).toEqual(TEXTS);
     await session.execute("text.write(' and more')");
-    expect(fileText(session.vfs, "text")).toBe("text and more");
+    expect(readText(session.vfs, "text")).toBe("text and more");
     await session.close();
   });
 
   it("are written after an exception", async () => {
     const session = new Session();
-    await rejection(session.execute("f = open('a', 'w')\nf.write('x')\n1 / 0"));
-    expect(fileText(session.vfs, "a")).toBe("x");
+    await catchRejection(
+      session.execute("f = open('a', 'w')\nf.write('x')\n1 / 0"),
+    );
+    expect(readText(session.vfs, "a")).toBe("x");
   });
 
   it("are found when a writer is put around one of an earlier execution", async () => {
@@ -243,9 +253,9 @@ describe("files that a session has open", () => {
     await session.execute(
       "import io\nf = io.BufferedWriter(raw)\nf.write(b'x')",
     );
-    expect(fileText(session.vfs, "a")).toBe("x");
+    expect(readText(session.vfs, "a")).toBe("x");
     await session.execute("f.write(b'y')");
-    expect(fileText(session.vfs, "a")).toBe("xy");
+    expect(readText(session.vfs, "a")).toBe("xy");
   });
 
   it.each(["close", "reset"] as const)("are finished by %s()", async (what) => {
@@ -270,7 +280,7 @@ describe("files that a session has open", () => {
     const later = new Session();
     await later.restoreState(await session.snapshotState());
     await later.execute("text.write('!')");
-    expect(fileText(later.vfs, "text")).toBe("text!");
+    expect(readText(later.vfs, "text")).toBe("text!");
     await later.close();
     expect(gunzipSync(later.vfs.readFile("a.gz")).toString()).toBe("packed");
   });
@@ -281,7 +291,7 @@ describe("files that a session has open", () => {
     await session.execute("f = open('a', 'a')\nf.write('once')");
     const forks = await session.fork(2);
     await Promise.all([session, ...forks].map((one) => one.close()));
-    expect(fileText(vfs, "a")).toBe("once");
+    expect(readText(vfs, "a")).toBe("once");
   });
 
   it("go on separately in forks with files of their own", async () => {
@@ -290,8 +300,8 @@ describe("files that a session has open", () => {
     const fork = await session.fork();
     await session.execute("f.write('parent')");
     await fork.execute("f.write('fork')");
-    expect(fileText(session.vfs, "a")).toBe("both parent");
-    expect(fileText(fork.vfs, "a")).toBe("both fork");
+    expect(readText(session.vfs, "a")).toBe("both parent");
+    expect(readText(fork.vfs, "a")).toBe("both fork");
   });
 
   it("say so when they cannot be written", async () => {
@@ -316,9 +326,9 @@ class A:
 a = A()
 atexit.register(note, "atexit")`);
     await session.execute("note('later')");
-    expect(fileText(vfs, "notes")).toBe("later\n");
+    expect(readText(vfs, "notes")).toBe("later\n");
     await session.close();
-    expect(fileText(vfs, "notes")).toBe("later\natexit\nfinalizer\n");
+    expect(readText(vfs, "notes")).toBe("later\natexit\nfinalizer\n");
   });
 
   it("cannot hold close() up", async () => {

@@ -5,7 +5,7 @@ import {
   RuntimeLibrary,
   Sandbox,
 } from "../index.js";
-import { rejection } from "./helpers.js";
+import { catchRejection } from "./helpers.js";
 
 function using(...libraries: RuntimeLibrary[]): Sandbox {
   return new Sandbox({ libraries });
@@ -17,7 +17,7 @@ function library(python: string, callbacks = {}): RuntimeLibrary {
 
 describe("an error in a library", () => {
   async function failed(sandbox: Sandbox, code: string) {
-    return rejection<ExecutionError>(sandbox.execute(code));
+    return catchRejection<ExecutionError>(sandbox.execute(code));
   }
 
   it("has the library's file name, lines and source", async () => {
@@ -108,7 +108,7 @@ SyntaxError: invalid syntax`);
   it("that runs too long is a timeout", async () => {
     const sandbox = using(library("while True: pass"));
     const run = sandbox.execute("1", { timeoutMs: 100 });
-    expect((await rejection(run)).code).toBe("ERYX_TIMEOUT");
+    expect((await catchRejection(run)).code).toBe("ERYX_TIMEOUT");
   });
 
   it("sys.exit() ends the run before the code", async () => {

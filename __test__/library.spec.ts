@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { RuntimeLibrary, Sandbox, type SandboxOptions } from "../index.js";
-import { refused, rejection } from "./helpers.js";
+import { catchArgumentError, catchRejection } from "./helpers.js";
 
 function library(python: string, callbacks = {}): RuntimeLibrary {
   return new RuntimeLibrary({ python, callbacks });
@@ -228,7 +228,8 @@ describe("several libraries", () => {
       code: "ERYX_INITIALIZATION",
       message,
     };
-    const thrown = (make: () => unknown) => rejection((async () => make())());
+    const thrown = (make: () => unknown) =>
+      catchRejection((async () => make())());
     expect(await thrown(() => one.merge(library("", { f })))).toMatchObject(
       clash,
     );
@@ -248,9 +249,9 @@ describe("several libraries", () => {
     ["library", '"library"'],
     [RuntimeLibrary, "a function"],
   ])("merge refuses %o", async (other, shown) => {
-    expect(await refused(() => a.merge(other as RuntimeLibrary))).toBe(
-      `other: expected a RuntimeLibrary, got ${shown}`,
-    );
+    expect(
+      await catchArgumentError(() => a.merge(other as RuntimeLibrary)),
+    ).toBe(`other: expected a RuntimeLibrary, got ${shown}`);
   });
 });
 
@@ -299,9 +300,9 @@ describe("wrong options", () => {
     ],
     [{ stubs: {} }, "options.stubs: expected a string, got an object (Object)"],
   ])("of a library are refused, case %#", async (options, message) => {
-    expect(await refused(() => new RuntimeLibrary(options as object))).toBe(
-      message,
-    );
+    expect(
+      await catchArgumentError(() => new RuntimeLibrary(options as object)),
+    ).toBe(message);
   });
 
   it.each<[unknown, string]>([
@@ -325,13 +326,13 @@ describe("wrong options", () => {
     [["x = 1"], 'options.libraries[0]: expected a RuntimeLibrary, got "x = 1"'],
   ])("of a sandbox are refused, case %#", async (libraries, message) => {
     const make = () => new Sandbox({ libraries } as SandboxOptions);
-    expect(await refused(make)).toBe(message);
+    expect(await catchArgumentError(make)).toBe(message);
   });
 
   it("more than 4 MiB of Python is refused", async () => {
     const big = library("#".repeat(2 ** 21));
     const make = () => using(big, library(`#${"#".repeat(2 ** 21)}`));
-    expect(await refused(make)).toBe(
+    expect(await catchArgumentError(make)).toBe(
       "libraries: 4194305 bytes of Python are more than the 4194304 allowed",
     );
   });

@@ -5,7 +5,12 @@ import {
   type ResourceLimits,
   Sandbox,
 } from "../index.js";
-import { nodePrints, refused, rejection, run } from "./helpers.js";
+import {
+  catchArgumentError,
+  catchRejection,
+  getNodeStdout,
+  run,
+} from "./helpers.js";
 
 const MiB = 1024 * 1024;
 const limited = (resourceLimits: ResourceLimits) =>
@@ -19,7 +24,7 @@ describe("maxMemoryBytes", () => {
   });
 
   it("not caught, is an ExecutionError", async () => {
-    const error = await rejection(run("x = bytearray(10**9)"));
+    const error = await catchRejection(run("x = bytearray(10**9)"));
     expect(error).toMatchObject({
       code: "ERYX_EXECUTION",
       pythonType: "MemoryError",
@@ -47,7 +52,7 @@ describe("maxMemoryBytes", () => {
       clearInterval(timer);
       peak = Math.max(peak, process.memoryUsage.rss());
       console.log(JSON.stringify([error.pythonType, (peak - before) / 2 ** 20]));`;
-    const [type, grown] = JSON.parse(await nodePrints(source));
+    const [type, grown] = JSON.parse(await getNodeStdout(source));
     expect(type).toBe("MemoryError");
     expect(grown).toBeLessThan(128 + 64);
   });
@@ -62,7 +67,9 @@ result = len(x)`;
   });
 
   it("does not touch the next run", async () => {
-    await rejection(run("l = []\nwhile True: l.append(bytearray(100_000))"));
+    await catchRejection(
+      run("l = []\nwhile True: l.append(bytearray(100_000))"),
+    );
     expect((await run("x = bytearray(50_000_000)\nlen(x)")).value).toBe(
       50_000_000,
     );
@@ -70,7 +77,7 @@ result = len(x)`;
 
   it("is 128 MiB by default and larger if said so", async () => {
     const code = "x = bytearray(300_000_000)\nlen(x)";
-    expect(await rejection(run(code))).toMatchObject({
+    expect(await catchRejection(run(code))).toMatchObject({
       pythonType: "MemoryError",
     });
     const result = await limited({ maxMemoryBytes: 400 * MiB }).execute(code);
@@ -130,7 +137,7 @@ describe("maxFuel", () => {
         const sandbox = new Sandbox({ resourceLimits: { maxFuel: 10n ** 12n } });
         console.log(String((await sandbox.execute(${JSON.stringify(code)})).fuelConsumed));`;
     const { fuelConsumed } = await metered.execute(code);
-    expect(await nodePrints(source)).toBe(String(fuelConsumed));
+    expect(await getNodeStdout(source)).toBe(String(fuelConsumed));
   });
 
   it("counts more for more work", async () => {
@@ -149,7 +156,7 @@ describe("maxFuel", () => {
 
   it("gone over is a ResourceLimitError", async () => {
     const sandbox = limited({ maxFuel: 500_000_000 });
-    const error = await rejection<ResourceLimitError>(
+    const error = await catchRejection<ResourceLimitError>(
       sandbox.execute("print('a', flush=True)\nwhile True: pass"),
     );
     expect(error).toBeInstanceOf(ResourceLimitError);
@@ -163,14 +170,14 @@ describe("maxFuel", () => {
   });
 
   it("of too little for the start is a ResourceLimitError as well", async () => {
-    const error = await rejection<ResourceLimitError>(
+    const error = await catchRejection<ResourceLimitError>(
       limited({ maxFuel: 1 }).execute("1"),
     );
     expect(error.limit).toBe("maxFuel");
   });
 
   it("does not keep the deadline from working", async () => {
-    const error = await rejection(
+    const error = await catchRejection(
       metered.execute("while True: pass", { timeoutMs: 200 }),
     );
     expect(error.code).toBe("ERYX_TIMEOUT");
@@ -244,7 +251,7 @@ with open("a", "rb") as f:
     const code =
       'with open("a", "wb") as f:\n    for _ in range(n): f.write(bytes(1_000_000))';
     expect((await run(code, { inputs: { n: 60 } })).stdout).toBe("");
-    const error = await rejection(run(code, { inputs: { n: 68 } }));
+    const error = await catchRejection(run(code, { inputs: { n: 68 } }));
     expect(error.message).toMatch(/^OSError: .*No space left on device$/);
   });
 });
@@ -255,7 +262,7 @@ describe("limits of one sandbox", () => {
     const large = limited({ maxMemoryBytes: 256 * MiB });
     const code = "x = bytearray(100_000_000)\nprint(len(x))";
     const [error, result] = await Promise.all([
-      rejection(small.execute(code)),
+      catchRejection(small.execute(code)),
       large.execute(code),
     ]);
     expect(error).toMatchObject({ pythonType: "MemoryError" });
@@ -267,6 +274,8 @@ describe("limits of one sandbox", () => {
     const sandbox = limited(resourceLimits);
     resourceLimits.maxOutputBytes = 1;
     expect((await sandbox.execute("print(12345)")).stdout).toBe("123");
-    expect(await refused(() => limited({ maxOutputBytes: -1 }))).toMatch(/-1$/);
+    expect(
+      await catchArgumentError(() => limited({ maxOutputBytes: -1 })),
+    ).toMatch(/-1$/);
   });
 });

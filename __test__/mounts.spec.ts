@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { Session, VfsStorage } from "../index.js";
 import {
+  catchSnapshotError,
   evaluate,
-  restored,
-  snapshotOf,
-  unreadable,
+  restoreSession,
+  takeSnapshot,
 } from "./snapshot-support.js";
 
 const directory = mkdtempSync(join(tmpdir(), "eryx-"));
@@ -16,11 +16,11 @@ afterAll(() => rmSync(directory, { recursive: true }));
 
 describe("what is mounted after a restore", () => {
   it("are the volumes of the session that restores, where it says", async () => {
-    const bytes = await snapshotOf(
+    const bytes = await takeSnapshot(
       "import os\nfor n in range(20):\n    os.mkdir(f'/tmp/d{n}')\n    open(f'/tmp/d{n}/mine', 'w').close()",
     );
     const volume = { hostPath: directory, guestPath: "/a/b", readOnly: false };
-    await using session = await restored(bytes, { volumes: [volume] });
+    await using session = await restoreSession(bytes, { volumes: [volume] });
     expect(await evaluate(session, "open('/a/b/f').read()")).toBe(
       "of the host",
     );
@@ -35,12 +35,18 @@ describe("what is mounted after a restore", () => {
   it("is the storage, at the place that it has now", async () => {
     const vfs = new VfsStorage();
     vfs.writeFile("f", "of the storage");
-    const bytes = await snapshotOf("open('/work/dir/f', 'w').write('saved')", {
-      vfsMountPath: "/work/dir",
-    });
-    await using own = await restored(bytes);
+    const bytes = await takeSnapshot(
+      "open('/work/dir/f', 'w').write('saved')",
+      {
+        vfsMountPath: "/work/dir",
+      },
+    );
+    await using own = await restoreSession(bytes);
     expect(await evaluate(own, "open('/data/f').read()")).toBe("saved");
-    await using given = await restored(bytes, { vfs, vfsMountPath: "/here" });
+    await using given = await restoreSession(bytes, {
+      vfs,
+      vfsMountPath: "/here",
+    });
     expect(await evaluate(given, "open('/here/f').read()")).toBe(
       "of the storage",
     );
@@ -51,11 +57,11 @@ describe("what is mounted after a restore", () => {
 
   it("can be a single file", async () => {
     const volumes = [{ hostPath: join(directory, "f"), guestPath: "/one/f" }];
-    const bytes = await snapshotOf("x = open('/one/f')\nx.read(3)", {
+    const bytes = await takeSnapshot("x = open('/one/f')\nx.read(3)", {
       volumes,
     });
-    for (const source of [bytes, await snapshotOf("x = 1")]) {
-      await using session = await restored(source, { volumes });
+    for (const source of [bytes, await takeSnapshot("x = 1")]) {
+      await using session = await restoreSession(source, { volumes });
       expect(await evaluate(session, "open('/one/f').read()")).toBe(
         "of the host",
       );
@@ -63,12 +69,12 @@ describe("what is mounted after a restore", () => {
   });
 
   it("is refused where the saved files are in the way", async () => {
-    const bytes = await snapshotOf("open('/tmp/taken', 'w').close()");
+    const bytes = await takeSnapshot("open('/tmp/taken', 'w').close()");
     await using session = new Session({
       volumes: [{ hostPath: directory, guestPath: "/tmp/taken" }],
     });
     await session.execute("x = 1");
-    expect(await unreadable(session.restoreState(bytes))).toMatch(
+    expect(await catchSnapshotError(session.restoreState(bytes))).toMatch(
       /^nothing can be mounted at "\/tmp\/taken" in it: /,
     );
     expect(await evaluate(session, "x")).toBe(1);
@@ -79,11 +85,11 @@ describe("open files of a volume", () => {
   it("come back, each time", async () => {
     const volumes = [{ hostPath: directory, guestPath: "/in" }];
     for (let round = 0; round < 8; round++) {
-      const bytes = await snapshotOf(
+      const bytes = await takeSnapshot(
         "f = open('/in/f', 'rb', buffering=0)\nf.read(3)",
         { volumes },
       );
-      await using session = await restored(bytes, { volumes });
+      await using session = await restoreSession(bytes, { volumes });
       expect(await evaluate(session, "f.read().decode()")).toBe("the host");
     }
   });
@@ -91,8 +97,8 @@ describe("open files of a volume", () => {
 
 describe("the quota after a restore", () => {
   it("is the one that was set", async () => {
-    const bytes = await snapshotOf("x = 1");
-    await using session = await restored(bytes, {
+    const bytes = await takeSnapshot("x = 1");
+    await using session = await restoreSession(bytes, {
       resourceLimits: { maxVfsBytes: 10_000 },
     });
     for (const path of ["/tmp/f", "/data/f"]) {

@@ -1,7 +1,7 @@
 import { constants } from "node:buffer";
 import { describe, expect, it } from "vitest";
 import { ExecutionError, Sandbox } from "../index.js";
-import { printed, run } from "./helpers.js";
+import { getStdout, run } from "./helpers.js";
 
 const limited = (maxOutputBytes: number | null) =>
   new Sandbox({ resourceLimits: { maxOutputBytes } });
@@ -225,7 +225,7 @@ describe("value", () => {
   });
 
   it("evaluates the expression once", async () => {
-    expect(await printed("def f():\n    print('f')\n    return 1\nf()")).toBe(
+    expect(await getStdout("def f():\n    print('f')\n    return 1\nf()")).toBe(
       "f",
     );
   });

@@ -1,16 +1,15 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import * as shipped from "../index.js";
-// @ts-expect-error JavaScript without types
-import { bundled } from "../scripts/bundle.js";
-import { nodePrints } from "./helpers.js";
+import { renderBundle } from "../scripts/bundle.js";
+import { getNodeStdout } from "./helpers.js";
 
 const root = new URL("..", import.meta.url);
 const text = (path: string) => readFileSync(new URL(path, root), "utf8");
 
 describe("the package's one file", () => {
   it("is what is in js/: else it has to be built again", async () => {
-    expect(text("index.js")).toBe(await bundled(root.pathname));
+    expect(text("index.js")).toBe(await renderBundle(root.pathname));
   });
 
   it("exports what index.d.ts declares, and nothing else", () => {
@@ -45,7 +44,7 @@ describe("what a process has not needed", () => {
       found.push(ajv());
       const { value } = await checked.execute("try:\\n    await f(a=1)\\nexcept TypeError as error:\\n    result = str(error)\\nresult");
       found.push(value);`);
-    expect(await nodePrints(source)).toBe(
+    expect(await getNodeStdout(source)).toBe(
       "false,false,true,f(): a: must be string",
     );
   });
@@ -56,7 +55,7 @@ describe("what a process has not needed", () => {
       const { Sandbox, versions } = await import("@bsull/eryx");
       console.log(/^\\d+\\.\\d+\\.\\d+/.test(versions.eryx));
       try { new Sandbox(); } catch (error) { console.log(error.code); }`;
-    expect(await nodePrints(source)).toBe("true\nERYX_INITIALIZATION");
+    expect(await getNodeStdout(source)).toBe("true\nERYX_INITIALIZATION");
   });
 });
 
@@ -68,7 +67,7 @@ describe("the addon", () => {
       const require = createRequire(import.meta.url);
       const [file] = Object.keys(Module._cache).filter((name) => name.endsWith(".node"));
       const { exports, loaded, filename } = Module._cache[file];
-      console.log(require(file) === exports, loaded, filename === file, typeof exports.NativeSandbox);`;
-    expect(await nodePrints(source)).toBe("true true true function");
+      console.log(require(file) === exports, loaded, filename === file, typeof exports.Sandbox);`;
+    expect(await getNodeStdout(source)).toBe("true true true function");
   });
 });

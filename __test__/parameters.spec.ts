@@ -2,8 +2,8 @@ import { type } from "arktype";
 import * as v from "valibot";
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
-import { parametersOf } from "../js/parameters.js";
-import { promptly } from "./helpers.js";
+import { makeSignature } from "../js/parameters.js";
+import { tryUntilPrompt } from "./helpers.js";
 
 const PATH = "options.callbacks.f";
 
@@ -16,7 +16,7 @@ interface Parameter {
 }
 
 function signature(schema?: unknown, parameters?: unknown) {
-  return parametersOf(PATH, { schema, parameters }) as {
+  return makeSignature(PATH, { schema, parameters }) as {
     parameters: Parameter[];
     open: boolean;
   };
@@ -40,7 +40,7 @@ function annotation(schema: unknown, root: object = {}): string {
 
 function refusal(options: { schema?: unknown; parameters?: unknown }): string {
   try {
-    parametersOf(PATH, options);
+    makeSignature(PATH, options);
   } catch (error) {
     expect(error).toBeInstanceOf(TypeError);
     expect(error).toMatchObject({ code: "ERYX_INVALID_ARGUMENT" });
@@ -451,7 +451,7 @@ describe("schemas without end", () => {
         },
       ]),
     );
-    const text = await promptly(500, () =>
+    const text = await tryUntilPrompt(500, () =>
       annotation({ $ref: "#/$defs/d0" }, { $defs }),
     );
     expect(text.length).toBeLessThan(5000);
@@ -462,7 +462,7 @@ describe("schemas without end", () => {
     const properties = Object.fromEntries(
       many.map((schema, index) => [`p${index}`, schema]),
     );
-    await promptly(2000, () => {
+    await tryUntilPrompt(2000, () => {
       expect(annotation({ anyOf: many })).toBe("Any");
       expect(signature({ properties }).parameters).toHaveLength(100_000);
     });

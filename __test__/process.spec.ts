@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { child, node, nodePrints } from "./helpers.js";
+import { getNodeStdout, runChild, runNode } from "./helpers.js";
 
 const IMPORT = 'import { Sandbox } from "@bsull/eryx";\n';
 
@@ -22,11 +22,11 @@ describe("the process", () => {
     const source = `${IMPORT}
       const { stdout } = await new Sandbox().execute("print(1)");
       console.log(stdout);`;
-    expect(await nodePrints(source)).toBe("1");
+    expect(await getNodeStdout(source)).toBe("1");
   });
 
   it("is not kept alive by an import or a sandbox", async () => {
-    expect(await nodePrints(`${IMPORT} new Sandbox(); new Sandbox();`)).toBe(
+    expect(await getNodeStdout(`${IMPORT} new Sandbox(); new Sandbox();`)).toBe(
       "",
     );
   });
@@ -42,7 +42,7 @@ describe("the process", () => {
       await sandbox.execute(1).catch(note);
       await sandbox.execute("1", { inputs: { "a b": 1 } }).catch(note);
       console.log(codes.join());`;
-    expect(await nodePrints(source)).toBe(
+    expect(await getNodeStdout(source)).toBe(
       "ERYX_EXECUTION,ERYX_TIMEOUT,ERYX_CANCELLED,ERYX_INVALID_ARGUMENT,ERYX_INVALID_ARGUMENT",
     );
   });
@@ -50,7 +50,7 @@ describe("the process", () => {
   it("waits for what runs though nobody awaits it", async () => {
     const source = `${IMPORT}
       new Sandbox().execute("import time; time.sleep(0.3)").then(() => console.log("done"));`;
-    expect(await nodePrints(source)).toBe("done");
+    expect(await getNodeStdout(source)).toBe("done");
   });
 
   it("may exit while work runs", async () => {
@@ -58,27 +58,31 @@ describe("the process", () => {
       const sandbox = new Sandbox();
       for (let n = 0; n < 20; n++) sandbox.execute("while True: pass").catch(() => {});
       setTimeout(() => process.exit(7), 100);`;
-    expect(await node(source)).toMatchObject({ status: 7, stderr: "" });
+    expect(await runNode(source)).toMatchObject({ status: 7, stderr: "" });
   });
 
   it("may exit in a handler", async () => {
     const source = `${IMPORT}
       await new Sandbox().execute("print(1, flush=True)\\nwhile True: pass", { onStdout: () => process.exit(5) });`;
-    expect(await node(source)).toMatchObject({ status: 5, stderr: "" });
+    expect(await runNode(source)).toMatchObject({ status: 5, stderr: "" });
   });
 
   it("ends by a signal while work runs", async () => {
     const source = `${IMPORT}
       new Sandbox().execute("while True: pass").catch(() => {});
       setTimeout(() => process.kill(process.pid, "SIGTERM"), 100);`;
-    expect(await node(source)).toMatchObject({ status: "SIGTERM" });
+    expect(await runNode(source)).toMatchObject({ status: "SIGTERM" });
   });
 
   it("writes nothing that Python writes", async () => {
     const source = `${IMPORT}
       const code = "import os, sys\\nprint('out')\\nprint('err', file=sys.stderr)\\nos.write(1, b'x')\\nos.write(2, b'y')";
       await new Sandbox().execute(code);`;
-    expect(await node(source)).toEqual({ status: 0, stdout: "", stderr: "" });
+    expect(await runNode(source)).toEqual({
+      status: 0,
+      stdout: "",
+      stderr: "",
+    });
   });
 
   it("keeps its signal handlers, umask, directory and environment", async () => {
@@ -87,7 +91,7 @@ describe("the process", () => {
       const before = state();
       await new Sandbox({ env: { A: "1" } }).execute("import os\\nos.environ['B'] = '2'\\nos.chdir('/tmp')");
       console.log(before === state());`;
-    expect(await nodePrints(source)).toBe("true");
+    expect(await getNodeStdout(source)).toBe("true");
   });
 
   it("starts others that work too", async () => {
@@ -99,14 +103,14 @@ describe("the process", () => {
       const { spawnSync } = await import("node:child_process");
       const { stdout, status } = spawnSync(process.execPath, ["-e", code]);
       console.log(String(stdout).trim(), status);`;
-    expect(await nodePrints(source)).toBe("42 0");
+    expect(await getNodeStdout(source)).toBe("42 0");
   });
 });
 
 describe("loading", () => {
   it("by import", async () => {
     expect(
-      await nodePrints(
+      await getNodeStdout(
         `${IMPORT} console.log((await new Sandbox().execute("1")).value);`,
       ),
     ).toBe("1");
@@ -115,14 +119,18 @@ describe("loading", () => {
   it("by require", async () => {
     const code =
       'const { Sandbox } = require("@bsull/eryx"); new Sandbox().execute("1").then(({ value }) => console.log(value));';
-    const result = await child(process.execPath, ["--no-warnings", "-e", code]);
+    const result = await runChild(process.execPath, [
+      "--no-warnings",
+      "-e",
+      code,
+    ]);
     expect(result).toEqual({ status: 0, stdout: "1", stderr: "" });
   });
 
   it("by import() in CommonJS", async () => {
     const code =
       'import("@bsull/eryx").then(async ({ Sandbox }) => console.log((await new Sandbox().execute("1")).value));';
-    const result = await child(process.execPath, ["-e", code]);
+    const result = await runChild(process.execPath, ["-e", code]);
     expect(result).toEqual({ status: 0, stdout: "1", stderr: "" });
   });
 
@@ -132,7 +140,7 @@ describe("loading", () => {
       const b = await import("./index.js?again");
       const values = await Promise.all([new a.Sandbox().execute("1"), new b.Sandbox().execute("2")]);
       console.log(values.map(({ value }) => value).join());`;
-    expect(await nodePrints(source)).toBe("1,2");
+    expect(await getNodeStdout(source)).toBe("1,2");
   });
 
   it("from a context of --experimental-vm-modules", async () => {
@@ -154,7 +162,7 @@ describe("loading", () => {
       await main.link(() => linked);
       await main.evaluate();`;
     const flags = ["--experimental-vm-modules", "--no-warnings"];
-    expect(await nodePrints(source, flags)).toBe(
+    expect(await getNodeStdout(source, flags)).toBe(
       '[{"b":[1]},2]\nZeroDivisionError: division by zero',
     );
   });
@@ -164,7 +172,7 @@ describe("loading", () => {
       try { new Sandbox(); } catch (error) { console.log(error.code, error.message); }`;
     const args = ["--input-type=module", "--eval", source];
     const env = { ERYX_RUNTIME_DIR: "/nonexistent/runtime" };
-    const { stdout } = await child(process.execPath, args, env);
+    const { stdout } = await runChild(process.execPath, args, env);
     expect(stdout).toMatch(/^ERYX_INITIALIZATION .*\/nonexistent\/runtime/);
   });
 });
@@ -185,7 +193,7 @@ describe("V8's own wasm traps", () => {
       await sandbox.execute("x = bytearray(10**9)").catch(() => {});
       seen.push(trap(), overflow());
       console.log(seen.join("|"));`;
-    expect(await nodePrints(source)).toBe(
+    expect(await getNodeStdout(source)).toBe(
       [
         TRAPPED,
         "RangeError",
@@ -218,7 +226,7 @@ describe("V8's own wasm traps", () => {
         worker.on("message", resolve).on("error", reject);
       }));
       console.log([...new Set(await Promise.all(ends))].join("|"));`;
-    expect(await nodePrints(source)).toBe(TRAPPED);
+    expect(await getNodeStdout(source)).toBe(TRAPPED);
   });
 });
 
@@ -233,7 +241,7 @@ describe("little address space", () => {
       "--eval",
       source,
     ];
-    return child("/bin/sh", args);
+    return runChild("/bin/sh", args);
   };
 
   it("too small for one run is an InitializationError that says so", async () => {
@@ -288,7 +296,7 @@ describe("pressure", () => {
         results.forEach(({ result }, n) => { if (result.length !== 10_000 || result[9999] !== n) throw new Error("bytes"); });
       }
       console.log(out);`;
-    expect(await nodePrints(source, ["--expose-gc"])).toBe("600");
+    expect(await getNodeStdout(source, ["--expose-gc"])).toBe("600");
   });
 
   it("of closing in any order does no harm", async () => {
@@ -314,7 +322,7 @@ describe("pressure", () => {
       }
       const sum = Object.values(codes).reduce((a, b) => a + b);
       console.log(sum, Object.keys(codes).every((key) => ["ok", "ERYX_CANCELLED", "ERYX_CLOSED"].includes(key)));`;
-    expect(await nodePrints(source, ["--expose-gc"])).toBe("750 true");
+    expect(await getNodeStdout(source, ["--expose-gc"])).toBe("750 true");
   });
 
   it("of buffers that are changed or detached after the call does no harm", async () => {
@@ -326,6 +334,6 @@ describe("pressure", () => {
       console.log((await promise).result.join());
       const shared = new Uint8Array(new SharedArrayBuffer(10)).fill(2);
       console.log((await sandbox.execute("sum(data)", { inputs: { data: shared } })).value);`;
-    expect(await nodePrints(source)).toBe("100000,100000\n20");
+    expect(await getNodeStdout(source)).toBe("100000,100000\n20");
   });
 });

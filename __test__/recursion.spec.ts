@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Sandbox } from "../index.js";
-import { rejection, run } from "./helpers.js";
+import { catchRejection, run } from "./helpers.js";
 
 const LISTS = "x = []\nfor _ in range(100_000): x = [x]\n";
 const DICTS = "x = {}\nfor _ in range(100_000): x = {'a': x}\n";
@@ -28,7 +28,7 @@ async function survives(code: string): Promise<void> {
 }
 
 async function recursionError(code: string): Promise<void> {
-  const error = await rejection(run(code));
+  const error = await catchRejection(run(code));
   expect(error).toMatchObject({ pythonType: "RecursionError" });
 }
 
@@ -338,7 +338,7 @@ describe("where CPython itself crashes, only the run is lost:", () => {
     ],
   ])("%s", async (_, code) => {
     const sandbox = new Sandbox();
-    const error = await rejection(sandbox.execute(code));
+    const error = await catchRejection(sandbox.execute(code));
     expect(error).toMatchObject({
       code: "ERYX_EXECUTION",
       pythonType: "SystemError",

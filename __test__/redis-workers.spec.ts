@@ -14,7 +14,7 @@ import {
   it,
 } from "vitest";
 import { Queue } from "../examples/redis-workers/queue.js";
-import { child, root } from "./helpers.js";
+import { root, runChild } from "./helpers.js";
 
 const directory = mkdtempSync(join(tmpdir(), "eryx-redis-"));
 const url = `unix://${join(directory, "socket")}`;
@@ -107,7 +107,7 @@ class Worker {
    * One that does `odd` where an order's parts are asked for, or where one is shipped. Others take its jobs when it is not
    * heard of for a moment.
    */
-  static odd(where: "parts" | "ship", odd: string) {
+  static odd(where: "getParts" | "ship", odd: string) {
     const source = `
 import { connect, WorkerQueue } from "./examples/redis-workers/queue.js";
 import { Orders } from "./examples/redis-workers/orders.js";
@@ -122,7 +122,7 @@ class Odd extends Orders {
 }
 const queue = await WorkerQueue.connect(process.env.REDIS_URL, { aliveMs: 600 });
 const orders = new Odd(await connect(process.env.REDIS_URL));
-await work(queue, { signal: new AbortController().signal, offer: orders.callbacks(queue.worker) });`;
+await work(queue, { signal: new AbortController().signal, offer: orders.makeCallbacks(queue.worker) });`;
     return new Worker(["--input-type=module", "--eval", source]);
   }
 
@@ -152,20 +152,19 @@ const HANG = "await new Promise(() => {});";
 
 async function becomes(id: string, state: string, awaits: string[] = []) {
   await expect
-    .poll(() => queue.status(id), PATIENCE)
+    .poll(() => queue.getStatus(id), PATIENCE)
     .toMatchObject({ state, awaits });
 }
 
 const pay = (id: string, part: string, amount = 500, order = 1001) =>
-  queue.event(id, `payment:${order}:${part}`, { amount });
+  queue.sendEvent(id, `payment:${order}:${part}`, { amount });
 const PAYMENT = ["a", "b", "c"].map((part) => `payment:1001:${part}`);
 const DONE = { shipped: ["T-1001-a", "T-1001-b", "T-1001-c"], paid: 1500 };
 
 /** What happened to a job, as "event pid". */
 async function history(id: string): Promise<string[]> {
-  const events: { event: string; by?: string }[] = (await queue.status(id))
-    .history;
-  return events.map(({ event, by }) =>
+  const status = await queue.getStatus(id);
+  return status!.history.map(({ event, by }) =>
     by === undefined ? event : `${event} ${by.split(":")[1]}`,
   );
 }
@@ -195,7 +194,7 @@ describe("a job", () => {
     await becomes(id, "waiting", [PAYMENT[2]]);
     expect(await pay(id, "c")).toBe("ready");
     await becomes(id, "done");
-    expect((await queue.status(id)).result).toEqual(DONE);
+    expect((await queue.getStatus(id))?.result).toEqual(DONE);
     const [a, b, c] = [first.pid, second.pid, third.pid];
     expect(new Set([a, b, c]).size).toBe(3);
     expect(await history(id)).toEqual([
@@ -241,7 +240,7 @@ describe("a job", () => {
     for (const { id } of jobs) await becomes(id, "done");
     const takers = new Set<string>();
     for (const { id, order, parts } of jobs) {
-      expect((await queue.status(id)).result).toEqual({
+      expect((await queue.getStatus(id))?.result).toEqual({
         shipped: parts.map((part) => `T-${order}-${part}`),
         paid: 500 * parts.length,
       });
@@ -272,13 +271,13 @@ result = seen
 `);
     const all = ["event-0", "event-1", "event-2"];
     await becomes(id, "waiting", all);
-    await queue.event(id, "event-2", { n: 2 });
+    await queue.sendEvent(id, "event-2", { n: 2 });
     await becomes(id, "waiting", ["event-0", "event-1"]);
-    await queue.event(id, "event-0", { n: 0 });
+    await queue.sendEvent(id, "event-0", { n: 0 });
     await becomes(id, "waiting", ["event-1"]);
-    await queue.event(id, "event-1", { n: 1 });
+    await queue.sendEvent(id, "event-1", { n: 1 });
     await becomes(id, "done");
-    expect((await queue.status(id)).result).toEqual([2, 0, 1]);
+    expect((await queue.getStatus(id))?.result).toEqual([2, 0, 1]);
   });
 
   it.each([
@@ -290,8 +289,8 @@ result = seen
     Worker.ordinary();
     const id = await queue.submit(code);
     await becomes(id, "failed");
-    expect((await queue.status(id)).error).toMatch(message);
-    expect(await queue.event(id, "late", null)).toBe("ended");
+    expect((await queue.getStatus(id))?.error).toMatch(message);
+    expect(await queue.sendEvent(id, "late", null)).toBe("ended");
     expect(await queue.retry(id)).toBe(true);
     await expect.poll(() => history(id), PATIENCE).toHaveLength(5);
     await becomes(id, "failed");
@@ -300,31 +299,31 @@ result = seen
   it("that always waits for the same comes to an end", async () => {
     Worker.ordinary();
     const id = await queue.submit("while True: await wait_for('again')");
-    await queue.event(id, "again", null);
+    await queue.sendEvent(id, "again", null);
     await client.hSet(`jobs:job:${id}`, "steps", 990);
     await becomes(id, "failed", ["again"]);
-    expect((await queue.status(id)).error).toBe(
+    expect((await queue.getStatus(id))?.error).toBe(
       "it waited for more than 1000 events",
     );
   });
 });
 
 describe("a worker that dies", () => {
-  it.each<["parts" | "ship", number]>([
-    ["parts", 0],
+  it.each<["getParts" | "ship", number]>([
+    ["getParts", 0],
     ["ship", 2],
   ])("in %s() leaves its job to others", async (where, events) => {
     const dying = Worker.odd(where, HANG);
     const id = await queue.submit(ORDER, { order: 1001 });
     if (events > 0) for (const part of ["a", "b"]) await pay(id, part);
     await dying.isThere();
-    expect(await queue.status(id)).toMatchObject({ state: "running" });
+    expect(await queue.getStatus(id))?.toMatchObject({ state: "running" });
     expect(await dying.end("SIGKILL")).toBe("SIGKILL");
 
     const other = Worker.ordinary();
     for (const part of ["a", "b", "c"]) await pay(id, part);
     await becomes(id, "done");
-    expect((await queue.status(id)).result).toEqual(DONE);
+    expect((await queue.getStatus(id))?.result).toEqual(DONE);
     const told = await history(id);
     expect(told).toContain(`lost ${dying.pid}`);
     const after = told.slice(told.indexOf(`lost ${dying.pid}`) + 1);
@@ -345,14 +344,16 @@ describe("a worker that dies", () => {
     const id = await queue.submit(ORDER, { order: 1001 });
     for (let time = 0; time < 3; time++) {
       const dying = Worker.odd(
-        "parts",
+        "getParts",
         "process.kill(process.pid, 'SIGKILL');",
       );
       expect(await dying.end()).toBe("SIGKILL");
     }
     Worker.ordinary();
     await becomes(id, "failed");
-    expect((await queue.status(id)).error).toBe("3 workers were lost on it");
+    expect((await queue.getStatus(id))?.error).toBe(
+      "3 workers were lost on it",
+    );
     expect(await queue.retry(id)).toBe(true);
     await becomes(id, "waiting", [PAYMENT[0]]);
   });
@@ -377,7 +378,7 @@ describe("a worker that dies", () => {
     expect((await history(id)).at(-1)).toBe(`dropped ${slow.pid}`);
     await pay(id, "c");
     await becomes(id, "done");
-    expect((await queue.status(id)).result).toEqual(DONE);
+    expect((await queue.getStatus(id))?.result).toEqual(DONE);
     expect(await history(id)).toContain(`taken ${other.pid}`);
   });
 
@@ -402,20 +403,20 @@ describe("an event", () => {
     expect(await pay(id, "a", 1, 1002)).toBe("known");
     Worker.ordinary();
     await becomes(id, "done");
-    expect((await queue.status(id)).result).toEqual({
+    expect((await queue.getStatus(id))?.result).toEqual({
       shipped: ["T-1002-a"],
       paid: 500,
     });
     expect(await pay(id, "b", 500, 1002)).toBe("ended");
-    expect(await queue.event("nothing", "x", null)).toBe("unknown");
-    expect(await queue.status("nothing")).toBeUndefined();
+    expect(await queue.sendEvent("nothing", "x", null)).toBe("unknown");
+    expect(await queue.getStatus("nothing")).toBeUndefined();
     expect(await queue.retry(id)).toBe(false);
   });
 });
 
 describe("the command", () => {
   const jobs = (...args: string[]) =>
-    child(process.execPath, [join(scripts, "jobs.js"), ...args], {
+    runChild(process.execPath, [join(scripts, "jobs.js"), ...args], {
       REDIS_URL: url,
     });
 

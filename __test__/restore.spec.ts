@@ -1,16 +1,16 @@
 import { describe, expect, it } from "vitest";
 import { RuntimeLibrary, Session } from "../index.js";
-import { rejection } from "./helpers.js";
+import { catchRejection } from "./helpers.js";
 import {
-  elsewhere,
   evaluate,
-  restored,
-  snapshotOf,
+  restoreSession,
+  runElsewhere,
+  takeSnapshot,
 } from "./snapshot-support.js";
 
 describe("restoring", () => {
   it("replaces the state", async () => {
-    const bytes = await snapshotOf("x = 1\nimport math\nmath.mine = 1");
+    const bytes = await takeSnapshot("x = 1\nimport math\nmath.mine = 1");
     await using session = new Session();
     await session.execute("x = 2\ny = 3\nimport json\njson.mine = 2");
     await session.restoreState(bytes);
@@ -20,9 +20,9 @@ describe("restoring", () => {
   });
 
   it("is a state to fall back to, to fork and to reset from", async () => {
-    await using session = await restored(await snapshotOf("x = 1"));
+    await using session = await restoreSession(await takeSnapshot("x = 1"));
     expect(
-      await rejection(session.execute("x = 2\nimport os\nos.abort()")),
+      await catchRejection(session.execute("x = 2\nimport os\nos.abort()")),
     ).toMatchObject({ stateLost: false });
     const fork = await session.fork();
     expect([await evaluate(session, "x"), await evaluate(fork, "x")]).toEqual([
@@ -33,19 +33,19 @@ describe("restoring", () => {
   });
 
   it("lets the monotonic clock go on", async () => {
-    const bytes = await snapshotOf(
+    const bytes = await takeSnapshot(
       "import time\nbefore = time.monotonic()\ntime.sleep(0.3)\nafter = time.monotonic()",
     );
     const code =
       "[after - before, time.monotonic() - after, time.time() > 1.7e9]";
-    await using session = await restored(bytes);
+    await using session = await restoreSession(bytes);
     const source = `
       const session = new Session();
       await session.restoreState(bytes);
       console.log(JSON.stringify((await session.execute(${JSON.stringify(code)})).value));`;
     const answers = [
       await evaluate(session, code),
-      JSON.parse(await elsewhere(bytes, source)),
+      JSON.parse(await runElsewhere(bytes, source)),
     ];
     for (const [slept, since, isNow] of answers as [
       number,
@@ -63,10 +63,10 @@ describe("restoring", () => {
     const code = `import random, secrets, tempfile, uuid
 draw = lambda: [random.random(), str(uuid.uuid4()), secrets.token_hex(8), tempfile.mktemp()]
 first = draw()`;
-    const bytes = await snapshotOf(code);
+    const bytes = await takeSnapshot(code);
     const drawn: string[][] = [];
     for (let round = 0; round < 4; round++) {
-      await using session = await restored(bytes);
+      await using session = await restoreSession(bytes);
       drawn.push((await evaluate(session, "draw()")) as string[]);
     }
     for (let column = 0; column < 4; column++)
@@ -74,31 +74,31 @@ first = draw()`;
   });
 
   it("takes lower limits, unless the memory is larger", async () => {
-    const bytes = await snapshotOf("x = 'a' * 40_000_000");
+    const bytes = await takeSnapshot("x = 'a' * 40_000_000");
     const refusing = new Session({
       resourceLimits: { maxMemoryBytes: 32 << 20 },
     });
     await refusing.execute("y = 1");
-    const error = await rejection(refusing.restoreState(bytes));
+    const error = await catchRejection(refusing.restoreState(bytes));
     expect(error.code).toBe("ERYX_SNAPSHOT");
     expect(error.message).toMatch(
       /^the snapshot cannot be restored: its memory of \d+ bytes is more than maxMemoryBytes, 33554432$/,
     );
     expect(await evaluate(refusing, "y")).toBe(1);
-    await using lower = await restored(bytes, {
+    await using lower = await restoreSession(bytes, {
       resourceLimits: { maxMemoryBytes: 72 << 20 },
     });
     expect(await evaluate(lower, "len(x)")).toBe(40_000_000);
-    expect((await rejection(lower.execute("y = x + 'b'"))).message).toBe(
+    expect((await catchRejection(lower.execute("y = x + 'b'"))).message).toBe(
       "MemoryError",
     );
   });
 
   it("keeps the environment of the snapshot", async () => {
-    const bytes = await snapshotOf("import os\nos.environ['B'] = '2'", {
+    const bytes = await takeSnapshot("import os\nos.environ['B'] = '2'", {
       env: { A: "1" },
     });
-    await using session = await restored(bytes, { env: { A: "9" } });
+    await using session = await restoreSession(bytes, { env: { A: "9" } });
     expect(
       await evaluate(session, "[os.environ['A'], os.environ['B']]"),
     ).toEqual(["1", "2"]);
@@ -115,13 +115,13 @@ describe("callbacks after restoring", () => {
     "kept = f\ndef call(): return f()\nasync def both(): return [await call(), await kept(), await ns.g()]";
 
   it("are those of the session, by their names", async () => {
-    const bytes = await snapshotOf(code, { callbacks: before });
+    const bytes = await takeSnapshot(code, { callbacks: before });
     const callbacks = {
       other: () => "other",
       "ns.g": () => "new g",
       f: () => "new f",
     };
-    await using session = await restored(bytes, { callbacks });
+    await using session = await restoreSession(bytes, { callbacks });
     expect(await evaluate(session, "await both()")).toEqual([
       "new f",
       "new f",
@@ -131,19 +131,19 @@ describe("callbacks after restoring", () => {
     expect(
       await evaluate(session, "sorted(c['name'] for c in list_callbacks())"),
     ).toEqual(["f", "ns.g", "other"]);
-    expect((await rejection(session.execute("await gone()"))).message).toBe(
-      "CallbackError: gone() is not known to the host",
-    );
+    expect(
+      (await catchRejection(session.execute("await gone()"))).message,
+    ).toBe("CallbackError: gone() is not known to the host");
   });
 
   it("are gone in a session without any", async () => {
-    const bytes = await snapshotOf(code, { callbacks: before });
-    await using session = await restored(bytes);
+    const bytes = await takeSnapshot(code, { callbacks: before });
+    await using session = await restoreSession(bytes);
     for (const name of ["f", "ns.g", "kept"])
       expect(
-        (await rejection(session.execute(`await ${name}()`))).message,
+        (await catchRejection(session.execute(`await ${name}()`))).message,
       ).toMatch(/^CallbackError: (f|ns\.g)\(\) is not known to the host$/);
-    const back = await restored(await session.snapshotState(), {
+    const back = await restoreSession(await session.snapshotState(), {
       callbacks: before,
     });
     expect(await evaluate(back, "await both()")).toEqual([
@@ -154,8 +154,8 @@ describe("callbacks after restoring", () => {
   });
 
   it("that are new do not replace a variable of the user's", async () => {
-    const bytes = await snapshotOf("f = 'mine'\nns = 5");
-    await using session = await restored(bytes, { callbacks: before });
+    const bytes = await takeSnapshot("f = 'mine'\nns = 5");
+    await using session = await restoreSession(bytes, { callbacks: before });
     expect(await evaluate(session, "[f, ns, await gone()]")).toEqual([
       "mine",
       5,
@@ -164,20 +164,20 @@ describe("callbacks after restoring", () => {
   });
 
   it("have the signature that they have now", async () => {
-    const bytes = await snapshotOf("1", {
+    const bytes = await takeSnapshot("1", {
       callbacks: { f: { fn: () => 1, parameters: ["a"] } },
     });
     const fn = (args: object) => args;
-    await using session = await restored(bytes, {
+    await using session = await restoreSession(bytes, {
       callbacks: { f: { fn, parameters: ["b", "c"], description: "New." } },
     });
     expect(await evaluate(session, "[await f(1, 2), f.__doc__]")).toEqual([
       { b: 1, c: 2 },
       "New.",
     ]);
-    expect((await rejection(session.execute("await f(a=1)"))).message).toBe(
-      "TypeError: f() got an unexpected keyword argument 'a'",
-    );
+    expect(
+      (await catchRejection(session.execute("await f(a=1)"))).message,
+    ).toBe("TypeError: f() got an unexpected keyword argument 'a'");
   });
 
   it("survive clearState, as libraries do", async () => {
@@ -185,8 +185,8 @@ describe("callbacks after restoring", () => {
       callbacks: before,
       libraries: [new RuntimeLibrary({ python: "def helper(): return 5" })],
     };
-    await using session = await restored(
-      await snapshotOf("x = 1", options),
+    await using session = await restoreSession(
+      await takeSnapshot("x = 1", options),
       options,
     );
     await session.clearState();

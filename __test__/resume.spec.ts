@@ -1,18 +1,20 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { RuntimeLibrary, Session, SuspendedError } from "../index.js";
-import { refused, rejection } from "./helpers.js";
+import { catchArgumentError, catchRejection } from "./helpers.js";
 import {
   never,
-  resumed,
-  stop,
-  suspended,
   type ResumeOptions,
+  resumeToValue,
+  runToSuspension,
+  stop,
 } from "./suspend-support.js";
 
 describe("resume", () => {
   it("answers with any value", async () => {
-    const error = await suspended("x = await stop()\n[type(x).__name__, x]");
+    const error = await runToSuspension(
+      "x = await stop()\n[type(x).__name__, x]",
+    );
     const [{ id }] = error.pending;
     for (const [given, type] of [
       [null, "NoneType"],
@@ -23,29 +25,31 @@ describe("resume", () => {
       ["", "str"],
     ] as const)
       expect(
-        await resumed(error, { results: { [id]: given as never } }),
+        await resumeToValue(error, { results: { [id]: given as never } }),
       ).toEqual([type, given]);
   });
 
   it("fails a call with a CallbackError", async () => {
-    const error = await suspended(
+    const error = await runToSuspension(
       "try: await stop()\nexcept CallbackError as e: x = [type(e).__name__, str(e), e.name, e.callback]\nx",
     );
     expect(
-      await resumed(error, { errors: { [error.pending[0].id]: "not today" } }),
+      await resumeToValue(error, {
+        errors: { [error.pending[0].id]: "not today" },
+      }),
     ).toEqual(["CallbackError", "not today", "", "stop"]);
   });
 
   it("calls again what has no answer", async () => {
-    const error = await suspended("await stop(1, b=b'x')");
+    const error = await runToSuspension("await stop(1, b=b'x')");
     const calls: unknown[] = [];
     const again = (...args: unknown[]) => calls.push(args);
-    expect(await resumed(error, { callbacks: { stop: again } })).toBe(1);
+    expect(await resumeToValue(error, { callbacks: { stop: again } })).toBe(1);
     expect(calls).toEqual([[1, { b: new Uint8Array([120]) }]]);
   });
 
   it("mixes results, errors and calls", async () => {
-    const error = await suspended(
+    const error = await runToSuspension(
       "import asyncio\nends = await asyncio.gather(stop(1), stop(2), stop(3), return_exceptions=True)\n[str(e) for e in ends]",
     );
     const [a, b] = error.pending.map(({ id }) => id);
@@ -54,19 +58,19 @@ describe("resume", () => {
       errors: { [b]: "e" },
       callbacks: { stop: async (n: number) => `again ${n}` },
     };
-    expect(await resumed(error, options)).toEqual(["r", "e", "again 3"]);
+    expect(await resumeToValue(error, options)).toEqual(["r", "e", "again 3"]);
   });
 
   it("without the callback is a CallbackError", async () => {
-    const error = await suspended(
+    const error = await runToSuspension(
       "try: await stop()\nexcept CallbackError as e: x = str(e)\nx",
     );
-    expect(await resumed(error)).toBe("stop() is not known to the host");
+    expect(await resumeToValue(error)).toBe("stop() is not known to the host");
   });
 
   it("works in another process, and twice from the same checkpoint", async () => {
-    const { elsewhere } = await import("./snapshot-support.js");
-    const error = await suspended(
+    const { runElsewhere: elsewhere } = await import("./snapshot-support.js");
+    const error = await runToSuspension(
       "import asyncio, random\nprint('before')\nx = [random.random()]\na, b = await asyncio.gather(stop(1), stop(2))\nprint('after')\nresult = {'sum': a + b}\nawait stop(a)",
       { stop },
     );
@@ -94,7 +98,7 @@ describe("resume", () => {
   });
 
   it("may suspend again, many times", async () => {
-    let error = await suspended(
+    let error = await runToSuspension(
       "seen = []\nfor n in range(5): seen.append(await stop(n))\nseen",
     );
     for (let n = 0; n < 4; n++) {
@@ -103,34 +107,34 @@ describe("resume", () => {
         callbacks: { stop },
         results: { [error.pending[0].id]: n * 10 },
       });
-      error = await rejection<SuspendedError>(next);
+      error = await catchRejection<SuspendedError>(next);
       expect(error).toBeInstanceOf(SuspendedError);
     }
     expect(
-      await resumed(error, { results: { [error.pending[0].id]: 40 } }),
+      await resumeToValue(error, { results: { [error.pending[0].id]: 40 } }),
     ).toEqual([0, 10, 20, 30, 40]);
   });
 
   it("by a call that suspends again keeps its arguments", async () => {
-    const error = await suspended("await stop('a')");
-    const again = await rejection<SuspendedError>(
+    const error = await runToSuspension("await stop('a')");
+    const again = await catchRejection<SuspendedError>(
       Session.resume(error.checkpoint, { callbacks: { stop } }),
     );
     expect(again.pending).toMatchObject([
       { name: "stop", args: ["a"], kwargs: {} },
     ]);
     expect(
-      await resumed(again, { results: { [again.pending[0].id]: 1 } }),
+      await resumeToValue(again, { results: { [again.pending[0].id]: 1 } }),
     ).toBe(1);
   });
 
   it("leaves timers the time that they had", async () => {
     const code =
       "import asyncio, time\nbegan = time.monotonic()\nslept, _ = await asyncio.gather(asyncio.sleep(2, 'slept'), stop())\n[slept, time.monotonic() - began]";
-    const error = await suspended(code);
+    const error = await runToSuspension(code);
     await sleep(1500);
     const start = performance.now();
-    const [slept, took] = (await resumed(error, {
+    const [slept, took] = (await resumeToValue(error, {
       results: { [error.pending[0].id]: 1 },
     })) as [string, number];
     expect(slept).toBe("slept");
@@ -141,11 +145,13 @@ describe("resume", () => {
   it("leaves asyncio.timeout the time that it had", async () => {
     const code =
       "import asyncio\ntry:\n    async with asyncio.timeout(1.5): await stop()\nexcept TimeoutError: x = 'late'\nx";
-    const error = await suspended(code);
-    expect(await resumed(error, { callbacks: { stop: never } })).toBe("late");
+    const error = await runToSuspension(code);
+    expect(await resumeToValue(error, { callbacks: { stop: never } })).toBe(
+      "late",
+    );
     await sleep(1600);
     expect(
-      await resumed(error, {
+      await resumeToValue(error, {
         results: { [error.pending[0].id]: 1 },
         callbacks: {},
       }).catch((reason) => reason.message),
@@ -153,7 +159,7 @@ describe("resume", () => {
   });
 
   it("has its own limits, output, trace and signal", async () => {
-    const error = await suspended(
+    const error = await runToSuspension(
       "print('a' * 50)\nx = await stop()\nprint('b' * 50)\nwhile x: pass\nx",
     );
     const [{ id }] = error.pending;
@@ -173,7 +179,7 @@ describe("resume", () => {
     });
     expect(chunks.join("")).toBe("b".repeat(20));
     await session.close();
-    const late = await rejection(
+    const late = await catchRejection(
       Session.resume(error.checkpoint, {
         timeoutMs: 500,
         results: { [id]: 1 },
@@ -187,7 +193,7 @@ describe("resume", () => {
     const signal = AbortSignal.timeout(100);
     expect(
       (
-        await rejection(
+        await catchRejection(
           Session.resume(error.checkpoint, { signal, results: { [id]: 1 } }),
         )
       ).code,
@@ -195,7 +201,7 @@ describe("resume", () => {
     const aborted = AbortSignal.abort();
     expect(
       (
-        await rejection(
+        await catchRejection(
           Session.resume(error.checkpoint, {
             signal: aborted,
             results: { [id]: 1 },
@@ -206,12 +212,12 @@ describe("resume", () => {
   });
 
   it("reports what Python raises, with its lines", async () => {
-    const error = await suspended(
+    const error = await runToSuspension(
       "x = await stop()\n\nraise ValueError(x)",
       undefined,
       { filename: "mine.py" },
     );
-    const failed = await rejection(
+    const failed = await catchRejection(
       Session.resume(error.checkpoint, {
         results: { [error.pending[0].id]: "oops" },
       }),
@@ -227,7 +233,7 @@ describe("resume", () => {
   });
 
   it("gives a session that goes on", async () => {
-    const error = await suspended("y = 1\nx = await stop()");
+    const error = await runToSuspension("y = 1\nx = await stop()");
     const { session } = await Session.resume(error.checkpoint, {
       results: { [error.pending[0].id]: 2 },
       callbacks: { f: () => 7 },
@@ -238,7 +244,7 @@ describe("resume", () => {
       2, 1, 7,
     ]);
     expect(session.executionTimeoutMs).toBe(5000);
-    await rejection(session.execute("x = 9\nimport os\nos.abort()"));
+    await catchRejection(session.execute("x = 9\nimport os\nos.abort()"));
     const fork = await session.fork();
     await session.restoreState(await fork.snapshotState());
     expect((await session.execute("x")).value).toBe(2);
@@ -247,7 +253,9 @@ describe("resume", () => {
   });
 
   it("gives sessions whose later random numbers and names differ", async () => {
-    const error = await suspended("import random, tempfile\nx = await stop()");
+    const error = await runToSuspension(
+      "import random, tempfile\nx = await stop()",
+    );
     const drawn: unknown[] = [];
     for (let round = 0; round < 3; round++) {
       const { session } = await Session.resume(error.checkpoint, {
@@ -263,7 +271,7 @@ describe("resume", () => {
 
   it("goes on tracing, or stops, and the session may trace later", async () => {
     const code = "x = await stop()\ny = 2";
-    const error = await suspended(code, undefined, { trace: true });
+    const error = await runToSuspension(code, undefined, { trace: true });
     const results = { [error.pending[0].id]: 1 };
     const traced = await Session.resume(error.checkpoint, {
       results,
@@ -281,9 +289,9 @@ describe("resume", () => {
   });
 
   it("takes a new stdin", async () => {
-    const error = await suspended("x = await stop()\ninput()");
+    const error = await runToSuspension("x = await stop()\ninput()");
     expect(
-      await resumed(error, {
+      await resumeToValue(error, {
         stdin: "new",
         results: { [error.pending[0].id]: 1 },
       }),
@@ -293,7 +301,9 @@ describe("resume", () => {
   it("keeps the environment and the libraries of the checkpoint until a reset, the result variable until the next execute", async () => {
     const look =
       "import os\n[os.environ.get('A'), globals().get('helper', 'no')]";
-    const error = await suspended(`x = out = result = await stop()\n${look}`);
+    const error = await runToSuspension(
+      `x = out = result = await stop()\n${look}`,
+    );
     const { session, result } = await Session.resume(error.checkpoint, {
       env: { A: "1" },
       libraries: [new RuntimeLibrary({ python: "helper = 'yes'" })],
@@ -309,12 +319,12 @@ describe("resume", () => {
   });
 
   it.each(["inputs", "filename"])("refuses %s", async (name) => {
-    const { checkpoint } = await suspended("await stop()");
+    const { checkpoint } = await runToSuspension("await stop()");
     const given = { inputs: { a: 1 }, filename: "f.py" };
     const options = { [name]: given[name as keyof typeof given] };
-    expect(await refused(() => Session.resume(checkpoint, options))).toBe(
-      `options.${name}: the execution has begun with its own`,
-    );
+    expect(
+      await catchArgumentError(() => Session.resume(checkpoint, options)),
+    ).toBe(`options.${name}: the execution has begun with its own`);
   });
 });
 
@@ -403,8 +413,8 @@ describe("arguments", () => {
     [{ timeoutMs: 0 }, "options.timeoutMs: expected a number of milliseconds"],
     [{ callbacks: 5 as never }, "options.callbacks: "],
   ])("%j are refused", async (options, message) => {
-    const { checkpoint } = await suspended("await stop()");
-    const error = await rejection<TypeError & { code: string }>(
+    const { checkpoint } = await runToSuspension("await stop()");
+    const error = await catchRejection<TypeError & { code: string }>(
       Session.resume(checkpoint, options as never),
     );
     expect(error.message).toContain(message);
@@ -415,13 +425,13 @@ describe("arguments", () => {
   it.each([undefined, null, "text", 5, [1], new ArrayBuffer(8)])(
     "a checkpoint of %o is a wrong type",
     async (bad) => {
-      const error = await rejection(Session.resume(bad as never));
+      const error = await catchRejection(Session.resume(bad as never));
       expect(error.message).toMatch(/^checkpoint: expected a Uint8Array, got /);
     },
   );
 
   it("a damaged checkpoint is a SnapshotError", async () => {
-    const { checkpoint } = await suspended("await stop()");
+    const { checkpoint } = await runToSuspension("await stop()");
     const cut = [0, 7, 8, 72, 200, checkpoint.length - 1].map((length) =>
       checkpoint.slice(0, length),
     );
@@ -429,7 +439,7 @@ describe("arguments", () => {
       checkpoint.with(at, checkpoint[at] ^ 1),
     );
     for (const bytes of [...cut, ...flipped]) {
-      const error = await rejection(
+      const error = await catchRejection(
         Session.resume(bytes, { callbacks: { stop } }),
       );
       expect(error.code).toBe("ERYX_SNAPSHOT");

@@ -1,6 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { Sandbox, versions } from "../index.js";
-import { printed, promptly, raised, rejection, run } from "./helpers.js";
+import {
+  catchExecutionError,
+  catchRejection,
+  getStdout,
+  run,
+  tryUntilPrompt,
+} from "./helpers.js";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -27,7 +33,7 @@ describe("output", () => {
   });
 
   it("keeps inner and leading newlines", async () => {
-    expect(await printed(String.raw`print("\n\na\n\nb\n\n")`)).toBe(
+    expect(await getStdout(String.raw`print("\n\na\n\nb\n\n")`)).toBe(
       "\n\na\n\nb",
     );
   });
@@ -42,7 +48,7 @@ describe("output", () => {
   });
 
   it("keeps a byte order mark that the code printed", async () => {
-    expect(await printed(String.raw`print("\ufeffx")`)).toBe("\ufeffx");
+    expect(await getStdout(String.raw`print("\ufeffx")`)).toBe("\ufeffx");
   });
 
   it("is empty for code that prints nothing", async () => {
@@ -62,7 +68,9 @@ describe("output", () => {
   });
 
   it("holds what was printed with flush=False and end=''", async () => {
-    expect(await printed('print("a", end="")\nprint("b", end="")')).toBe("ab");
+    expect(await getStdout('print("a", end="")\nprint("b", end="")')).toBe(
+      "ab",
+    );
   });
 });
 
@@ -77,34 +85,34 @@ describe("source", () => {
   });
 
   it("accepts a byte order mark", async () => {
-    expect(await printed("\ufeffprint(1)")).toBe("1");
+    expect(await getStdout("\ufeffprint(1)")).toBe("1");
   });
 
   it("accepts CRLF", async () => {
-    expect(await printed("if True:\r\n    print(1)\r\nprint(2)\r\n")).toBe(
+    expect(await getStdout("if True:\r\n    print(1)\r\nprint(2)\r\n")).toBe(
       "1\n2",
     );
   });
 
   it("accepts names and text of every plane", async () => {
-    expect(await printed('größe = "𝄞漢"\nprint(größe, len(größe))')).toBe(
+    expect(await getStdout('größe = "𝄞漢"\nprint(größe, len(größe))')).toBe(
       "𝄞漢 2",
     );
   });
 
   it("runs 800 kB of statements in the default memory", async () => {
     const code = `${"x = 1 + 2\n".repeat(80_000)}print(x)`;
-    expect(await printed(code)).toBe("3");
+    expect(await getStdout(code)).toBe("3");
   });
 
   it("takes 16 MiB", async () => {
     const code = `print(1)\n#${"x".repeat(16 * 1024 * 1024 - 10)}`;
-    expect(await printed(code)).toBe("1");
+    expect(await getStdout(code)).toBe("1");
   });
 
   it("holds __future__ imports", async () => {
     expect(
-      await printed(
+      await getStdout(
         "from __future__ import annotations\ndef f(a: nope): pass\nprint(f.__annotations__)",
       ),
     ).toBe("{'a': 'nope'}");
@@ -122,14 +130,14 @@ describe("exit", () => {
 
   it("os._exit(0) succeeds", async () => {
     expect(
-      await printed('import os\nprint("a", flush=True)\nos._exit(0)'),
+      await getStdout('import os\nprint("a", flush=True)\nos._exit(0)'),
     ).toBe("a");
   });
 
   it.each(["sys.exit(3)", "raise SystemExit(3)", "os._exit(3)", "exit(3)"])(
     "%s is an error with exitCode 3",
     async (call) => {
-      const error = await raised(
+      const error = await catchExecutionError(
         `import sys, os\nprint("a", flush=True)\n${call}`,
       );
       expect(error).toMatchObject({
@@ -142,29 +150,29 @@ describe("exit", () => {
   );
 
   it("sys.exit with text prints it on stderr and exits with 1", async () => {
-    const error = await raised('import sys\nsys.exit("bye")');
+    const error = await catchExecutionError('import sys\nsys.exit("bye")');
     expect(error).toMatchObject({ exitCode: 1, stderr: "bye" });
   });
 
   it("leaves exitCode unset on other errors", async () => {
-    expect(await raised("1/0")).not.toHaveProperty("exitCode");
+    expect(await catchExecutionError("1/0")).not.toHaveProperty("exitCode");
   });
 
   it("runs functions of atexit", async () => {
     const code =
       'import atexit\nf = atexit.register(print, "bye")\nprint("hello")';
-    expect(await printed(code)).toBe("hello\nbye");
+    expect(await getStdout(code)).toBe("hello\nbye");
   });
 });
 
 describe("stdin", () => {
   it("feeds input()", async () => {
     const code = "print(input(), input('> '))";
-    expect(await printed(code, { stdin: "a\nb\n" })).toBe("> a b");
+    expect(await getStdout(code, { stdin: "a\nb\n" })).toBe("> a b");
   });
 
   it("is at its end without the option", async () => {
-    expect((await raised("input()")).message).toBe(
+    expect((await catchExecutionError("input()")).message).toBe(
       "EOFError: EOF when reading a line",
     );
   });
@@ -185,7 +193,7 @@ describe("stdin", () => {
 
   it("holds megabytes", async () => {
     const code = "import sys\nprint(len(sys.stdin.read()))";
-    expect(await printed(code, { stdin: "x".repeat(5_000_000) })).toBe(
+    expect(await getStdout(code, { stdin: "x".repeat(5_000_000) })).toBe(
       "5000000",
     );
   });
@@ -193,22 +201,22 @@ describe("stdin", () => {
 
 describe("the main module", () => {
   it("is __main__", async () => {
-    expect(await printed("print(__name__)")).toBe("__main__");
+    expect(await getStdout("print(__name__)")).toBe("__main__");
   });
 
   it("shows the code's names to `import __main__`", async () => {
-    expect(await printed("x = 3\nimport __main__\nprint(__main__.x)")).toBe(
+    expect(await getStdout("x = 3\nimport __main__\nprint(__main__.x)")).toBe(
       "3",
     );
   });
 
   it("has the file name of the option", async () => {
     const options = { filename: "report.py" };
-    expect(await printed("print(__file__)", options)).toBe("report.py");
+    expect(await getStdout("print(__file__)", options)).toBe("report.py");
   });
 
   it("has the builtins of a script", async () => {
-    expect(await printed("print(len(help.__class__.__name__) > 0)")).toBe(
+    expect(await getStdout("print(len(help.__class__.__name__) > 0)")).toBe(
       "True",
     );
   });
@@ -283,11 +291,13 @@ describe("what the sandbox does not have", () => {
       "urllib.error.URLError: <urlopen error [Errno -4] network access is off in this sandbox>",
     ],
   ])("%s: a clear exception at once", async (code, message) => {
-    expect((await promptly(2000, () => raised(code))).message).toBe(message);
+    expect(
+      (await tryUntilPrompt(2000, () => catchExecutionError(code))).message,
+    ).toBe(message);
   });
 
   it("a socket's connect says that the network is off", async () => {
-    const error = await raised(
+    const error = await catchExecutionError(
       'import socket; socket.socket().connect(("1.1.1.1", 80))',
     );
     expect(error.message).toContain("network access is off in this sandbox");
@@ -297,14 +307,14 @@ describe("what the sandbox does not have", () => {
   it("waiting for a lock that nobody can release does not crash", async () => {
     const code =
       "import threading\nlock = threading.Lock()\nlock.acquire()\nlock.acquire()";
-    const error = await rejection(run(code, { timeoutMs: 300 }));
+    const error = await catchRejection(run(code, { timeoutMs: 300 }));
     expect(error.message).not.toContain("crashed");
   });
 
   it("a lock's timeout works", async () => {
     const code =
       "import threading\nlock = threading.Lock()\nlock.acquire()\nprint(lock.acquire(timeout=0.05))";
-    expect(await printed(code)).toBe("False");
+    expect(await getStdout(code)).toBe("False");
   });
 });
 

@@ -6,19 +6,20 @@ import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import * as mini from "zod/mini";
 import * as z3 from "zod/v3";
-import { jsonSchemaOf, validatorFor } from "../js/schema.js";
-import { promptly } from "./helpers.js";
+import { makeValidator, toJsonSchema } from "../js/schema.js";
+import type { Verdict } from "../js/types.js";
+import { tryUntilPrompt } from "./helpers.js";
 
 const PATH = "options.callbacks.f.schema";
 const DRAFT_2020 = "https://json-schema.org/draft/2020-12/schema";
 
 function validator(schema: unknown) {
-  return validatorFor(PATH, schema)!;
+  return makeValidator(PATH, schema)!;
 }
 
 function refusal(schema: unknown): string {
   try {
-    validatorFor(PATH, schema);
+    makeValidator(PATH, schema);
   } catch (error) {
     expect(error).toBeInstanceOf(TypeError);
     expect(error).toMatchObject({ code: "ERYX_INVALID_ARGUMENT" });
@@ -29,9 +30,14 @@ function refusal(schema: unknown): string {
 
 /** The issue with `args`; "ok" if there is none. */
 function issue(schema: unknown, args: unknown): string {
+  return verdict(schema, args).issue ?? "ok";
+}
+
+/** What a validator says at once. */
+function verdict(schema: unknown, args: unknown): Verdict {
   const outcome = validator(schema).validate(args);
-  expect(outcome).not.toBeInstanceOf(Promise);
-  return outcome.issue ?? "ok";
+  if (outcome instanceof Promise) expect.fail("not at once");
+  return outcome;
 }
 
 /** A schema with the property `x`. */
@@ -45,7 +51,7 @@ function nested(depth: number, wrap: (inner: object) => object): object {
 
 describe("what is a schema", () => {
   it("is undefined without one", () => {
-    expect(validatorFor(PATH, undefined)).toBeUndefined();
+    expect(makeValidator(PATH, undefined)).toBeUndefined();
   });
 
   it.each([
@@ -148,7 +154,7 @@ describe("JSON Schema", () => {
     };
     const args = { a: 1, c: [] };
     expect(validator(schema).validate(args)).toEqual({ value: args });
-    expect(validator(schema).validate(args).value).toBe(args);
+    expect(verdict(schema, args).value).toBe(args);
     expect(args).toEqual({ a: 1, c: [] });
   });
 
@@ -217,11 +223,11 @@ describe("JSON Schema", () => {
   it("loads ajv at the first JSON Schema", () => {
     const source = `
       import { createRequire } from "node:module";
-      import { validatorFor } from "./js/schema.js";
+      import { makeValidator } from "./js/schema.js";
       const { cache } = createRequire(import.meta.url);
       const loaded = () => Object.keys(cache ?? {}).some((file) => file.includes("ajv"));
       const before = loaded();
-      validatorFor("schema", {});
+      makeValidator("schema", {});
       console.log(before, loaded());
     `;
     const cwd = fileURLToPath(new URL("..", import.meta.url));
@@ -394,7 +400,7 @@ describe("values that JSON does not have", () => {
   it("takes a bigint for a number, and hands it on", () => {
     const schema = x({ type: "array", items: { type: "integer", minimum: 0 } });
     const args = { x: [1, 2n ** 64n], bytes: new Uint8Array(2) };
-    expect(validator(schema).validate(args).value).toBe(args);
+    expect(verdict(schema, args).value).toBe(args);
     expect(issue(schema, { x: [-(2n ** 64n)] })).toBe("x[0]: must be >= 0");
     expect(issue(x({ type: "number" }), { x: 10n ** 400n })).toBe("ok");
     expect(issue(x({ maximum: 10 }), { x: 10n ** 400n })).toBe(
@@ -421,7 +427,9 @@ describe("values that JSON does not have", () => {
   it("does not walk through large bytes", async () => {
     const schema = x({ additionalProperties: { type: "number" } });
     const bytes = new Uint8Array(2 ** 25);
-    expect(await promptly(500, () => issue(schema, { x: bytes }))).toBe("ok");
+    expect(await tryUntilPrompt(500, () => issue(schema, { x: bytes }))).toBe(
+      "ok",
+    );
   });
 
   it.each([NaN, Infinity, -Infinity])("takes %s for no number", (value) => {
@@ -563,7 +571,7 @@ describe("Standard Schema", () => {
   });
 });
 
-describe("jsonSchemaOf", () => {
+describe("toJsonSchema", () => {
   it.each([
     ["undefined", undefined],
     ["a string", "x"],
@@ -578,12 +586,12 @@ describe("jsonSchemaOf", () => {
       },
     ],
   ])("is undefined for %s", (_, schema) => {
-    expect(jsonSchemaOf(schema)).toBeUndefined();
+    expect(toJsonSchema(schema)).toBeUndefined();
   });
 
   it("is the schema itself if that is one", () => {
     const schema = { type: "object" };
-    expect(jsonSchemaOf(schema)).toBe(schema);
+    expect(toJsonSchema(schema)).toBe(schema);
   });
 
   it("asks zod, with types that JSON does not have", () => {
@@ -592,7 +600,7 @@ describe("jsonSchemaOf", () => {
       when: z.date(),
       n: z.number().default(1),
     });
-    expect(jsonSchemaOf(schema)).toEqual({
+    expect(toJsonSchema(schema)).toEqual({
       $schema: DRAFT_2020,
       type: "object",
       properties: {
@@ -602,7 +610,7 @@ describe("jsonSchemaOf", () => {
       },
       required: ["a", "when"],
     });
-    expect(jsonSchemaOf(schema)).toBe(jsonSchemaOf(schema));
+    expect(toJsonSchema(schema)).toBe(toJsonSchema(schema));
   });
 
   it("asks arktype", () => {
@@ -613,12 +621,12 @@ describe("jsonSchemaOf", () => {
       properties: { a: { type: "string" }, b: { type: "number" } },
       required: ["a"],
     };
-    expect(jsonSchemaOf(schema)).toEqual(expected);
+    expect(toJsonSchema(schema)).toEqual(expected);
     const older = {
       "~standard": { version: 1 },
       toJsonSchema: () => schema.toJsonSchema(),
     };
-    expect(jsonSchemaOf(older)).toEqual(expected);
+    expect(toJsonSchema(older)).toEqual(expected);
   });
 
   const names = {
@@ -664,6 +672,6 @@ describe("jsonSchemaOf", () => {
       ),
     ],
   ])("reads the names of %s", (_, schema) => {
-    expect(jsonSchemaOf(schema)).toEqual(names);
+    expect(toJsonSchema(schema)).toEqual(names);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Session } from "../index.js";
-import { fileText } from "./helpers.js";
+import { readText } from "./helpers.js";
 
 const AWAIT = "import asyncio\nawait asyncio.sleep(0)\n";
 const RUN = "import asyncio\nasyncio.run(asyncio.sleep(0))\n";
@@ -104,6 +104,6 @@ it = numbers()
 await anext(it)`);
     expect(session.vfs.exists("closed")).toBe(false);
     await session.close();
-    expect(fileText(session.vfs, "closed")).toBe("yes");
+    expect(readText(session.vfs, "closed")).toBe("yes");
   });
 });

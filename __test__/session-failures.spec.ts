@@ -4,7 +4,7 @@ import {
   type SandboxOptions,
   Session,
 } from "../index.js";
-import { nodePrints, rejection } from "./helpers.js";
+import { catchRejection, getNodeStdout } from "./helpers.js";
 
 const MB = 1 << 20;
 const FOREVER = "while True: pass";
@@ -101,7 +101,7 @@ describe("after", () => {
       await using session = new Session({ resourceLimits });
       await session.execute("x = [1]\nimport json");
       for (let round = 0; round < 3; round++) {
-        const failure = await rejection(
+        const failure = await catchRejection(
           session.execute(`print('so far', flush=True)\n${code}`, options),
         );
         expect(failure).toMatchObject({
@@ -123,7 +123,7 @@ describe("after", () => {
     const controller = new AbortController();
     const onStdout = () => controller.abort();
     const code = `try:\n    x = 1\n    print(1, flush=True)\n    ${FOREVER}\nfinally: y = 2`;
-    const error = await rejection(
+    const error = await catchRejection(
       session.execute(code, { signal: controller.signal, onStdout }),
     );
     expect(error).toMatchObject({ code: "ERYX_CANCELLED", stateLost: false });
@@ -135,7 +135,7 @@ describe("after", () => {
     await session.execute("big = list(range(500_000))\nn = 0");
     for (let round = 0; round < 8; round++) {
       await session.execute("n += 1");
-      await rejection(
+      await catchRejection(
         session.execute("big.clear()\nn = None\nimport os\nos._exit(1)"),
       );
     }
@@ -156,5 +156,5 @@ it("a thousand sessions that are kept do not end the process", async () => {
     }
     console.log([...codes].filter((code) => code !== "ERYX_INITIALIZATION").length);
     process.exit(0);`;
-  expect(await nodePrints(source)).toBe("0");
+  expect(await getNodeStdout(source)).toBe("0");
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Session, SuspendedError, VfsStorage } from "../index.js";
-import { rejection } from "./helpers.js";
+import { catchRejection } from "./helpers.js";
 import { evaluate } from "./snapshot-support.js";
 import { stop } from "./suspend-support.js";
 
@@ -8,7 +8,7 @@ const callbacks = { stop };
 
 /** The error of code that suspends its session. */
 async function suspendedIn(session: Session, code: string) {
-  const error = await rejection<SuspendedError>(session.execute(code));
+  const error = await catchRejection<SuspendedError>(session.execute(code));
   expect(error, error.message).toBeInstanceOf(SuspendedError);
   return error;
 }

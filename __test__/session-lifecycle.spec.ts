@@ -1,7 +1,7 @@
 import { getEventListeners } from "node:events";
 import { describe, expect, it } from "vitest";
 import { type ExecutionHandle, RuntimeLibrary, Session } from "../index.js";
-import { refused, rejection } from "./helpers.js";
+import { catchArgumentError, catchRejection } from "./helpers.js";
 
 const FOREVER = "while True: pass";
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -67,7 +67,7 @@ describe("the queue", () => {
     controller.abort();
     handle.cancel();
     for (const promise of [waiting, handle.wait()])
-      expect(await rejection(promise)).toMatchObject({
+      expect(await catchRejection(promise)).toMatchObject({
         code: "ERYX_CANCELLED",
         stateLost: false,
       });
@@ -88,7 +88,7 @@ describe("executionTimeoutMs", () => {
     ]).toEqual([20_000, 30_000]);
     session.executionTimeoutMs = 100;
     expect(session.executionTimeoutMs).toBe(100);
-    const error = await rejection(session.execute(FOREVER));
+    const error = await catchRejection(session.execute(FOREVER));
     expect([error.code, error.message]).toEqual([
       "ERYX_TIMEOUT",
       "execution timed out after 100 ms",
@@ -110,7 +110,7 @@ describe("executionTimeoutMs", () => {
     const code = "import time\ntime.sleep(0.15)\n1";
     const before = session.execute(code);
     session.executionTimeoutMs = 50;
-    const between = rejection(session.execute(code));
+    const between = catchRejection(session.execute(code));
     const fork = session.fork();
     session.executionTimeoutMs = null;
     const after = session.execute(code);
@@ -119,7 +119,7 @@ describe("executionTimeoutMs", () => {
     expect((await between).message).toBe(message);
     const forked = await fork;
     expect(forked.executionTimeoutMs).toBe(50);
-    expect((await rejection(forked.execute(code))).message).toBe(message);
+    expect((await catchRejection(forked.execute(code))).message).toBe(message);
     expect((await session.execute(code)).value).toBe(1);
   });
 
@@ -134,7 +134,7 @@ describe("executionTimeoutMs", () => {
     {},
   ])("of %o is refused", async (bad) => {
     const session = new Session();
-    const message = await refused(
+    const message = await catchArgumentError(
       () => (session.executionTimeoutMs = bad as never),
     );
     expect(message).toMatch(
@@ -226,7 +226,7 @@ describe("close", () => {
       session.snapshotState(),
       session.fork(),
     ];
-    const outcomes = Promise.all(all.map((promise) => rejection(promise)));
+    const outcomes = Promise.all(all.map((promise) => catchRejection(promise)));
     await pause(50);
     await Promise.all([session.close(), session.close()]);
     const errors = (await outcomes).map(({ code, message }) => [code, message]);
@@ -247,7 +247,7 @@ describe("close", () => {
       async () => session.executeCancellable("1"),
     ];
     for (const call of calls)
-      expect(await rejection(call())).toMatchObject({
+      expect(await catchRejection(call())).toMatchObject({
         code: "ERYX_CLOSED",
         message: "the session is closed",
       });
@@ -259,7 +259,7 @@ describe("close", () => {
     let promise: Promise<{ code: string }>;
     {
       await using session = new Session();
-      promise = rejection(session.execute(FOREVER));
+      promise = catchRejection(session.execute(FOREVER));
       await pause(20);
     }
     expect((await promise).code).toBe("ERYX_CANCELLED");

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type ExecutionError, Session } from "../index.js";
-import { rejection } from "./helpers.js";
+import { catchRejection } from "./helpers.js";
 
 /** Code that sets the variable again, to the object that it has. */
 const SETS = [
@@ -80,7 +80,9 @@ describe("the result variable of a session", () => {
     const session = new Session();
     await session.execute("result = 1");
     expect((await session.execute("del result")).result).toBeUndefined();
-    const error = await rejection<ExecutionError>(session.execute("result"));
+    const error = await catchRejection<ExecutionError>(
+      session.execute("result"),
+    );
     expect(error.pythonType).toBe("NameError");
     await session.execute("result = 1");
     expect(
@@ -97,7 +99,7 @@ describe("the result variable of a session", () => {
 
   it("stays after an execution that failed", async () => {
     const session = new Session();
-    await rejection(session.execute("result = 5\n1 / 0"));
+    await catchRejection(session.execute("result = 5\n1 / 0"));
     const next = await session.execute("result");
     expect([next.value, next.result]).toEqual([5, undefined]);
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { RuntimeLibrary, Session } from "../index.js";
-import { nodePrints, rejection } from "./helpers.js";
+import { catchRejection, getNodeStdout } from "./helpers.js";
 
 describe("an execution that ends before it began", () => {
   it("leaves what the first one brings to the next", async () => {
@@ -22,7 +22,7 @@ describe("an execution that ends before it began", () => {
 describe("close()", () => {
   it("ends a run that is just starting", async () => {
     for (let round = 0; round < 3; round++) {
-      const printed = await nodePrints(`
+      const printed = await getNodeStdout(`
 import { Session } from "@bsull/eryx";
 const session = new Session();
 const run = session.execute("while True: pass", { timeoutMs: 60_000 }).catch((error) => error);
@@ -40,7 +40,7 @@ describe("a library that is cut off in the first execution", () => {
       python: "import time\nstarted = time.time()\ntime.sleep(0.2)\nended = 1",
     });
     await using session = new Session({ libraries: [library] });
-    const error = await rejection(session.execute("1", { timeoutMs: 50 }));
+    const error = await catchRejection(session.execute("1", { timeoutMs: 50 }));
     expect(error.code).toBe("ERYX_TIMEOUT");
     expect((await session.execute("ended")).value).toBe(1);
     const { value } = await session.execute("started");

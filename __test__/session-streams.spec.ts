@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Session } from "../index.js";
-import { rejection } from "./helpers.js";
+import { catchRejection } from "./helpers.js";
 
 /** What code can do to the standard streams. */
 const DAMAGE = [
@@ -100,7 +100,7 @@ describe("the standard streams of each execution", () => {
   it("work after an execution that was cut off", async () => {
     const session = new Session();
     await session.execute("import sys\nsys.stdout.close()");
-    await rejection(session.execute("import os\nos.abort()"));
+    await catchRejection(session.execute("import os\nos.abort()"));
     expect((await session.execute("print('x')")).stdout).toBe("x");
   });
 

@@ -7,7 +7,7 @@ import {
   Session,
   type TraceEvent,
 } from "../index.js";
-import { refused, rejection } from "./helpers.js";
+import { catchArgumentError, catchRejection } from "./helpers.js";
 
 /** The value of the last step, all of them run in one session. */
 async function value(steps: string[], options?: SandboxOptions) {
@@ -141,7 +141,7 @@ describe("what persists", () => {
   ])("the state that %s has reached", async (_, code, message) => {
     await using session = new Session();
     await session.execute("x = 1");
-    const error = await rejection<ExecutionError>(session.execute(code));
+    const error = await catchRejection<ExecutionError>(session.execute(code));
     expect(error).toMatchObject({ code: "ERYX_EXECUTION", stateLost: false });
     expect(error.message).toContain(message);
     expect((await session.execute("x")).value).toBe(2);
@@ -150,7 +150,7 @@ describe("what persists", () => {
   it("a syntax error changes nothing", async () => {
     await using session = new Session();
     await session.execute("x = 1");
-    const error = await rejection(session.execute("x = 2\nx = ="));
+    const error = await catchRejection(session.execute("x = 2\nx = ="));
     expect(error.message).toBe(
       "SyntaxError: invalid syntax (<sandbox>, line 2)",
     );
@@ -172,7 +172,7 @@ describe("what persists", () => {
   it("tracebacks of functions show their own source and lines", async () => {
     await using session = new Session();
     await session.execute("\ndef f():\n    raise ValueError('first')");
-    const error = await rejection<ExecutionError>(
+    const error = await catchRejection<ExecutionError>(
       session.execute("x = 1\ny = 2\nz = 3\nf()"),
     );
     const frames = error.frames.map(({ function: name, line }) => [name, line]);
@@ -189,7 +189,7 @@ describe("what persists", () => {
     await session.execute("def f():\n    raise ValueError(1)", {
       filename: "a.py",
     });
-    const error = await rejection<ExecutionError>(
+    const error = await catchRejection<ExecutionError>(
       session.execute("x = 1\nf()", { filename: "b.py" }),
     );
     expect(error.traceback).toContain(
@@ -211,7 +211,7 @@ describe("per execute", () => {
 
   it("the result variable of an execute that failed is not that of the next", async () => {
     await using session = new Session();
-    await rejection(session.execute("result = 'old'\n1/0"));
+    await catchRejection(session.execute("result = 'old'\n1/0"));
     expect(await session.execute("x = 1")).not.toHaveProperty("result");
   });
 
@@ -234,9 +234,9 @@ describe("per execute", () => {
       "c\n",
       "",
     ]);
-    expect((await rejection(session.execute("input()"))).message).toContain(
-      "EOFError",
-    );
+    expect(
+      (await catchRejection(session.execute("input()"))).message,
+    ).toContain("EOFError");
     expect((await session.execute("input()", { stdin: "d" })).value).toBe("d");
   });
 
@@ -311,11 +311,13 @@ describe("per execute", () => {
 
   it("arguments are checked before anything is queued", async () => {
     await using session = new Session();
-    expect(await refused(() => session.execute(1 as never))).toBe(
+    expect(await catchArgumentError(() => session.execute(1 as never))).toBe(
       "code: expected a string, got 1",
     );
     expect(
-      await refused(() => session.execute("1", { inputs: { "a b": 1 } })),
+      await catchArgumentError(() =>
+        session.execute("1", { inputs: { "a b": 1 } }),
+      ),
     ).toContain("a b");
     expect(session.executionCount).toBe(0);
   });
@@ -337,7 +339,7 @@ describe("libraries", () => {
 
   it("are there after a first execute that is a syntax error", async () => {
     await using session = new Session(options());
-    await rejection(session.execute("a b"));
+    await catchRejection(session.execute("a b"));
     expect((await session.execute(ALL)).value).toEqual([1, 7, "1"]);
   });
 
@@ -347,7 +349,7 @@ describe("libraries", () => {
     ["os._exit", "import os\nos._exit(1)"],
   ])("are there after a first execute that ends by %s", async (_, code) => {
     await using session = new Session(options());
-    await rejection(session.execute(code));
+    await catchRejection(session.execute(code));
     expect((await session.execute(ALL)).value).toEqual([1, 7, "1"]);
   });
 

@@ -1,14 +1,14 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { Session, type SuspendedError, SuspendExecution } from "../index.js";
-import { rejection } from "./helpers.js";
+import { catchRejection } from "./helpers.js";
 import * as support from "./snapshot-support.js";
 import {
-  assembled,
-  changed,
-  forged,
-  numbers,
-  parts,
-  unreadable,
+  assemble,
+  catchSnapshotError,
+  changeCopy,
+  forgeCopy,
+  makeRandom,
+  takeApart,
 } from "./snapshot-support.js";
 
 const NO_SNAPSHOT = "these bytes are no snapshot";
@@ -36,7 +36,7 @@ beforeAll(async () => {
     throw new SuspendExecution("stop");
   };
   const suspending = new Session({ callbacks: { stop } });
-  const error = await rejection<SuspendedError>(
+  const error = await catchRejection<SuspendedError>(
     suspending.execute("await stop(1)"),
   );
   checkpoint = error.checkpoint;
@@ -44,7 +44,8 @@ beforeAll(async () => {
   await session.execute("y = [1, 2]");
 });
 
-const refusal = (bytes: Uint8Array) => unreadable(session.restoreState(bytes));
+const refusal = (bytes: Uint8Array) =>
+  catchSnapshotError(session.restoreState(bytes));
 
 async function isUntouched() {
   expect((await session.execute("[y, 'x' in globals()]")).value).toEqual([
@@ -100,7 +101,7 @@ describe("damage that the checksum finds", () => {
       good.length - 31,
       good.length - 1,
     ];
-    const random = numbers(1);
+    const random = makeRandom(1);
     for (let n = 0; n < 30; n++) lengths.push(random(good.length));
     for (const length of lengths)
       expect(await refusal(good.subarray(0, length)), `${length}`).toBe(
@@ -111,7 +112,7 @@ describe("damage that the checksum finds", () => {
 
   it("each byte of the header", async () => {
     for (let at = 0; at < support.HEADER + 130; at++) {
-      const bytes = changed(good, (copy) => (copy[at] ^= 1 << (at % 8)));
+      const bytes = changeCopy(good, (copy) => (copy[at] ^= 1 << (at % 8)));
       expect(await refusal(bytes), `${at}`).toBe(
         at < 8 ? NO_SNAPSHOT : DAMAGED,
       );
@@ -120,13 +121,13 @@ describe("damage that the checksum finds", () => {
   });
 
   it("random bytes of the body and of the checksum", async () => {
-    const random = numbers(2);
+    const random = makeRandom(2);
     for (let n = 0; n < 100; n++) {
       const at =
         n < 32
           ? good.length - 1 - n
           : support.HEADER + random(good.length - support.HEADER);
-      const bytes = changed(good, (copy) => (copy[at] ^= 1 + random(255)));
+      const bytes = changeCopy(good, (copy) => (copy[at] ^= 1 + random(255)));
       expect(await refusal(bytes), `${at}`).toBe(DAMAGED);
     }
     await isUntouched();
@@ -167,16 +168,16 @@ describe("damage that the checksum finds", () => {
 
 describe("with the right checksum", () => {
   it("what is put together rightly is restored", async () => {
-    const whole = parts(good);
-    const packed = Buffer.concat([whole.packed, support.pagesOf(0, 1)]);
+    const whole = takeApart(good);
+    const packed = Buffer.concat([whole.packed, support.makePages(0, 1)]);
     // One more page, in memory that nobody uses.
     const size = Number(whole.header.readBigUInt64LE(support.MEMORY));
     const runs: [number, number][] = [...whole.runs, [size / 4096, 1]];
-    const header = support.changed(whole.header, (copy) => {
+    const header = support.changeCopy(whole.header, (copy) => {
       copy.writeBigUInt64LE(BigInt(size + 65_536), support.MEMORY);
     });
-    expect(assembled(whole)).toEqual(Buffer.from(good));
-    const more = assembled({ ...whole, header, runs, packed });
+    expect(assemble(whole)).toEqual(Buffer.from(good));
+    const more = assemble({ ...whole, header, runs, packed });
     expect(await tried(more)).toBe("fine");
   });
 
@@ -249,12 +250,12 @@ describe("with the right checksum", () => {
       DAMAGED,
     ],
   ])("%s is refused", async (_, change, message) => {
-    expect(await refusal(forged(good, change))).toBe(message);
+    expect(await refusal(forgeCopy(good, change))).toBe(message);
     await isUntouched();
   });
 
   it("4 GiB of memory are refused by the limit", async () => {
-    const bytes = forged(good, (body) =>
+    const bytes = forgeCopy(good, (body) =>
       body.writeBigUInt64LE(2n ** 32n, support.MEMORY),
     );
     expect(await refusal(bytes)).toBe(
@@ -266,7 +267,7 @@ describe("with the right checksum", () => {
     expect(await refusal(checkpoint)).toBe(
       "it is a checkpoint: use Session.resume()",
     );
-    expect(await unreadable(Session.resume(good))).toBe(
+    expect(await catchSnapshotError(Session.resume(good))).toBe(
       "it is a snapshot of a session, not a checkpoint",
     );
     await isUntouched();
@@ -305,8 +306,8 @@ describe("with the right checksum", () => {
     ["more pages than the runs say", [[5, 1]], 2],
     ["no run but a page", [], 1],
   ])("%s is refused", async (_, runs, count) => {
-    const packed = support.pagesOf(0, Math.max(1, count));
-    expect(await refusal(assembled({ ...parts(good), runs, packed }))).toBe(
+    const packed = support.makePages(0, Math.max(1, count));
+    expect(await refusal(assemble({ ...takeApart(good), runs, packed }))).toBe(
       DAMAGED,
     );
     await isUntouched();
@@ -314,8 +315,8 @@ describe("with the right checksum", () => {
 
   it("a bomb of packed pages is refused before it grows", async () => {
     const runs: [number, number][] = [[5, 1]];
-    const packed = support.pagesOf(7, 200_000);
-    expect(await refusal(assembled({ ...parts(good), runs, packed }))).toBe(
+    const packed = support.makePages(7, 200_000);
+    expect(await refusal(assemble({ ...takeApart(good), runs, packed }))).toBe(
       DAMAGED,
     );
   });
@@ -327,7 +328,7 @@ describe("with the right checksum", () => {
       Buffer.alloc(5000, 0xff),
     ])
       expect(
-        await refusal(assembled({ ...parts(good), packed })),
+        await refusal(assemble({ ...takeApart(good), packed })),
         `${packed.length}`,
       ).toBe(DAMAGED);
     await isUntouched();
@@ -336,7 +337,7 @@ describe("with the right checksum", () => {
   it.each([0, 0x41, 0xff])(
     "pages full of %i harm only the sandbox they are in",
     async (byte) => {
-      const whole = parts(good);
+      const whole = takeApart(good);
       const memory =
         Number(whole.header.readBigUInt64LE(support.MEMORY)) / 4096;
       const tables: [number, number][][] = [
@@ -352,25 +353,25 @@ describe("with the right checksum", () => {
           (sum, [, pages]) => sum + (pages % support.XORED),
           0,
         );
-        const packed = support.pagesOf(byte, count);
-        await tried(assembled({ ...whole, runs, packed }));
+        const packed = support.makePages(byte, count);
+        await tried(assemble({ ...whole, runs, packed }));
         const marked = runs.map(([first, pages]): [number, number] => [
           first,
           (pages % support.XORED) + support.XORED,
         ]);
-        await tried(assembled({ ...whole, runs: marked, packed }));
+        await tried(assemble({ ...whole, runs: marked, packed }));
       }
       await othersWork();
     },
   );
 
   it("flipped bytes of the pages harm only the sandbox they are in", async () => {
-    const random = numbers(3);
-    const { packed, trees } = parts(good);
+    const random = makeRandom(3);
+    const { packed, trees } = takeApart(good);
     const first = good.length - support.CHECKSUM - trees.length - packed.length;
     const ends = new Map<string, number>();
     for (let round = 0; round < 60; round++) {
-      const bytes = forged(good, (body) => {
+      const bytes = forgeCopy(good, (body) => {
         for (let n = 0; n <= round % 4; n++)
           body[first + 20 + random(packed.length - 20)] ^= 1 << random(8);
       });
@@ -382,10 +383,12 @@ describe("with the right checksum", () => {
   });
 
   it("flipped bytes of the host's part are refused or do no harm", async () => {
-    const { host } = parts(good);
+    const { host } = takeApart(good);
     for (let at = 0; at < host.length; at++) {
       const bits = at % 2 === 0 ? 1 : 0xff;
-      await tried(forged(good, (body) => (body[support.HEADER + at] ^= bits)));
+      await tried(
+        forgeCopy(good, (body) => (body[support.HEADER + at] ^= bits)),
+      );
     }
     await othersWork();
   });
@@ -397,17 +400,17 @@ describe("with the right checksum", () => {
     ["lists in lists", Buffer.alloc(100_000, Buffer.from([0x6c, 1, 0, 0, 0]))],
     ["a list of 4 billion", Buffer.from([0x6c, 0xff, 0xff, 0xff, 0xff])],
   ])("a host's part of %s is refused", async (_, host) => {
-    expect(await refusal(assembled({ ...parts(good), host }))).toBe(DAMAGED);
+    expect(await refusal(assemble({ ...takeApart(good), host }))).toBe(DAMAGED);
     await isUntouched();
   });
 
   it("a checkpoint with flipped bytes ends with an error, or goes on", async () => {
-    const random = numbers(4);
+    const random = makeRandom(4);
     for (let round = 0; round < 40; round++) {
-      const bytes = forged(checkpoint, (body) => {
+      const bytes = forgeCopy(checkpoint, (body) => {
         const at =
           round < 25
-            ? support.HEADER + random(parts(checkpoint).host.length)
+            ? support.HEADER + random(takeApart(checkpoint).host.length)
             : support.HEADER + random(body.length - support.HEADER);
         body[at] ^= 1 << random(8);
       });
@@ -438,7 +441,7 @@ describe("with the right checksum", () => {
   });
 
   it("many refusals leave nothing behind", async () => {
-    const bytes = assembled({ ...parts(good), packed: Buffer.from("x") });
+    const bytes = assemble({ ...takeApart(good), packed: Buffer.from("x") });
     for (let round = 0; round < 150; round++) await refusal(bytes);
     await othersWork();
   });

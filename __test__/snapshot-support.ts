@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createXXHash128 } from "hash-wasm";
 import { expect } from "vitest";
 import { type SandboxOptions, Session, SnapshotError } from "../index.js";
-import { nodePrints, rejection } from "./helpers.js";
+import { catchRejection, getNodeStdout } from "./helpers.js";
 
 // The layout of snapshots and checkpoints: crates/eryx/src/snapshot.rs.
 export const VERSION = 8;
@@ -23,7 +23,7 @@ export const XORED = 2 ** 31;
 const xxh128 = await createXXHash128();
 
 /** A copy that `change` was applied to, its checksum as it was. */
-export function changed(
+export function changeCopy(
   bytes: Uint8Array,
   change: (copy: Buffer) => void,
 ): Buffer {
@@ -33,16 +33,18 @@ export function changed(
 }
 
 /** A snapshot of this body, with the checksum that is right for it. */
-export function sealed(body: Uint8Array): Buffer {
+export function sealBody(body: Uint8Array): Buffer {
   return Buffer.concat([body, xxh128.init().update(body).digest("binary")]);
 }
 
 /** A copy that `change` was applied to, with the right checksum. */
-export function forged(
+export function forgeCopy(
   bytes: Uint8Array,
   change: (body: Buffer) => void,
 ): Buffer {
-  return sealed(changed(bytes.subarray(0, bytes.length - CHECKSUM), change));
+  return sealBody(
+    changeCopy(bytes.subarray(0, bytes.length - CHECKSUM), change),
+  );
 }
 
 export interface Parts {
@@ -54,7 +56,7 @@ export interface Parts {
   trees: Buffer;
 }
 
-export function parts(bytes: Uint8Array): Parts {
+export function takeApart(bytes: Uint8Array): Parts {
   const all = Buffer.from(bytes);
   const count = all.readUInt32LE(RUNS);
   const hostEnd = HEADER + all.readUInt32LE(HOST_SIZE);
@@ -74,20 +76,20 @@ export function parts(bytes: Uint8Array): Parts {
 }
 
 /** A snapshot of these parts, whose sizes and checksum are right. */
-export function assembled(all: Parts): Buffer {
+export function assemble(all: Parts): Buffer {
   const { header, host, runs, packed, trees } = all;
-  const sizes = changed(header, (copy) => {
+  const sizes = changeCopy(header, (copy) => {
     copy.writeUInt32LE(runs.length, RUNS);
     copy.writeUInt32LE(host.length, HOST_SIZE);
     copy.writeBigUInt64LE(BigInt(packed.length), PACKED_SIZE);
   });
   const table = Buffer.alloc(8 * runs.length);
   runs.flat().forEach((number, n) => table.writeUInt32LE(number >>> 0, 4 * n));
-  return sealed(Buffer.concat([sizes, host, table, packed, trees]));
+  return sealBody(Buffer.concat([sizes, host, table, packed, trees]));
 }
 
 /** A zstd frame of `count` pages of one byte, as run-length blocks. */
-export function pagesOf(byte: number, count: number): Buffer {
+export function makePages(byte: number, count: number): Buffer {
   const block = Buffer.alloc(4 * count, byte);
   for (let n = 0; n < count; n++)
     block.writeUIntLE((4096 << 3) | 2 | (n === count - 1 ? 1 : 0), 4 * n, 3);
@@ -96,7 +98,7 @@ export function pagesOf(byte: number, count: number): Buffer {
 }
 
 /** The same numbers in each run of the tests. */
-export function numbers(seed: number): (below: number) => number {
+export function makeRandom(seed: number): (below: number) => number {
   let state = seed >>> 0;
   return (below) => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -105,15 +107,17 @@ export function numbers(seed: number): (below: number) => number {
 }
 
 /** The message of the SnapshotError that a promise has to reject with. */
-export async function unreadable(promise: Promise<unknown>): Promise<string> {
-  const error = await rejection(promise);
+export async function catchSnapshotError(
+  promise: Promise<unknown>,
+): Promise<string> {
+  const error = await catchRejection(promise);
   expect(error, error.message).toBeInstanceOf(SnapshotError);
   expect(error.code).toBe("ERYX_SNAPSHOT");
   return error.message.replace("the snapshot cannot be restored: ", "");
 }
 
 /** What a module prints in another process, where `bytes` is what is given here. */
-export async function elsewhere(
+export async function runElsewhere(
   bytes: Uint8Array,
   source: string,
 ): Promise<string> {
@@ -121,7 +125,7 @@ export async function elsewhere(
   const file = join(directory, "bytes");
   writeFileSync(file, bytes);
   try {
-    return await nodePrints(`
+    return await getNodeStdout(`
 import { readFileSync } from "node:fs";
 import { Sandbox, Session, SuspendExecution } from "@bsull/eryx";
 const bytes = readFileSync(${JSON.stringify(file)});
@@ -134,13 +138,16 @@ ${source}`);
 export const evaluate = async (session: Session, code: string) =>
   (await session.execute(code)).value;
 
-export async function snapshotOf(code: string, options?: SandboxOptions) {
+export async function takeSnapshot(code: string, options?: SandboxOptions) {
   await using session = new Session(options);
   await session.execute(code);
   return await session.snapshotState();
 }
 
-export async function restored(bytes: Uint8Array, options?: SandboxOptions) {
+export async function restoreSession(
+  bytes: Uint8Array,
+  options?: SandboxOptions,
+) {
   const session = new Session(options);
   await session.restoreState(bytes);
   return session;

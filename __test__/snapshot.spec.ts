@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { Session } from "../index.js";
-import { refused, rejection } from "./helpers.js";
+import { catchArgumentError, catchRejection } from "./helpers.js";
 import {
-  elsewhere,
   evaluate,
-  restored,
-  snapshotOf,
+  restoreSession,
+  runElsewhere,
+  takeSnapshot,
 } from "./snapshot-support.js";
 
 const STATE = `
@@ -120,15 +120,15 @@ const LOOK: [string, string, unknown][] = [
 
 describe("a snapshot", () => {
   it("restores in the same process", async () => {
-    const bytes = await snapshotOf(STATE);
+    const bytes = await takeSnapshot(STATE);
     expect(bytes).toBeInstanceOf(Uint8Array);
-    await using session = await restored(bytes);
+    await using session = await restoreSession(bytes);
     for (const [what, code, expected] of LOOK)
       expect(await evaluate(session, code), what).toEqual(expected);
   });
 
   it("restores in another process", async () => {
-    const bytes = await snapshotOf(STATE);
+    const bytes = await takeSnapshot(STATE);
     const source = `
       const session = new Session();
       await session.restoreState(bytes);
@@ -136,7 +136,7 @@ describe("a snapshot", () => {
       for (const code of ${JSON.stringify(LOOK.map(([, code]) => code))})
         values.push((await session.execute(code)).value);
       console.log(JSON.stringify(values));`;
-    const values = JSON.parse(await elsewhere(bytes, source));
+    const values = JSON.parse(await runElsewhere(bytes, source));
     for (const [n, [what, , expected]] of LOOK.entries())
       expect(values[n], what).toEqual(expected);
   });
@@ -148,7 +148,7 @@ describe("a snapshot", () => {
     await session.execute("x.append(2)");
     expect(await evaluate(session, "x")).toEqual([1, 2]);
     const sessions = await Promise.all(
-      Array.from({ length: 10 }, () => restored(bytes)),
+      Array.from({ length: 10 }, () => restoreSession(bytes)),
     );
     const values = await Promise.all(
       sessions.map((each, n) => evaluate(each, `x.append(${n})\nx`)),
@@ -159,14 +159,14 @@ describe("a snapshot", () => {
   });
 
   it("of a restored session, many times over", async () => {
-    let bytes = await snapshotOf("path = [0]\nbig = list(range(100_000))");
+    let bytes = await takeSnapshot("path = [0]\nbig = list(range(100_000))");
     const first = bytes.length;
     for (let round = 1; round <= 8; round++) {
-      await using session = await restored(bytes);
+      await using session = await restoreSession(bytes);
       await session.execute(`path.append(${round})`);
       bytes = await session.snapshotState();
     }
-    await using session = await restored(bytes);
+    await using session = await restoreSession(bytes);
     expect(await evaluate(session, "[path, len(big)]")).toEqual([
       [0, 1, 2, 3, 4, 5, 6, 7, 8],
       100_000,
@@ -184,27 +184,27 @@ describe("a snapshot", () => {
   });
 
   it("of grown memory restores into a session that has not grown, and the reverse", async () => {
-    const small = await snapshotOf("x = 1");
-    const large = await snapshotOf(
+    const small = await takeSnapshot("x = 1");
+    const large = await takeSnapshot(
       "x = [bytes([n]) * 1_000_000 for n in range(50)]",
     );
     expect(large.length).toBeLessThan(1_000_000);
-    await using session = await restored(large);
+    await using session = await restoreSession(large);
     expect(await evaluate(session, "[len(x), x[49][-1]]")).toEqual([50, 49]);
     await session.restoreState(small);
     expect(await evaluate(session, "x")).toBe(1);
     await session.restoreState(large);
     expect(await evaluate(session, "len(x)")).toBe(50);
-    expect((await rejection(session.execute("y = 'a' * 2**27"))).message).toBe(
-      "MemoryError",
-    );
+    expect(
+      (await catchRejection(session.execute("y = 'a' * 2**27"))).message,
+    ).toBe("MemoryError");
   });
 
   it("has the count of executions, not the options", async () => {
-    const bytes = await snapshotOf("1", {
+    const bytes = await takeSnapshot("1", {
       resourceLimits: { executionTimeoutMs: 9 * 1000 },
     });
-    await using session = await restored(bytes);
+    await using session = await restoreSession(bytes);
     expect([session.executionCount, session.executionTimeoutMs]).toEqual([
       1, 30_000,
     ]);
@@ -223,23 +223,23 @@ describe("a snapshot", () => {
     new Uint16Array(9),
   ])("of %o is a wrong type", async (bad) => {
     const session = new Session();
-    expect(await refused(() => session.restoreState(bad as never))).toMatch(
-      /^snapshot: expected a Uint8Array, got /,
-    );
+    expect(
+      await catchArgumentError(() => session.restoreState(bad as never)),
+    ).toMatch(/^snapshot: expected a Uint8Array, got /);
   });
 
   it("may be a Buffer, or a part of a larger one", async () => {
-    const bytes = await snapshotOf("x = 4");
+    const bytes = await takeSnapshot("x = 4");
     const larger = Buffer.concat([Buffer.alloc(7), bytes, Buffer.alloc(9)]);
     for (const given of [
       Buffer.from(bytes),
       larger.subarray(7, 7 + bytes.length),
     ])
-      expect(await evaluate(await restored(given), "x")).toBe(4);
+      expect(await evaluate(await restoreSession(given), "x")).toBe(4);
   });
 
   it("is read when it is given", async () => {
-    const bytes = await snapshotOf("x = 4");
+    const bytes = await takeSnapshot("x = 4");
     const session = new Session();
     const restoring = session.restoreState(bytes);
     bytes.fill(0);

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { nodePrints } from "./helpers.js";
+import { getNodeStdout } from "./helpers.js";
 
 interface Growth {
   /** MiB of RSS. */
@@ -39,7 +39,7 @@ async function growth(
       if (grown.memory < ${most} && grown.files === 0) break;
     }
     console.log(JSON.stringify(grown));`;
-  return JSON.parse(await nodePrints(source, ["--expose-gc"])) as Growth;
+  return JSON.parse(await getNodeStdout(source, ["--expose-gc"])) as Growth;
 }
 
 it("100,000 executes leave memory and files as they were", async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { printed, run } from "./helpers.js";
+import { getStdout, run } from "./helpers.js";
 
 describe("import", () => {
   it.each([
@@ -92,13 +92,13 @@ describe("import", () => {
 
   it("of something that is not there is a ModuleNotFoundError", async () => {
     const code = "try: import numpy\nexcept ModuleNotFoundError as e: print(e)";
-    expect(await printed(code)).toBe("No module named 'numpy'");
+    expect(await getStdout(code)).toBe("No module named 'numpy'");
   });
 
   it("of a module that the code wrote", async () => {
     const code =
       "import sys\nopen('mine.py', 'w').write('x = 5\\n')\nsys.path.insert(0, '/data')\nimport mine\nprint(mine.x)";
-    expect(await printed(code)).toBe("5");
+    expect(await getStdout(code)).toBe("5");
   });
 });
 
@@ -206,7 +206,7 @@ describe("modules work:", () => {
       "0.8414709848078965 52.34277778455352 0.30000000000000004 2.67 1e-320",
     ],
   ])("%s", async (_, code, text) => {
-    expect(await printed(code)).toBe(text);
+    expect(await getStdout(code)).toBe(text);
   });
 });
 
@@ -214,7 +214,7 @@ describe("code that looks at itself", () => {
   it("inspect.getsource of a function, a class and a method", async () => {
     const code =
       "import inspect\ndef f(a):\n    return a  # text\nclass A:\n    def g(self): pass\nprint(inspect.getsource(f))\nprint(inspect.getsource(A))\nprint(inspect.getsource(A.g))";
-    expect(await printed(code)).toBe(
+    expect(await getStdout(code)).toBe(
       "def f(a):\n    return a  # text\n\nclass A:\n    def g(self): pass\n\n    def g(self): pass",
     );
   });
@@ -222,13 +222,13 @@ describe("code that looks at itself", () => {
   it("inspect.getsource of a library", async () => {
     const code =
       "import inspect, json, os\nprint(inspect.getsource(json.loads)[:9], inspect.getsource(os.makedirs)[:12])";
-    expect(await printed(code)).toBe("def loads def makedirs");
+    expect(await getStdout(code)).toBe("def loads def makedirs");
   });
 
   it("inspect.signature, getfile, getmodule, stack", async () => {
     const code =
       "import inspect\ndef f(a, *, b: int = 1) -> str: return inspect.stack()[1].lineno\nprint(inspect.signature(f), inspect.getfile(f), inspect.getmodule(f).__name__, f(1))";
-    expect(await printed(code)).toBe(
+    expect(await getStdout(code)).toBe(
       "(a, *, b: int = 1) -> str <sandbox> __main__ 3",
     );
   });
@@ -243,13 +243,13 @@ T = collections.namedtuple("T", "x")
 def f(): return 3
 p, e, t, g = pickle.loads(pickle.dumps([P(1), E.A, T(2), f]))
 print(type(p) is P, p.x, e is E.A, t, g())`;
-    expect(await printed(code)).toBe("True 1 True T(x=2) 3");
+    expect(await getStdout(code)).toBe("True 1 True T(x=2) 3");
   });
 
   it("doctest", async () => {
     const code =
       'def f():\n    """\n    >>> f()\n    1\n    >>> f() + 1\n    3\n    """\n    return 1\nimport doctest\nprint(doctest.testmod(verbose=False))';
-    const text = await printed(code);
+    const text = await getStdout(code);
     expect(text).toContain("Expected:\n    3\nGot:\n    2");
     expect(text).toMatch(/TestResults\(failed=1, attempted=2\)$/);
   });
@@ -265,7 +265,7 @@ print(type(p) is P, p.x, e is E.A, t, g())`;
   it("dataclasses", async () => {
     const code =
       "import dataclasses\n@dataclasses.dataclass(frozen=True, slots=True, order=True)\nclass A:\n    x: int\n    y: list['A'] = dataclasses.field(default_factory=list)\nprint(A(1), A(1) < A(2), dataclasses.asdict(A(1, [A(2)])), dataclasses.replace(A(1), x=3))";
-    expect(await printed(code)).toBe(
+    expect(await getStdout(code)).toBe(
       "A(x=1, y=[]) True {'x': 1, 'y': [{'x': 2, 'y': []}]} A(x=3, y=[])",
     );
   });
@@ -273,7 +273,7 @@ print(type(p) is P, p.x, e is E.A, t, g())`;
   it("typing.get_type_hints", async () => {
     const code =
       "import typing\nclass A:\n    x: 'list[A]'\n    y: int | None\ndef f(a: 'A') -> 'int': ...\nprint(typing.get_type_hints(A), typing.get_type_hints(f))";
-    expect(await printed(code)).toBe(
+    expect(await getStdout(code)).toBe(
       "{'x': list[__main__.A], 'y': int | None} {'a': <class '__main__.A'>, 'return': <class 'int'>}",
     );
   });
@@ -281,7 +281,7 @@ print(type(p) is P, p.x, e is E.A, t, g())`;
   it("traceback.format_exc shows the user's source", async () => {
     const code =
       "import traceback\ntry:\n    1/0\nexcept ZeroDivisionError: print(traceback.format_exc())";
-    expect(await printed(code)).toBe(
+    expect(await getStdout(code)).toBe(
       'Traceback (most recent call last):\n  File "<sandbox>", line 3, in <module>\n    1/0\n    ~^~\nZeroDivisionError: division by zero',
     );
   });
@@ -289,11 +289,11 @@ print(type(p) is P, p.x, e is E.A, t, g())`;
   it("exec, eval, compile, globals and locals", async () => {
     const code =
       "exec('x = 5', ns := {})\ny = 2\nprint(ns['x'], eval('y + 1'), globals()['y'], locals() is globals())";
-    expect(await printed(code)).toBe("5 3 2 True");
+    expect(await getStdout(code)).toBe("5 3 2 True");
   });
 
   it("help prints the documentation", async () => {
-    expect(await printed("help(len)")).toContain(
+    expect(await getStdout("help(len)")).toContain(
       "Return the number of items in a container.",
     );
   });
@@ -301,12 +301,14 @@ print(type(p) is P, p.x, e is E.A, t, g())`;
   it("sys knows the version and the platform", async () => {
     const code =
       "import sys\nprint(sys.version_info[:2], sys.platform, sys.implementation.name, sys.maxsize, sys.byteorder)";
-    expect(await printed(code)).toBe("(3, 14) wasi cpython 2147483647 little");
+    expect(await getStdout(code)).toBe(
+      "(3, 14) wasi cpython 2147483647 little",
+    );
   });
 
   it("text is UTF-8 everywhere", async () => {
     const code =
       "import sys\nprint(sys.stdout.encoding, sys.getfilesystemencoding(), open('a', 'w').encoding)";
-    expect((await printed(code)).toLowerCase()).toBe("utf-8 utf-8 utf-8");
+    expect((await getStdout(code)).toLowerCase()).toBe("utf-8 utf-8 utf-8");
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type ExecutionOptions, Sandbox } from "../index.js";
-import { nodePrints, rejection, run } from "./helpers.js";
+import { catchRejection, getNodeStdout, run } from "./helpers.js";
 
 /** Runs `code` and collects what the handlers get. */
 async function streamed(code: string, options: ExecutionOptions = {}) {
@@ -21,7 +21,7 @@ async function endedByItsOutput(code: string) {
   const controller = new AbortController();
   const onStdout = () => controller.abort();
   const { signal } = controller;
-  const error = await rejection(
+  const error = await catchRejection(
     run(code, { onStdout, signal, timeoutMs: null }),
   );
   expect(error.code).toBe("ERYX_CANCELLED");
@@ -172,7 +172,7 @@ describe("onStdout and onStderr", () => {
       closing ??= sandbox.close();
     };
     const code = "print(1, flush=True)\nwhile True: pass";
-    const error = await rejection(sandbox.execute(code, { onStdout }));
+    const error = await catchRejection(sandbox.execute(code, { onStdout }));
     expect(["ERYX_CANCELLED", "ERYX_CLOSED"]).toContain(error.code);
     await closing;
   });
@@ -191,7 +191,7 @@ describe("a handler that throws", () => {
       await new Promise(setImmediate);
       console.log(JSON.stringify([result, stdout, calls === warnings.length, warnings[0]]));`;
     const flags = ["--no-warnings"];
-    expect(JSON.parse(await nodePrints(source, flags))).toEqual([
+    expect(JSON.parse(await getNodeStdout(source, flags))).toEqual([
       5,
       "xxx",
       true,
@@ -212,6 +212,6 @@ describe("a handler that throws", () => {
         const onStdout = () => { throw ${thrown}; };
         const { value } = await new Sandbox().execute("print(1)\\n2", { onStdout });
         console.log(value);`;
-    expect(await nodePrints(source, ["--no-warnings"])).toBe("2");
+    expect(await getNodeStdout(source, ["--no-warnings"])).toBe("2");
   });
 });

@@ -5,14 +5,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
-import { parametersOf } from "../js/parameters.js";
-import { typeStubs } from "../js/stubs.js";
-
-interface Callback {
-  name: string;
-  description?: string;
-  signature: object | null;
-}
+import { makeSignature } from "../js/parameters.js";
+import { renderTypeStubs } from "../js/stubs.js";
+import type { CallbackForShow as Callback } from "../js/types.js";
 
 function callback(
   name: string,
@@ -20,7 +15,7 @@ function callback(
   description?: string,
   parameters?: string[],
 ): Callback {
-  const signature = parametersOf("f", { schema, parameters });
+  const signature = makeSignature("f", { schema, parameters });
   return { name, description, signature };
 }
 
@@ -35,19 +30,19 @@ const text = { type: "string" };
 
 /** What the stubs say of `callbacks`, behind what they always say. */
 function declared(...callbacks: Callback[]): string {
-  return typeStubs(callbacks, []).split('it is sync."""\n\n')[1];
+  return renderTypeStubs(callbacks, []).split('it is sync."""\n\n')[1];
 }
 
 /** The parameter list of a function. */
 function parameters(schema: unknown, order?: string[], name = "f"): string {
-  const stubs = typeStubs([callback(name, schema, undefined, order)], []);
+  const stubs = renderTypeStubs([callback(name, schema, undefined, order)], []);
   return /async def f\((.*)\) -> Any: \.\.\./.exec(stubs)![1];
 }
 
 describe("the text", () => {
   it("is empty without callbacks and stubs", () => {
-    expect(typeStubs([], [])).toBe("");
-    expect(typeStubs([], ["", " \n"])).toBe("");
+    expect(renderTypeStubs([], [])).toBe("");
+    expect(renderTypeStubs([], ["", " \n"])).toBe("");
   });
 
   it("declares callbacks and what the sandbox adds", () => {
@@ -55,7 +50,7 @@ describe("the text", () => {
       query: z.string(),
       kind: z.enum(["web", "news"]).optional(),
     });
-    const stubs = typeStubs(
+    const stubs = renderTypeStubs(
       [
         callback("search", search, "Searches the web."),
         callback("add", undefined, undefined, ["a", "b"]),
@@ -98,7 +93,7 @@ def helper() -> None: ...
   });
 
   it("has each further text once", () => {
-    expect(typeStubs([], ["x: int", "y: int\n", "\nx: int\n"])).toBe(
+    expect(renderTypeStubs([], ["x: int", "y: int\n", "\nx: int\n"])).toBe(
       "x: int\n\ny: int\n",
     );
   });
@@ -327,7 +322,7 @@ ns: _Ns
 
 it("imports names under others where callbacks have them", () => {
   const list = { properties: { a: { type: "array", items: text } } };
-  const stubs = typeStubs(
+  const stubs = renderTypeStubs(
     [callback("files.list", list), callback("Any", { properties: { b: {} } })],
     [],
   );
@@ -525,7 +520,7 @@ async def main() -> None:
 
 describe("pyright", () => {
   it("accepts stubs of all shapes, strictly", async () => {
-    const stubs = typeStubs(SHAPES, ["class Helper:\n    x: int\n"]);
+    const stubs = renderTypeStubs(SHAPES, ["class Helper:\n    x: int\n"]);
     expect(await pyright(stubs, GOOD)).toEqual({
       status: 0,
       output: "0 errors, 0 warnings, 0 informations\n",
@@ -540,7 +535,7 @@ async def main() -> None:
     await files["class"]()
     await Literal(mode="r")
 `;
-    expect(await pyright(typeStubs(CLASHES, []), program)).toEqual({
+    expect(await pyright(renderTypeStubs(CLASHES, []), program)).toEqual({
       status: 0,
       output: "0 errors, 0 warnings, 0 informations\n",
     });
@@ -556,7 +551,10 @@ async def main() -> None:
     await deep.missing()
     await odd["missing"]()
 `;
-    const { status, output } = await pyright(typeStubs(SHAPES, []), program);
+    const { status, output } = await pyright(
+      renderTypeStubs(SHAPES, []),
+      program,
+    );
     const errors = [...output.matchAll(/main\.py:(\d+):\d+ - error/g)];
     expect(status).toBe(1);
     expect(output).toContain(

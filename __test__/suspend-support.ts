@@ -7,7 +7,7 @@ import {
   SuspendedError,
   SuspendExecution,
 } from "../index.js";
-import { rejection } from "./helpers.js";
+import { catchRejection } from "./helpers.js";
 
 export const stop = () => {
   throw new SuspendExecution("stop");
@@ -17,12 +17,12 @@ export const never = () => new Promise(() => {});
 export type ResumeOptions = Parameters<typeof Session.resume>[1];
 
 /** The error of code that has to be suspended. */
-export async function suspended(
+export async function runToSuspension(
   code: string,
   callbacks: Callbacks = { stop },
   options?: ExecutionOptions,
 ) {
-  const error = await rejection<SuspendedError>(
+  const error = await catchRejection<SuspendedError>(
     new Sandbox({ callbacks }).execute(code, options),
   );
   expect(error, error.message).toBeInstanceOf(SuspendedError);
@@ -30,7 +30,10 @@ export async function suspended(
 }
 
 /** The value of a suspended execution that was resumed. */
-export async function resumed(error: SuspendedError, options?: ResumeOptions) {
+export async function resumeToValue(
+  error: SuspendedError,
+  options?: ResumeOptions,
+) {
   const { session, result } = await Session.resume(error.checkpoint, options);
   await session.close();
   return result.value;

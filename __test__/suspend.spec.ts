@@ -9,14 +9,19 @@ import {
   SuspendedError,
   SuspendExecution,
 } from "../index.js";
-import { rejection } from "./helpers.js";
-import { never, resumed, stop, suspended } from "./suspend-support.js";
+import { catchRejection } from "./helpers.js";
+import {
+  never,
+  resumeToValue,
+  runToSuspension,
+  stop,
+} from "./suspend-support.js";
 
 describe("the error", () => {
   it("says why, and what waits with which arguments", async () => {
     const code =
       "print('out')\nimport sys\nprint('err', file=sys.stderr)\nx = await ns.stop(1, -2**70, 1.5, b'\\x00\\xff', None, [True, {'k': 'v'}], a='\\U0001f600', b=[b''])";
-    const error = await suspended(code, { "ns.stop": stop });
+    const error = await runToSuspension(code, { "ns.stop": stop });
     expect(error).toMatchObject({
       name: "SuspendedError",
       code: "ERYX_SUSPENDED",
@@ -76,7 +81,7 @@ describe("the error", () => {
       "a\ufffd",
     ],
   ])("of %s", async (_, fn, reason) => {
-    const error = await suspended("await fn()", { fn });
+    const error = await runToSuspension("await fn()", { fn });
     expect(error.reason).toBe(reason);
     expect(error.message).toBe(
       reason === ""
@@ -87,7 +92,7 @@ describe("the error", () => {
 
   it("comes of a returned SuspendExecution no more than of any object", async () => {
     const fn = () => new SuspendExecution("x");
-    const error = await rejection(
+    const error = await catchRejection(
       new Sandbox({ callbacks: { fn } }).execute("await fn()"),
     );
     expect(error.code).toBe("ERYX_EXECUTION");
@@ -99,7 +104,7 @@ describe("the error", () => {
       never,
       named: { fn: never, parameters: ["a", "b"] },
     };
-    const error = await suspended(
+    const error = await runToSuspension(
       "import asyncio\nawait asyncio.gather(never(1), named(2, b=3), stop(), never(n=4))",
       callbacks,
     );
@@ -120,7 +125,7 @@ describe("the error", () => {
   });
 
   it("has the trace so far", async () => {
-    const error = await suspended("x = 1\nawait stop()", undefined, {
+    const error = await runToSuspension("x = 1\nawait stop()", undefined, {
       trace: true,
     });
     expect(
@@ -134,10 +139,10 @@ describe("the error", () => {
     const callbacks = { now: () => 5, stop };
     const code =
       "import asyncio\nseen = []\nasync def note(): seen.append(await now())\nasync def wait(): return await stop()\n_, s = await asyncio.gather(note(), wait())\n[seen, s]";
-    const error = await suspended(code, callbacks);
+    const error = await runToSuspension(code, callbacks);
     expect(error.pending.map(({ name }) => name)).toEqual(["stop"]);
     expect(
-      await resumed(error, { results: { [error.pending[0].id]: 1 } }),
+      await resumeToValue(error, { results: { [error.pending[0].id]: 1 } }),
     ).toEqual([[5], 1]);
   });
 
@@ -147,10 +152,13 @@ describe("the error", () => {
       ({ signal } = context);
       return never();
     };
-    await suspended("import asyncio\nawait asyncio.gather(other(), stop())", {
-      other: { fn: other },
-      stop: () => sleep(20).then(stop),
-    });
+    await runToSuspension(
+      "import asyncio\nawait asyncio.gather(other(), stop())",
+      {
+        other: { fn: other },
+        stop: () => sleep(20).then(stop),
+      },
+    );
     expect(signal?.aborted).toBe(true);
     expect(signal?.reason.name).toBe("AbortError");
   });
@@ -222,12 +230,12 @@ describe("where", () => {
       [10, "f"],
     ],
   ])("%s", async (_, code, count, expected) => {
-    const error = await suspended(code);
+    const error = await runToSuspension(code);
     expect(error.pending).toHaveLength(count);
     const results = Object.fromEntries(
       error.pending.map(({ id }, n) => [id, (n + 1) * 10]),
     );
-    expect(await resumed(error, { results })).toEqual(expected);
+    expect(await resumeToValue(error, { results })).toEqual(expected);
   });
 
   it.each([
@@ -358,7 +366,7 @@ async def both():
       [10, 1, 20],
     ],
   ])("%s", async (_, code, expected) => {
-    const error = await suspended(MAIN + code);
+    const error = await runToSuspension(MAIN + code);
     expect((await ended(error)).value).toEqual(expected);
   });
 
@@ -368,14 +376,14 @@ async def both():
       const libraries = [new RuntimeLibrary({ python: source })];
       const sandbox = new Sandbox({ callbacks: { stop }, libraries });
       const run = sandbox.execute("[made, asyncio.run(main())]");
-      const error = await rejection<SuspendedError>(run);
+      const error = await catchRejection<SuspendedError>(run);
       const { value } = await ended(error, { libraries });
       expect(value).toEqual(source === python ? [10, 20] : [30, 30]);
     }
   });
 
   it("goes on in another process, with results, errors and calls", async () => {
-    const { elsewhere } = await import("./snapshot-support.js");
+    const { runElsewhere: elsewhere } = await import("./snapshot-support.js");
     const code = `${MAIN}
 async def f():
     return await asyncio.gather(main("a"), main("b"), main("c"), return_exceptions=True)
@@ -383,7 +391,7 @@ if __name__ == "__main__":
     result = [str(answer) for answer in asyncio.run(f())]
     try: asyncio.get_running_loop()
     except RuntimeError as e: print(e)`;
-    const error = await suspended(code);
+    const error = await runToSuspension(code);
     expect(error.stdout).toBe("ask a\nask b\nask c");
     const [a, b] = error.pending.map(({ id }) => id);
     const source = `
@@ -403,7 +411,7 @@ if __name__ == "__main__":
     await session.execute(`${MAIN}x = 1`);
     for (let round = 1; round <= 2; round++) {
       const run = session.execute("x += asyncio.run(main())\nx");
-      const error = await rejection<SuspendedError>(run);
+      const error = await catchRejection<SuspendedError>(run);
       expect((await session.execute("x")).value).toBe(1);
       expect((await ended(error)).value).toBe(1 + 10 * error.pending[0].id);
     }
@@ -418,12 +426,12 @@ async def f():
     finally: print("inner")
 try: asyncio.run(f())
 finally: print("outer")`;
-    const { checkpoint, pending } = await suspended(code);
+    const { checkpoint, pending } = await runToSuspension(code);
     const resuming = Session.resume(checkpoint, {
       results: { [pending[0].id]: 1 },
       timeoutMs: 200,
     });
-    expect(await rejection(resuming)).toMatchObject({
+    expect(await catchRejection(resuming)).toMatchObject({
       code: "ERYX_TIMEOUT",
       stdout: "inner\nouter",
     });
@@ -436,13 +444,13 @@ describe("a session", () => {
     await using session = new Session(options);
     await session.execute("x = 1\ndef f(): return x");
     for (let round = 0; round < 3; round++) {
-      const error = await rejection<SuspendedError>(
+      const error = await catchRejection<SuspendedError>(
         session.execute("x = 2\nx += await stop()\nf()"),
       );
       expect(error).toMatchObject({ code: "ERYX_SUSPENDED", stateLost: false });
       expect((await session.execute("x")).value).toBe(1);
       expect(
-        await resumed(error, { results: { [error.pending[0].id]: 40 } }),
+        await resumeToValue(error, { results: { [error.pending[0].id]: 40 } }),
       ).toBe(42);
     }
     expect((await session.execute("f()")).value).toBe(1);
@@ -454,11 +462,11 @@ describe("a session", () => {
     await session.execute("x = 1");
     const fork = await session.fork();
     await fork.restoreState(await session.snapshotState());
-    const error = await rejection<SuspendedError>(
+    const error = await catchRejection<SuspendedError>(
       fork.execute("x + await stop()"),
     );
     expect(
-      await resumed(error, { results: { [error.pending[0].id]: 4 } }),
+      await resumeToValue(error, { results: { [error.pending[0].id]: 4 } }),
     ).toBe(5);
   });
 });

@@ -10,9 +10,9 @@ import {
   Session,
   SuspendExecution,
 } from "../index.js";
-import { printed } from "./callback-support.js";
-import { rejection } from "./helpers.js";
-import { suspended } from "./suspend-support.js";
+import { getStdout } from "./callback-support.js";
+import { catchRejection } from "./helpers.js";
+import { runToSuspension } from "./suspend-support.js";
 
 const PRICES = new Map([["tea", 3]]);
 const price = {
@@ -118,7 +118,7 @@ print(type(price('tea')).__name__, inspect.iscoroutinefunction(price), asyncio.i
 print(price, inspect.signature(price), price.__name__)
 try: await price('tea')
 except TypeError as e: print(e)`;
-    expect((await printed({ price }, code)).split("\n")).toEqual([
+    expect((await getStdout({ price }, code)).split("\n")).toEqual([
       "int False False True",
       "<callback price> (what) price",
       expect.stringContaining("int"),
@@ -134,7 +134,7 @@ except TypeError as e: print(e)`;
     };
     const code =
       "print(shop('tea'), shop.price('tea'), await shop.slow(1, 'x'), shop['odd-name']('tea'))";
-    expect(await printed(callbacks, code)).toBe("3 3 x 3");
+    expect(await getStdout(callbacks, code)).toBe("3 3 x 3");
   });
 
   it("is told of by list_callbacks() and help()", async () => {
@@ -142,7 +142,7 @@ except TypeError as e: print(e)`;
     const code = `print([(c['name'], c['sync']) for c in list_callbacks()])
 print(price.__doc__)
 help(price)`;
-    const text = await printed({ price: described, slow }, code);
+    const text = await getStdout({ price: described, slow }, code);
     expect(text.split("\n").slice(0, 2)).toEqual([
       "[('price', True), ('slow', False)]",
       "What it costs.",
@@ -159,7 +159,7 @@ help(price)`;
     const code = `for call in (lambda: price(), lambda: price(1, 2), lambda: price(x=1), lambda: price({1}), lambda: price(object()), lambda: typed('x')):
     try: print(call())
     except TypeError as e: print(type(e).__name__, e)`;
-    expect((await printed({ price, typed }, code)).split("\n")).toEqual([
+    expect((await getStdout({ price, typed }, code)).split("\n")).toEqual([
       "TypeError price() missing 1 required argument: 'what'",
       "TypeError price() takes 1 positional argument but 2 were given",
       "TypeError price() got an unexpected keyword argument 'x'",
@@ -247,7 +247,7 @@ describe("an error of a synchronous callback", () => {
     };
     const sandbox = new Sandbox({ callbacks: { fail } });
     const code = "def f():\n    fail()\n\nf()";
-    const error = await rejection<ExecutionError>(sandbox.execute(code));
+    const error = await catchRejection<ExecutionError>(sandbox.execute(code));
     expect(error.pythonType).toBe("CallbackError");
     expect(error.traceback).toBe(`Traceback (most recent call last):
   File "<sandbox>", line 4, in <module>
@@ -281,7 +281,7 @@ CallbackError: RangeError: too many`);
       const f = { ...(definition as { fn: () => unknown }), sync: true };
       const code =
         "try: f()\nexcept Exception as e: print(type(e).__name__, e)\nprint(price('tea'))";
-      expect(await printed({ f, price }, code)).toBe(`${text}\n3`);
+      expect(await getStdout({ f, price }, code)).toBe(`${text}\n3`);
     },
   );
 
@@ -333,7 +333,9 @@ describe("a run that waits in a synchronous callback", () => {
     "%s is ended by its time limit, and finally runs",
     async (_, code) => {
       const sandbox = new Sandbox({ callbacks: { never } });
-      const error = await rejection(sandbox.execute(code, { timeoutMs: 1000 }));
+      const error = await catchRejection(
+        sandbox.execute(code, { timeoutMs: 1000 }),
+      );
       expect(error).toMatchObject({ code: "ERYX_TIMEOUT", stdout: "end" });
     },
   );
@@ -352,7 +354,7 @@ describe("a run that waits in a synchronous callback", () => {
       },
     };
     const { signal } = controller;
-    const error = await rejection(
+    const error = await catchRejection(
       new Sandbox({ callbacks }).execute(code, { signal }),
     );
     expect(error).toMatchObject({ code: "ERYX_CANCELLED", stdout: "end" });
@@ -362,7 +364,7 @@ describe("a run that waits in a synchronous callback", () => {
   it("leaves its session usable", async () => {
     await using session = new Session({ callbacks: { never, price } });
     await session.execute("x = 5");
-    const error = await rejection(
+    const error = await catchRejection(
       session.execute("x = 6\nnever()", { timeoutMs: 50 }),
     );
     expect(error).toMatchObject({ code: "ERYX_TIMEOUT", stateLost: false });
@@ -382,7 +384,7 @@ describe("SuspendExecution", () => {
     "async def g():\n    try: f()\n    except CallbackError as e: print(e)\nawait g()",
   ])("in a synchronous callback is a CallbackError: %j", async (code) => {
     const f = { sync: true, fn: stop };
-    expect(await printed({ f }, code)).toBe(REFUSED);
+    expect(await getStdout({ f }, code)).toBe(REFUSED);
   });
 
   it("of another call waits until the synchronous one has its answer", async () => {
@@ -393,7 +395,7 @@ async def blocks():
     return hold()
 result = await asyncio.gather(asks(), blocks())`;
     const hold = { sync: true, fn: () => pause(30, "held") };
-    const error = await suspended(code, { stop, hold });
+    const error = await runToSuspension(code, { stop, hold });
     expect(error.pending).toMatchObject([{ name: "stop" }]);
     const [{ id }] = error.pending;
     const { result: outcome, session } = await Session.resume(
@@ -444,7 +446,7 @@ describe("in sessions", () => {
     const stop = () => {
       throw new SuspendExecution();
     };
-    const error = await suspended("x = await stop()\nprice(x)", {
+    const error = await runToSuspension("x = await stop()\nprice(x)", {
       stop,
       price,
     });

@@ -1,6 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { type ExecutionError, Sandbox, type TraceEvent } from "../index.js";
-import { nodePrints, raised, refused, rejection, run } from "./helpers.js";
+import {
+  catchArgumentError,
+  catchExecutionError,
+  catchRejection,
+  getNodeStdout,
+  run,
+} from "./helpers.js";
 
 /** Events as text: kind, line, function, and the detail without durations. */
 function texts(events: TraceEvent[] = []): string[] {
@@ -52,7 +58,7 @@ describe("onTrace", () => {
     const onTrace = () => controller.abort();
     const code = "import asyncio\nawait asyncio.sleep(1e6)";
     const { signal } = controller;
-    const error = await rejection(
+    const error = await catchRejection(
       run(code, { onTrace, signal, timeoutMs: null }),
     );
     expect(error.code).toBe("ERYX_CANCELLED");
@@ -87,7 +93,7 @@ describe("onTrace", () => {
       await new Promise(setImmediate);
       console.log(JSON.stringify([value, calls === trace.length, warnings]));`;
     const [value, all, warnings] = JSON.parse(
-      await nodePrints(source, ["--no-warnings"]),
+      await getNodeStdout(source, ["--no-warnings"]),
     );
     expect([value, all]).toEqual([2, true]);
     expect(warnings.slice(0, 2)).toEqual([
@@ -115,7 +121,7 @@ describe("trace", () => {
   });
 
   it("of a run that fails is on the error", async () => {
-    const error = await raised("x = 1\n1/0", { trace: true });
+    const error = await catchExecutionError("x = 1\n1/0", { trace: true });
     expect(texts(error.trace)).toEqual([
       "call 1 <module>",
       "line 1 <module>",
@@ -123,7 +129,7 @@ describe("trace", () => {
       "exception 2 <module> ZeroDivisionError division by zero",
     ]);
     expect(error.traceTruncated).toBe(false);
-    expect(await raised("1/0")).not.toHaveProperty("trace");
+    expect(await catchExecutionError("1/0")).not.toHaveProperty("trace");
   });
 
   it.each([
@@ -137,7 +143,7 @@ describe("trace", () => {
     ["exits", "x = 1\nimport sys\nsys.exit(3)", "ERYX_EXECUTION"],
   ])("of a run that %s is there", async (_, code, expected) => {
     const options = { trace: true, timeoutMs: 300 };
-    const error = await rejection<ExecutionError>(run(code, options));
+    const error = await catchRejection<ExecutionError>(run(code, options));
     expect(error.code).toBe(expected);
     expect(error.trace).toBeInstanceOf(Array);
     if (expected === "ERYX_TIMEOUT" || code.includes("exit"))
@@ -204,8 +210,10 @@ describe("trace", () => {
 
   it("does not change tracebacks", async () => {
     const code = "def g():\n    return 1/0\n\ng()";
-    const { traceback } = await raised(code);
-    expect((await raised(code, { trace: true })).traceback).toBe(traceback);
+    const { traceback } = await catchExecutionError(code);
+    expect((await catchExecutionError(code, { trace: true })).traceback).toBe(
+      traceback,
+    );
   });
 
   it("survives messages that fail, are long or have surrogates", async () => {
@@ -230,7 +238,9 @@ for e in (E(), ValueError('x' * 5000), ValueError('\\ud800')):
   it.each([1, "yes", null, {}])("refuses %o", async (trace) => {
     const options = { trace: trace as boolean };
     const pattern = /^options\.trace: expected a boolean, got /;
-    expect(await refused(() => new Sandbox(options))).toMatch(pattern);
-    expect(await refused(() => run("1", options))).toMatch(pattern);
+    expect(await catchArgumentError(() => new Sandbox(options))).toMatch(
+      pattern,
+    );
+    expect(await catchArgumentError(() => run("1", options))).toMatch(pattern);
   });
 });

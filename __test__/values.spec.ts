@@ -1,7 +1,12 @@
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
 import type { Value } from "../index.js";
-import { printed, refused, rejection, run } from "./helpers.js";
+import {
+  catchArgumentError,
+  catchRejection,
+  getStdout,
+  run,
+} from "./helpers.js";
 
 /** `value` as Python got it and gave it back. */
 async function echo(value: unknown): Promise<Value | undefined> {
@@ -14,7 +19,7 @@ async function echo(value: unknown): Promise<Value | undefined> {
 /** `repr` and type of `value` in Python. */
 function seen(value: unknown): Promise<string> {
   const inputs = { value: value as Value };
-  return printed("print(type(value).__name__, repr(value))", { inputs });
+  return getStdout("print(type(value).__name__, repr(value))", { inputs });
 }
 
 /** The value of a Python expression. */
@@ -147,7 +152,7 @@ describe("a value that goes to Python and back is the same", () => {
 
   it("20 MB of bytes", async () => {
     const value = new Uint8Array(20_000_000).fill(7);
-    const sum = await printed("print(len(value), value.count(7))", {
+    const sum = await getStdout("print(len(value), value.count(7))", {
       inputs: { value },
     });
     expect(sum).toBe("20000000 20000000");
@@ -265,14 +270,14 @@ describe("inputs", () => {
     ],
   ])("refuse a %s and name its path", async (_, value, name) => {
     const inputs = { rows: [1, { when: value as Value }] };
-    expect(await refused(() => run("", { inputs }))).toBe(
+    expect(await catchArgumentError(() => run("", { inputs }))).toBe(
       `inputs.rows[1].when: ${name} is not transferable`,
     );
   });
 
   it("refuse a Map in place of the object", async () => {
     const inputs = new Map() as unknown as Record<string, Value>;
-    expect(await refused(() => run("", { inputs }))).toBe(
+    expect(await catchArgumentError(() => run("", { inputs }))).toBe(
       "inputs: Map is not transferable",
     );
   });
@@ -280,7 +285,9 @@ describe("inputs", () => {
   it("refuse a cyclic value", async () => {
     const value: Record<string, Value> = {};
     value.a = [value];
-    const message = await refused(() => run("", { inputs: { value } }));
+    const message = await catchArgumentError(() =>
+      run("", { inputs: { value } }),
+    );
     expect(message).toMatch(
       /^inputs\.value\.a\[0\]\.a.* cyclic value, or one nested deeper than 256 levels, is not transferable$/,
     );
@@ -289,28 +296,28 @@ describe("inputs", () => {
 
   it("refuse 257 levels", async () => {
     const inputs = { value: nested(257) };
-    expect(await refused(() => run("", { inputs }))).toMatch(
+    expect(await catchArgumentError(() => run("", { inputs }))).toMatch(
       /^inputs\.value\[0\]\[0\].* cyclic value, or one nested deeper than 256 levels, is not transferable$/,
     );
   });
 
   it("refuse more than 64 MiB", async () => {
     const inputs = { value: new Uint8Array(68_000_000) };
-    expect(await refused(() => run("", { inputs }))).toBe(
+    expect(await catchArgumentError(() => run("", { inputs }))).toBe(
       "inputs: value of more than 67108864 bytes is not transferable",
     );
   });
 
   it("refuse more than 1,048,576 values", async () => {
     const inputs = { value: new Array(4_200_000).fill(true) };
-    expect(await refused(() => run("", { inputs }))).toBe(
+    expect(await catchArgumentError(() => run("", { inputs }))).toBe(
       "inputs: value of more than 1048576 values is not transferable",
     );
   });
 
   it("refuse an array of four billion holes at once", async () => {
     const inputs = { value: new Array(2 ** 32 - 1) };
-    expect(await refused(() => run("", { inputs }))).toBe(
+    expect(await catchArgumentError(() => run("", { inputs }))).toBe(
       "inputs: value of more than 1048576 values is not transferable",
     );
   });
@@ -318,7 +325,7 @@ describe("inputs", () => {
   it("refuse a value that shares its way to 2**40 values", async () => {
     let value: Value = [];
     for (let level = 0; level < 40; level++) value = [value, value];
-    expect(await refused(() => run("", { inputs: { value } }))).toBe(
+    expect(await catchArgumentError(() => run("", { inputs: { value } }))).toBe(
       "inputs: value of more than 1048576 values is not transferable",
     );
   });
@@ -331,15 +338,15 @@ describe("inputs", () => {
     ["a\0", String.raw`"a\0"`],
     ["a\n", String.raw`"a\n"`],
   ])("refuse the name %j", async (name, shown) => {
-    expect(await refused(() => run("", { inputs: { [name]: 1 } }))).toBe(
-      `inputs: ${shown} is not a Python identifier`,
-    );
+    expect(
+      await catchArgumentError(() => run("", { inputs: { [name]: 1 } })),
+    ).toBe(`inputs: ${shown} is not a Python identifier`);
   });
 
   it("refuse a name with a lone surrogate", async () => {
-    expect(await refused(() => run("", { inputs: { "\ud800": 1 } }))).toBe(
-      "inputs: object with a lone surrogate in a key is not transferable",
-    );
+    expect(
+      await catchArgumentError(() => run("", { inputs: { "\ud800": 1 } })),
+    ).toBe("inputs: object with a lone surrogate in a key is not transferable");
   });
 
   it("pass on what a getter throws", async () => {
@@ -349,7 +356,7 @@ describe("inputs", () => {
         throw thrown;
       },
     };
-    expect(await rejection(run("", { inputs }))).toBe(thrown);
+    expect(await catchRejection(run("", { inputs }))).toBe(thrown);
   });
 
   it("pass on what a Proxy throws", async () => {
@@ -360,7 +367,7 @@ describe("inputs", () => {
       },
     };
     const inputs = { a: new Proxy({}, handler) };
-    expect(await rejection(run("", { inputs }))).toBe(thrown);
+    expect(await catchRejection(run("", { inputs }))).toBe(thrown);
   });
 
   it("survive a getter that changes what is being read", async () => {
@@ -376,7 +383,7 @@ describe("inputs", () => {
 
   it("larger than the memory limit are a ResourceLimitError", async () => {
     const inputs = { value: new Uint8Array(60_000_000) };
-    const error = await rejection(run("x = value + value", { inputs }));
+    const error = await catchRejection(run("x = value + value", { inputs }));
     expect(["ERYX_RESOURCE_LIMIT", "ERYX_EXECUTION"]).toContain(error.code);
     expect((await run("1")).value).toBe(1);
   });

@@ -1,6 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { Sandbox, SnapshotError, VfsStorage } from "../index.js";
-import { hollow, nodePrints, refused, rejection } from "./helpers.js";
+import {
+  catchArgumentError,
+  catchRejection,
+  getNodeStdout,
+  makeHollowArrays,
+} from "./helpers.js";
 
 type FileError = Error & {
   code: string;
@@ -185,14 +190,14 @@ describe("VfsStorage", () => {
       ],
     ];
     for (const [call, message] of cases)
-      expect(await refused(call)).toBe(message);
+      expect(await catchArgumentError(call)).toBe(message);
     expect(vfs.readdir("/")).toEqual([]);
   });
 
   it("refuses bytes that have lost their buffer", async () => {
     const vfs = new VfsStorage();
-    for (const bytes of Object.values(hollow()))
-      expect(await refused(() => vfs.writeFile("f", bytes))).toBe(
+    for (const bytes of Object.values(makeHollowArrays()))
+      expect(await catchArgumentError(() => vfs.writeFile("f", bytes))).toBe(
         "data: expected a string or a Uint8Array, got a detached one",
       );
     expect(vfs.exists("f")).toBe(false);
@@ -267,7 +272,7 @@ fill("/tmp/f")`;
     });
     await sandbox.execute("open('f', 'wb').write(bytes(100_000))");
     expect(vfs.stat("f").size).toBe(100_000);
-    const error = await rejection(
+    const error = await catchRejection(
       sandbox.execute(
         "with open('/tmp/f', 'wb') as f: f.write(bytes(100_000))",
       ),
@@ -391,7 +396,7 @@ describe("a snapshot", () => {
 import { VfsStorage } from "@bsull/eryx";
 const vfs = VfsStorage.from(Buffer.from("${bytes}", "base64"));
 console.log(vfs.readTextFile("l"), vfs.usedBytes);`;
-    expect(await nodePrints(source)).toBe(`hello ${vfs.usedBytes}`);
+    expect(await getNodeStdout(source)).toBe(`hello ${vfs.usedBytes}`);
   });
 
   it("is apart from its storage", () => {

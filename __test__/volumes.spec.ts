@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { InitializationError, Sandbox, VfsStorage } from "../index.js";
-import { refused } from "./helpers.js";
+import { catchArgumentError } from "./helpers.js";
 
 let base: string;
 let host: string;
@@ -257,9 +257,9 @@ os.rename("/v/d/g", "/v/g")`);
       ],
     ];
     for (const [volumes, message] of cases) {
-      expect(await refused(() => new Sandbox({ volumes: any(volumes) }))).toBe(
-        message,
-      );
+      expect(
+        await catchArgumentError(() => new Sandbox({ volumes: any(volumes) })),
+      ).toBe(message);
     }
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type Callbacks, Sandbox, Session, type Warning } from "../index.js";
-import { rejection } from "./helpers.js";
+import { catchRejection } from "./helpers.js";
 
 const price = (what: string) => what.length;
 const callbacks: Callbacks = { price, "shop.price": price };
@@ -175,7 +175,9 @@ describe("a value that cannot cross", () => {
 describe("warnings", () => {
   it("are on errors of every kind", async () => {
     const code = "price('tea')\nwhile True: pass";
-    const error = await rejection(sandbox.execute(code, { timeoutMs: 200 }));
+    const error = await catchRejection(
+      sandbox.execute(code, { timeoutMs: 200 }),
+    );
     expect(error).toMatchObject({
       code: "ERYX_TIMEOUT",
       warnings: [missing("price")],

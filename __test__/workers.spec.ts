@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { nodePrints } from "./helpers.js";
+import { getNodeStdout } from "./helpers.js";
 
 /** Runs `main` in a process; `work` is the source of its workers, in which `load` gives the package. */
 function withWorkers(work: string, main: string): Promise<string> {
@@ -15,7 +15,7 @@ function withWorkers(work: string, main: string): Promise<string> {
     const exit = (worker) => new Promise((resolve) => worker.once("exit", resolve));
     const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
     ${main}`;
-  return nodePrints(source);
+  return getNodeStdout(source);
 }
 
 const COMPUTE = `load.then(async ({ Sandbox }) => {

@@ -4,15 +4,15 @@
 
 import { mkdir, writeFile } from "node:fs/promises";
 
-import { renderChart } from "./lib/chart.js";
 import { createContext } from "./lib/context.js";
 import { describeMachine } from "./lib/machine.js";
 import { parseOptions, USAGE } from "./lib/options.js";
 import { findRows, measureRow } from "./lib/rows.js";
 import { renderTable } from "./lib/table.js";
 
+/** @import { Report, RowReport } from "./lib/types.js" */
+
 const RESULTS = new URL("./results/latest.json", import.meta.url);
-const CHART = new URL("../docs/benchmark.svg", import.meta.url);
 
 async function main() {
   const options = parseOptions(process.argv.slice(2));
@@ -20,6 +20,7 @@ async function main() {
 
   const rows = await findRows(options.rows);
   const context = await createContext(options);
+  /** @type {Report} */
   const report = {
     date: new Date().toISOString(),
     quick: options.quick,
@@ -35,17 +36,20 @@ async function main() {
 
   console.log(renderTable(report));
   await save(RESULTS, `${JSON.stringify(report, null, 2)}\n`);
-  if (options.chart) await save(CHART, renderChart(report));
   if (report.subjects.ours.error || report.rows.some(isBroken)) {
     process.exitCode = 1;
   }
 }
 
-/** A missed target is a number to read; only a row of ours that could not be measured fails the run. */
+/**
+ * A missed target is a number to read; only a row of ours that could not be measured fails the run.
+ * @param {RowReport} row
+ */
 function isBroken(row) {
   return row.error !== undefined || row.results.ours?.error !== undefined;
 }
 
+/** @param {URL} url @param {string} text */
 async function save(url, text) {
   await mkdir(new URL(".", url), { recursive: true });
   await writeFile(url, text);
@@ -53,7 +57,7 @@ async function save(url, text) {
 
 try {
   await main();
-} catch (error) {
+} catch (/** @type {any} */ error) {
   console.error(error.message);
   process.exitCode = 2;
 }

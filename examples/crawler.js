@@ -7,6 +7,12 @@ import { fileURLToPath } from "node:url";
 
 import { Sandbox } from "../index.js";
 
+/** @typedef {{ behaviour: string, failures: number, links: string[] }} Page */
+/**
+ * What crawler.py returns.
+ * @typedef {{ pages: number, per_host: { [host: string]: number }, failures: { [url: string]: string }, disallowed: string[], longest_path: string[] }} Report
+ */
+
 const SOURCE = new URL("crawler.py", import.meta.url);
 const HOSTS = ["archive", "blog", "docs", "forum", "news", "shop"];
 const PAGES_PER_HOST = 40;
@@ -23,8 +29,11 @@ class NotFoundError extends Error {
   name = "NotFoundError";
 }
 
-/** Numbers from 0 up to 1, the same for the same seed (mulberry32). */
-function randomNumbers(seed) {
+/**
+ * Numbers from 0 up to 1, the same for the same seed (mulberry32).
+ * @param {number} seed
+ */
+function makeRandom(seed) {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
@@ -36,30 +45,45 @@ function randomNumbers(seed) {
 
 /** Pages that link to each other, on hosts that answer late, wrongly, or not at all. */
 export class SimulatedWeb {
-  /** By address: `{ behaviour, failures, links }`; `failures` is how many requests fail before one succeeds. */
+  /**
+   * By address. `failures` is how many requests fail before one succeeds.
+   * @type {Map<string, Page>}
+   */
   pages = new Map();
-  /** Addresses whose request was given up by the crawler, in that order. */
+  /**
+   * Addresses whose request was given up by the crawler, in that order.
+   * @type {string[]}
+   */
   aborted = [];
   /** The most requests that were open at once. */
   peak = { all: 0, perHost: 0 };
+  /** @type {Map<string, number>} */
   #open = new Map();
+  /** @type {Map<string, number>} */
   #requests = new Map();
   #random;
 
+  /** @param {number} seed */
   constructor(seed) {
-    this.#random = randomNumbers(seed);
+    this.#random = makeRandom(seed);
     const addresses = HOSTS.flatMap((host) =>
-      Array.from({ length: PAGES_PER_HOST }, (_, page) => address(host, page)),
+      Array.from({ length: PAGES_PER_HOST }, (_, page) =>
+        toAddress(host, page),
+      ),
     );
     for (const [index, url] of addresses.entries())
-      this.pages.set(url, this.#page(addresses, index));
+      this.pages.set(url, this.#makePage(addresses, index));
   }
 
   get start() {
-    return address(HOSTS[0], 0);
+    return toAddress(HOSTS[0], 0);
   }
 
-  /** The page at `url` as HTML. */
+  /**
+   * The page at `url` as HTML.
+   * @param {string} url
+   * @param {AbortSignal} signal
+   */
   async fetch(url, signal) {
     const { host } = new URL(url);
     this.#enter(host);
@@ -69,14 +93,16 @@ export class SimulatedWeb {
       if (signal.aborted) this.aborted.push(url);
       throw error;
     } finally {
-      this.#open.set(host, this.#open.get(host) - 1);
+      this.#open.set(host, (this.#open.get(host) ?? 0) - 1);
     }
   }
 
-  robots(host) {
+  /** @param {string} host */
+  getRobots(host) {
     return { host, disallow: ["/private/"] };
   }
 
+  /** @param {string} url @param {AbortSignal} signal */
   async #answer(url, signal) {
     await sleep(1 + 19 * this.#random(), undefined, { signal });
     const page = this.pages.get(url);
@@ -86,12 +112,13 @@ export class SimulatedWeb {
       throw new NotFoundError("404 Not Found");
     if (page.behaviour === "slow")
       await sleep(SLOW_MS, undefined, { signal, ref: false });
-    if (page.behaviour === "silent") await forever(signal);
+    if (page.behaviour === "silent") await waitForever(signal);
     if (requests <= page.failures)
       throw new TemporaryError("503 Service Unavailable");
-    return html(url, page.links);
+    return renderPage(url, page.links);
   }
 
+  /** @param {string} host */
   #enter(host) {
     this.#open.set(host, (this.#open.get(host) ?? 0) + 1);
     const open = [...this.#open.values()];
@@ -102,20 +129,26 @@ export class SimulatedWeb {
     );
   }
 
-  /** Links to pages that come later, so that most can be reached, and to some anywhere. */
-  #page(addresses, index) {
-    const behaviour = index === 0 ? "good" : this.#behaviour();
-    const failures = { flaky: 1 + this.#below(2), broken: Infinity };
-    const near = [1, 2].map(() => index + 1 + this.#below(6));
-    const far = [1, 2].map(() => this.#below(addresses.length));
+  /**
+   * Links to pages that come later, so that most can be reached, and to some anywhere.
+   * @param {string[]} addresses
+   * @param {number} index
+   * @returns {Page}
+   */
+  #makePage(addresses, index) {
+    const behaviour = index === 0 ? "good" : this.#pickBehaviour();
+    /** @type {{ readonly [behaviour: string]: number }} */
+    const failures = { flaky: 1 + this.#pickBelow(2), broken: Infinity };
+    const near = [1, 2].map(() => index + 1 + this.#pickBelow(6));
+    const far = [1, 2].map(() => this.#pickBelow(addresses.length));
     const links = [...near, ...far]
       .filter((target) => target < addresses.length)
       .map((target) => addresses[target]);
     return { behaviour, failures: failures[behaviour] ?? 0, links };
   }
 
-  #behaviour() {
-    let left = this.#below(100);
+  #pickBehaviour() {
+    let left = this.#pickBelow(100);
     for (const [behaviour, share] of Object.entries(BEHAVIOURS)) {
       if (left < share) return behaviour;
       left -= share;
@@ -123,24 +156,33 @@ export class SimulatedWeb {
     return "good";
   }
 
-  #below(limit) {
+  /** @param {number} limit */
+  #pickBelow(limit) {
     return Math.floor(this.#random() * limit);
   }
 }
 
-/** One page in ten is not for crawlers: see `robots`. */
-function address(host, page) {
+/**
+ * One page in ten is not for crawlers: see `getRobots`.
+ * @param {string} host
+ * @param {number} page
+ */
+function toAddress(host, page) {
   const folder = page % 10 === 9 ? "private" : "pages";
   return `http://${host}.example/${page === 0 ? "" : `${folder}/${page}`}`;
 }
 
-function html(url, links) {
+/** @param {string} url @param {string[]} links */
+function renderPage(url, links) {
   const anchors = links.map((link) => `<a href="${link}#top">more</a>`);
   return `<html><title>Page ${url}</title><body>${anchors.join(" ")}</body></html>`;
 }
 
-/** Does not answer. Rejects when the caller has given up. */
-function forever(signal) {
+/**
+ * Does not answer. Rejects when the caller has given up.
+ * @param {AbortSignal} signal
+ */
+function waitForever(signal) {
   return new Promise((_, reject) => {
     signal.addEventListener("abort", () => reject(signal.reason), {
       once: true,
@@ -148,8 +190,14 @@ function forever(signal) {
   });
 }
 
-/** What crawler.py can call. */
-function callbacks(web, store, log) {
+/**
+ * What crawler.py can call.
+ * @param {SimulatedWeb} web
+ * @param {Map<string, { title: string, links: string[] }>} store
+ * @param {(message: string) => unknown} log
+ * @returns {import("../index.js").Callbacks}
+ */
+function makeCallbacks(web, store, log) {
   return {
     "web.fetch": {
       description: "The HTML of a page.",
@@ -164,7 +212,7 @@ function callbacks(web, store, log) {
     "web.robots": {
       description: "What a host asks crawlers to leave alone.",
       parameters: ["host"],
-      fn: ({ host }) => web.robots(host),
+      fn: ({ host }) => web.getRobots(host),
     },
     "store.save": {
       description: "Keeps a page. Each can be kept once.",
@@ -190,6 +238,7 @@ function callbacks(web, store, log) {
 /**
  * Crawls a simulated web: the report, and what JavaScript saw of it.
  * `timeoutMs` is for one request; `log` gets messages while the crawl runs.
+ * @param {{ seed?: number, workers?: number, perHost?: number, timeoutMs?: number, log?: (message: string) => unknown }} [options]
  */
 export async function crawl({
   seed = 1,
@@ -201,7 +250,7 @@ export async function crawl({
   const web = new SimulatedWeb(seed);
   const store = new Map();
   const sandbox = new Sandbox({
-    callbacks: callbacks(web, store, log),
+    callbacks: makeCallbacks(web, store, log),
     resourceLimits: {
       executionTimeoutMs: 30_000,
       callbackTimeoutMs: 5_000,
@@ -222,12 +271,14 @@ export async function crawl({
         },
       },
     );
-    return { report: result, web, store, callbackInvocations, durationMs };
+    const report = /** @type {Report} */ (/** @type {unknown} */ (result));
+    return { report, web, store, callbackInvocations, durationMs };
   } finally {
     await sandbox.close();
   }
 }
 
+/** @param {Awaited<ReturnType<typeof crawl>>} crawled */
 function print({ report, web, callbackInvocations, durationMs }) {
   console.log(`\n${report.pages} pages`);
   for (const [host, pages] of Object.entries(report.per_host))

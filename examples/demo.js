@@ -4,7 +4,8 @@ import { readFile } from "node:fs/promises";
 import { ResourceLimits, Sandbox, versions } from "../index.js";
 
 const csv = await readFile(new URL("data/orders.csv", import.meta.url));
-const heading = (text) => console.log(`\n── ${text}`);
+/** @param {string} text */
+const printHeading = (text) => console.log(`\n── ${text}`);
 
 const REPORT = `
 import csv, statistics, sys
@@ -34,13 +35,19 @@ print(f"median order {statistics.median(amounts):.2f} {currency}, best: {', '.jo
 result = {"orders": len(amounts), "revenue": str(sum(amounts)), "best": best}
 `;
 
-/** What became of code that does not end well. */
+/**
+ * What became of code that does not end well.
+ * @param {string} label
+ * @param {Sandbox} sandbox
+ * @param {string} code
+ * @param {import("../index.js").ExecutionOptions} [options]
+ */
 async function attempt(label, sandbox, code, options) {
   const started = performance.now();
   try {
     const { stdout } = await sandbox.execute(code, options);
     console.log(`${label}: ${stdout}`);
-  } catch (error) {
+  } catch (/** @type {any} */ error) {
     const ms = (performance.now() - started).toFixed(0);
     console.log(
       `${label}: ${error.name} after ${ms} ms: ${error.traceback ?? error.message}`,
@@ -54,7 +61,9 @@ console.log(
   `Python ${versions.python} in wasmtime ${versions.wasmtime}, in Node ${process.version}`,
 );
 
-heading("a report on examples/data/orders.csv, which Python reads from stdin");
+printHeading(
+  "a report on examples/data/orders.csv, which Python reads from stdin",
+);
 const report = await sandbox.execute(REPORT, {
   stdin: csv,
   inputs: { currency: "GBP", top: 3 },
@@ -63,7 +72,7 @@ console.log(report.stdout);
 console.log("result, as a JavaScript object:", report.result);
 console.log(`Python ran for ${report.durationMs.toFixed(1)} ms`);
 
-heading("every execute() has an interpreter of its own");
+printHeading("every execute() has an interpreter of its own");
 await sandbox.execute("import math; math.pi = 3; leaked = 42");
 await attempt(
   "the next run sees",
@@ -71,7 +80,7 @@ await attempt(
   "import math; print(math.pi, 'leaked' in globals())",
 );
 
-heading("code that does not end, or must not");
+printHeading("code that does not end, or must not");
 const spin = "print('still here')\nwhile True: pass";
 await attempt("an endless loop", sandbox, spin, { timeoutMs: 200 });
 await attempt("a mistake", sandbox, "def f(x):\n    return 1 / x\n\nf(0)");
@@ -81,7 +90,7 @@ const small = new Sandbox({
 });
 await attempt("too much memory", small, "x = bytearray(100_000_000)");
 
-heading("1,000 fresh interpreters, one after the other");
+printHeading("1,000 fresh interpreters, one after the other");
 const many = new Sandbox({ resourceLimits: ResourceLimits.unlimited() });
 const started = performance.now();
 for (let n = 0; n < 1000; n++) await many.execute("print('hello')");

@@ -1,17 +1,22 @@
-import { ArgumentsRefused } from "./callbacks.js";
-import { shown } from "./check.js";
+import { ArgumentsError } from "./callbacks.js";
+import { attempt, describe } from "./check.js";
 import { SuspendExecution } from "./errors.js";
-import { os, types } from "./node.js";
+import { getOs, types } from "./node.js";
 import { decode, encode } from "./wire.js";
+
+/** @import { AddonExecution, Callback } from "./types.js" */
 
 /** Text of an error beyond so many characters is cut. */
 const MAX_MESSAGE = 10_000;
 
 /** What a function is told about its call. */
 class Context {
+  /** @type {AbortController | undefined} */
   #controller;
+  /** @type {DOMException | undefined} */
   #reason;
 
+  /** @param {string} name */
   constructor(name) {
     this.name = name;
   }
@@ -25,7 +30,11 @@ class Context {
     return this.#controller.signal;
   }
 
-  /** Not a method, which functions would see. */
+  /**
+   * Not a method, which functions would see.
+   * @param {Context} context
+   * @param {boolean} timedOut
+   */
   static abort(context, timedOut) {
     context.#reason = timedOut
       ? new DOMException(`${context.name}() took too long`, "TimeoutError")
@@ -37,34 +46,45 @@ class Context {
   }
 }
 
-/** The calls of one run that are not answered yet. */
+/** The calls of one execution that are not answered yet. */
 export class Calls {
   #callbacks;
-  #native;
-  #open = new Map();
+  #addonExecution;
+  /** @type {Map<number, Context>} */
+  #contexts = new Map();
 
-  /** `native` takes the answers. */
-  constructor(callbacks, native) {
+  /**
+   * `addonExecution` takes the answers.
+   * @param {readonly Callback[]} callbacks
+   * @param {AddonExecution} addonExecution
+   */
+  constructor(callbacks, addonExecution) {
     this.#callbacks = callbacks;
-    this.#native = native;
+    this.#addonExecution = addonExecution;
   }
 
+  /** @param {number} call @param {number} index @param {Uint8Array} bytes */
   start(call, index, bytes) {
     const callback = this.#callbacks[index];
     const context = new Context(callback.name);
-    this.#open.set(call, context);
+    this.#contexts.set(call, context);
     try {
       const [args, named] = decode(bytes);
-      const isWanted = () => this.#open.has(call);
+      const isWanted = () => this.#contexts.has(call);
       const outcome = callback.call(args, named, context, isWanted);
-      if (mayHaveThen(outcome)) this.#await(call, callback, outcome);
+      if (isMaybeThenable(outcome)) this.#await(call, callback, outcome);
       else this.#answer(call, callback, outcome);
     } catch (error) {
       this.#fail(call, error);
     }
   }
 
-  /** Whatever has a `then` is awaited, as `await` itself does it. */
+  /**
+   * Whatever has a `then` is awaited, as `await` itself does it.
+   * @param {number} call
+   * @param {Callback} callback
+   * @param {unknown} outcome
+   */
   async #await(call, callback, outcome) {
     try {
       this.#answer(call, callback, await outcome);
@@ -73,14 +93,21 @@ export class Calls {
     }
   }
 
-  /** Nobody waits for this call any more. */
+  /**
+   * Nobody waits for this call any more.
+   * @param {number} call
+   * @param {boolean} timedOut
+   */
   abort(call, timedOut) {
-    const context = this.#open.get(call);
-    if (this.#open.delete(call)) Context.abort(context, timedOut);
+    const context = this.#contexts.get(call);
+    if (context === undefined) return;
+    this.#contexts.delete(call);
+    Context.abort(context, timedOut);
   }
 
+  /** @param {number} call @param {Callback} callback @param {unknown} value */
   #answer(call, callback, value) {
-    if (!this.#open.has(call)) return;
+    if (!this.#contexts.has(call)) return;
     let bytes;
     try {
       bytes = encode(value, `${callback.name}() result`);
@@ -88,85 +115,101 @@ export class Calls {
       this.#fail(call, error);
       return;
     }
-    this.#open.delete(call);
-    this.#native.answer(call, bytes);
+    this.#contexts.delete(call);
+    this.#addonExecution.answer(call, bytes);
   }
 
+  /** @param {number} call @param {unknown} error */
   #fail(call, error) {
-    if (!this.#open.delete(call)) return;
-    const refusal = messageIf(error, ArgumentsRefused);
-    const reason = messageIf(error, SuspendExecution);
-    if (refusal !== undefined) this.#native.refuse(call, refusal);
-    else if (reason !== undefined) this.#native.suspend(call, reason);
-    else this.#native.fail(call, ...told(error));
+    if (!this.#contexts.delete(call)) return;
+    const refusal = getMessageIf(error, ArgumentsError);
+    const reason = getMessageIf(error, SuspendExecution);
+    if (refusal !== undefined) this.#addonExecution.refuse(call, refusal);
+    else if (reason !== undefined) this.#addonExecution.suspend(call, reason);
+    else this.#addonExecution.fail(call, ...describeError(error));
   }
 }
 
-/** Only `await` looks for the `then` itself: a getter may throw, or give another function each time. */
-function mayHaveThen(value) {
+/**
+ * Only `await` looks for the `then` itself: a getter may throw, or give another function each time.
+ * @param {unknown} value
+ */
+function isMaybeThenable(value) {
   return typeof value === "object"
     ? value !== null
     : typeof value === "function";
 }
 
-/** Looking at what was thrown may throw again: it may be a Proxy. */
-function attempt(look) {
-  try {
-    return look();
-  } catch {
-    return undefined;
-  }
-}
-
-/** The message of an error of this class, else undefined. */
-function messageIf(error, Class) {
+/**
+ * The message of an error of this class, else undefined. Looking at what was thrown may throw again: it may be a Proxy.
+ * @param {unknown} error
+ * @param {typeof ArgumentsError | typeof SuspendExecution} Class
+ */
+function getMessageIf(error, Class) {
   return attempt(() =>
     error instanceof Class ? String(error.message).toWellFormed() : undefined,
   );
 }
 
-/** Name and message of what was thrown: neither stack nor places of the host. */
-function told(error) {
-  if (typeof error === "string") return ["", clean(error)];
+/**
+ * Name and message of what was thrown: neither stack nor places of the host.
+ * @param {unknown} error
+ * @returns {[name: string, message: string]}
+ */
+function describeError(error) {
+  if (typeof error === "string") return ["", cleanText(error)];
   return (
     attempt(() =>
       isErrorLike(error)
-        ? [clean(nameOf(error)), clean(withoutFiles(error))]
-        : ["", `threw ${shown(error)}`],
+        ? [cleanText(getErrorName(error)), cleanText(removeFiles(error))]
+        : ["", `threw ${describe(error)}`],
     ) ?? ["", "threw an object whose properties throw"]
   );
 }
 
+/** @param {any} error @returns {error is { [property: string]: any }} */
 function isErrorLike(error) {
   if (typeof error !== "object" || error === null) return false;
   if (types.isNativeError(error)) return true;
   return typeof error.name === "string" && typeof error.message === "string";
 }
 
-function nameOf({ name, constructor }) {
+/** @param {{ [property: string]: any }} error */
+function getErrorName({ name, constructor }) {
   if (typeof name === "string") return name;
   return typeof constructor?.name === "string" ? constructor.name : "Error";
 }
 
-/** Node's own errors of system calls name the files that they are about. No other error is looked at for paths. */
-function withoutFiles({ message, syscall, code, path, dest }) {
+/**
+ * Node's own errors of system calls name the files that they are about. No other error is looked at for paths.
+ * @param {{ [property: string]: any }} error
+ * @returns {string}
+ */
+function removeFiles({ message, syscall, code, path, dest }) {
   if (typeof message !== "string") return "";
   if (typeof syscall !== "string" || typeof code !== "string") return message;
   return [path, dest]
     .filter((file) => typeof file === "string" && file !== "")
-    .reduce(withoutFile, message);
+    .reduce(removeFile, message);
 }
 
-/** A name without a separator may be a word of the message: it counts where it is quoted only, as Node quotes it. */
-function withoutFile(text, file) {
+/**
+ * A name without a separator may be a word of the message: it counts where it is quoted only, as Node quotes it.
+ * @param {string} text
+ * @param {string} file
+ */
+function removeFile(text, file) {
   const quoted = text.replaceAll(`'${file}'`, "'<path>'");
   return /[\\/]./.test(file)
-    ? quoted.replace(whole(file, "/"), "<path>")
+    ? quoted.replace(matchWhole(file, "/"), "<path>")
     : quoted;
 }
 
-/** `path` where it is not part of a longer name. `more` are further characters that must not follow. */
-function whole(path, more = "") {
+/**
+ * Matches `path` where it is not part of a longer name. `more` are further characters that must not follow.
+ * @param {string} path
+ */
+function matchWhole(path, more = "") {
   const escaped = path.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
   const inName = "\\p{L}\\p{N}_~%+@\\-";
   return new RegExp(
@@ -175,12 +218,13 @@ function whole(path, more = "") {
   );
 }
 
-function clean(text) {
-  const places = [attempt(process.cwd), attempt(os().homedir)];
-  const told = places
-    .filter((place) => place?.length > 1)
-    .reduce((rest, place) => rest.replace(whole(place), "<host>"), text);
+/** @param {string} text */
+function cleanText(text) {
+  const folders = [attempt(process.cwd) ?? "", attempt(getOs().homedir) ?? ""];
+  const hidden = folders
+    .filter((folder) => folder.length > 1)
+    .reduce((rest, folder) => rest.replace(matchWhole(folder), "<host>"), text);
   const cut =
-    told.length > MAX_MESSAGE ? `${told.slice(0, MAX_MESSAGE)}...` : told;
+    hidden.length > MAX_MESSAGE ? `${hidden.slice(0, MAX_MESSAGE)}...` : hidden;
   return cut.toWellFormed();
 }

@@ -1,42 +1,57 @@
+/** @import * as Public from "../index.js" */
+/** @import { AddonError } from "./types.js" */
+
 /** The key of the code that errors of a class have by themselves. */
 const CODE = Symbol("code");
 
-/** Base of all errors. What the run left before the failure is on it: nothing where nothing ran. */
+/** Base of all errors. What the execution left before the failure is on it: nothing where nothing ran. */
 export class EryxError extends Error {
+  /** @param {string} [message] @param {Public.ErrorFields<Public.EryxError>} [fields] */
   constructor(message, fields) {
-    const given = fields ?? {};
-    super(message, "cause" in given ? { cause: given.cause } : undefined);
-    this.code = given.code ?? this[CODE];
-    this.stdout = given.stdout ?? "";
-    this.stderr = given.stderr ?? "";
-    this.outputTruncated = given.outputTruncated ?? false;
-    this.warnings = given.warnings ?? [];
-    this.durationMs = given.durationMs ?? 0;
-    this.callbackInvocations = given.callbackInvocations ?? 0;
-    this.peakMemoryBytes = given.peakMemoryBytes ?? 0;
-    this.stateLost = given.stateLost ?? false;
-    setHidden(this, "stdoutBytes", given.stdoutBytes ?? new Uint8Array(0));
-    setHidden(this, "stderrBytes", given.stderrBytes ?? new Uint8Array(0));
-    setIfGiven(this, given, ["fuelConsumed", "trace", "traceTruncated"]);
+    const values = fields ?? {};
+    super(message, "cause" in values ? { cause: values.cause } : undefined);
+    /** @type {Public.ErrorCode} */
+    this.code = values.code ?? /** @type {any} */ (this)[CODE];
+    this.stdout = values.stdout ?? "";
+    this.stderr = values.stderr ?? "";
+    this.outputTruncated = values.outputTruncated ?? false;
+    /** @type {readonly Public.Warning[]} */
+    this.warnings = values.warnings ?? [];
+    this.durationMs = values.durationMs ?? 0;
+    this.callbackInvocations = values.callbackInvocations ?? 0;
+    this.peakMemoryBytes = values.peakMemoryBytes ?? 0;
+    this.stateLost = values.stateLost ?? false;
+    this.stdoutBytes = values.stdoutBytes ?? new Uint8Array(0);
+    this.stderrBytes = values.stderrBytes ?? new Uint8Array(0);
+    hide(this, "stdoutBytes");
+    hide(this, "stderrBytes");
+    setIfGiven(this, values, ["fuelConsumed", "trace", "traceTruncated"]);
   }
 }
 
-/** Sets a field that does not show where an error is printed: the text is there already. */
-function setHidden(error, name, value) {
-  Object.defineProperty(error, name, {
-    value,
-    enumerable: false,
-    configurable: true,
-    writable: true,
-  });
+/**
+ * The field does not show any more where an error is printed: the text is there already.
+ * @param {object} error
+ * @param {PropertyKey} name
+ */
+function hide(error, name) {
+  Object.defineProperty(error, name, { enumerable: false });
 }
 
-function setIfGiven(error, given, names) {
+/**
+ * @template {object} Values
+ * @param {object} error
+ * @param {Values} values
+ * @param {readonly (keyof Values)[]} names
+ */
+function setIfGiven(error, values, names) {
   for (const name of names)
-    if (given[name] !== undefined) error[name] = given[name];
+    if (values[name] !== undefined)
+      Object.assign(error, { [name]: values[name] });
 }
 
 export class ExecutionError extends EryxError {
+  /** @param {string} [message] @param {Public.ErrorFields<Public.ExecutionError>} [fields] */
   constructor(message, fields) {
     super(message, fields);
     this.pythonType = fields?.pythonType ?? "Exception";
@@ -54,6 +69,7 @@ export class PackageError extends EryxError {}
 export class PoolError extends EryxError {}
 
 export class SuspendedError extends EryxError {
+  /** @param {string} [message] @param {Public.ErrorFields<Public.SuspendedError>} [fields] */
   constructor(message, fields) {
     super(message, fields);
     this.reason = fields?.reason ?? "";
@@ -63,12 +79,14 @@ export class SuspendedError extends EryxError {
 }
 
 export class ResourceLimitError extends EryxError {
+  /** @param {string} [message] @param {Public.ErrorFields<Public.ResourceLimitError>} [fields] */
   constructor(message, fields) {
     super(message, fields);
     this.limit = fields?.limit ?? "maxMemoryBytes";
   }
 }
 
+/** @type {{ readonly [code: string]: typeof EryxError }} */
 const CLASSES = {
   ERYX_EXECUTION: ExecutionError,
   ERYX_TIMEOUT: TimeoutError,
@@ -100,35 +118,68 @@ setHidden(EryxError.prototype, CODE, "ERYX_INTERNAL");
 for (const [code, Class] of Object.entries(CLASSES))
   setHidden(Class.prototype, CODE, code);
 
-/** An argument that cannot be used: says which, what came, and what is expected. */
-export function invalidArgument(message) {
-  const error = new TypeError(message);
-  error.code = "ERYX_INVALID_ARGUMENT";
-  return error;
+/**
+ * @param {object} prototype
+ * @param {PropertyKey} name
+ * @param {string} value
+ */
+function setHidden(prototype, name, value) {
+  Object.defineProperty(prototype, name, {
+    value,
+    configurable: true,
+    writable: true,
+  });
 }
 
-/** The public error for one that the addon reports: `code`, `message` and the fields of the class. */
-export function fromNative(native, record = {}) {
-  if (native.code === "ERYX_INVALID_ARGUMENT")
-    return invalidArgument(native.message);
+/**
+ * An argument that cannot be used: says which, what came, and what is expected.
+ * @param {string} message
+ */
+export function makeArgumentError(message) {
+  return Object.assign(new TypeError(message), {
+    code: "ERYX_INVALID_ARGUMENT",
+  });
+}
+
+/**
+ * The public error for one that the addon reports: `code`, `message` and the fields of the class.
+ * @param {Omit<AddonError, "pending">} reported
+ * @param {Partial<Public.ExecutionRecord>} [record]
+ */
+export function toPublicError(reported, record = {}) {
+  if (reported.code === "ERYX_INVALID_ARGUMENT")
+    return makeArgumentError(reported.message);
   // A closed sandbox is not asked at all.
-  if (native.code === "ERYX_CLOSED") return closed("session");
-  const Class = CLASSES[native.code] ?? EryxError;
-  return new Class(native.message, { ...native, ...record });
+  if (reported.code === "ERYX_CLOSED") return makeClosedError("session");
+  const Class = CLASSES[reported.code] ?? EryxError;
+  return new Class(reported.message, { ...reported, ...record });
 }
 
-/** Runs `call`, a call into the addon that throws errors as "CODE message". */
-export function translated(call) {
+/**
+ * Runs `call`, a call into the addon that throws errors as "CODE message".
+ * @template T
+ * @param {() => T} call
+ * @returns {T}
+ */
+export function translateErrors(call) {
   try {
     return call();
-  } catch (error) {
+  } catch (/** @type {any} */ error) {
     const [, code, message] =
       /^(ERYX_[A-Z_]+) ([^]*)$/.exec(error.message) ?? [];
-    throw code === undefined ? error : fromNative({ code, message });
+    throw code === undefined
+      ? error
+      : toPublicError({
+          code: /** @type {Public.ErrorCode} */ (code),
+          message,
+        });
   }
 }
 
-/** For calls on something that was closed. */
-export function closed(what) {
+/**
+ * For calls on something that was closed.
+ * @param {string} what
+ */
+export function makeClosedError(what) {
   return new EryxError(`the ${what} is closed`, { code: "ERYX_CLOSED" });
 }

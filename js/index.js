@@ -16,5 +16,5 @@ export { ResourceLimits } from "./limits.js";
 export { ExecutionHandle } from "./execution.js";
 export { Sandbox } from "./sandbox.js";
 export { Session } from "./session.js";
-export { versions } from "./native.js";
-export { VfsStorage } from "./vfs.js";
+export { versions } from "./addon.js";
+export { VfsStorage } from "./storage.js";

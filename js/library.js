@@ -1,53 +1,63 @@
 import { checkCallbacks } from "./callbacks.js";
 import { checkOptions, checkText, refuse } from "./check.js";
 import { InitializationError } from "./errors.js";
-import { typeStubs } from "./stubs.js";
+import { renderTypeStubs } from "./stubs.js";
 
-const parts = new WeakMap();
+/** @import * as Public from "../index.js" */
+/** @import { Callback, LibraryParts } from "./types.js" */
+
+/** @type {WeakMap<object, LibraryParts>} */
+const partsByLibrary = new WeakMap();
 
 /** Callbacks plus Python source that wraps them plus type stubs, as one reusable unit. */
 export class RuntimeLibrary {
+  /** @param {ConstructorParameters<typeof Public.RuntimeLibrary>[0]} [options] */
   constructor(options) {
-    const given = checkOptions("options", options, [
+    const input = checkOptions("options", options, [
       "callbacks",
       "python",
       "stubs",
     ]);
-    const callbacks = checkCallbacks("options.callbacks", given.callbacks);
-    refuseTwice(callbacks);
-    parts.set(this, {
+    const callbacks = checkCallbacks("options.callbacks", input.callbacks);
+    refuseDuplicates(callbacks);
+    partsByLibrary.set(this, {
       callbacks,
-      python: text("options.python", given.python),
-      stubs: text("options.stubs", given.stubs),
+      python: toTexts("options.python", input.python),
+      stubs: toTexts("options.stubs", input.stubs),
     });
   }
 
-  /** A library with the parts of both: this one's Python runs first. */
+  /**
+   * A library with the parts of both: this one's Python runs first.
+   * @param {RuntimeLibrary} other
+   */
   merge(other) {
-    const theirs = partsOf("other", other);
-    const ours = parts.get(this);
+    const theirs = getLibraryParts("other", other);
+    const ours = getLibraryParts("this", this);
     const merged = new RuntimeLibrary();
-    const made = {
+    const parts = {
       callbacks: [...ours.callbacks, ...theirs.callbacks],
       python: [...ours.python, ...theirs.python],
       stubs: [...ours.stubs, ...theirs.stubs],
     };
-    refuseTwice(made.callbacks);
-    parts.set(merged, made);
+    refuseDuplicates(parts.callbacks);
+    partsByLibrary.set(merged, parts);
     return merged;
   }
 
   get typeStubs() {
-    const { callbacks, stubs } = parts.get(this);
-    return typeStubs(callbacks, stubs);
+    const { callbacks, stubs } = getLibraryParts("this", this);
+    return renderTypeStubs(callbacks, stubs);
   }
 }
 
-function text(name, value) {
+/** @param {string} name @param {unknown} value */
+function toTexts(name, value) {
   return value === undefined ? [] : [checkText(name, value)];
 }
 
-function refuseTwice(callbacks) {
+/** @param {readonly Callback[]} callbacks */
+function refuseDuplicates(callbacks) {
   const seen = new Set();
   for (const { name } of callbacks) {
     if (seen.has(name))
@@ -56,9 +66,14 @@ function refuseTwice(callbacks) {
   }
 }
 
-/** What is in a library: `{ callbacks, python, stubs }`. */
-export function partsOf(name, library) {
-  const found = parts.get(library);
-  if (found === undefined) refuse(name, library, "a RuntimeLibrary");
-  return found;
+/**
+ * What is in a library: `{ callbacks, python, stubs }`.
+ * @param {string} name
+ * @param {object} library
+ * @returns {LibraryParts}
+ */
+export function getLibraryParts(name, library) {
+  const parts = partsByLibrary.get(library);
+  if (parts === undefined) refuse(name, library, "a RuntimeLibrary");
+  return parts;
 }

@@ -4,24 +4,27 @@ import {
   checkBytes,
   checkFunction,
   checkMilliseconds,
+  checkOptional,
   checkOptions,
   checkPath,
   checkRecord,
   checkText,
   isRecord,
-  optional,
   refuse,
 } from "./check.js";
-import { invalidArgument } from "./errors.js";
-import { partsOf } from "./library.js";
+import { makeArgumentError } from "./errors.js";
+import { getLibraryParts } from "./library.js";
 import { resolveLimits } from "./limits.js";
 import { resolve, types } from "./node.js";
-import { nativeOf } from "./vfs.js";
+import { toAddonStorage } from "./storage.js";
 import { encode, encodeMembers } from "./wire.js";
 
+/** @import { ExecutionOptions, SandboxOptions, ValueInput, Volume } from "../index.js" */
+/** @import { CheckedExecutionOptions, CheckedSandboxOptions, Handlers, Inherited, ResumeOptions } from "./types.js" */
+
 /** Options of the contract that this version does not have yet. */
-const SANDBOX_LATER = ["network", "secrets", "packages", "imports"];
-const SANDBOX = [
+const UNAVAILABLE_OPTIONS = ["network", "secrets", "packages", "imports"];
+const SANDBOX_OPTIONS = [
   "resourceLimits",
   "callbacks",
   "libraries",
@@ -36,7 +39,7 @@ const SANDBOX = [
   "onTrace",
   "trace",
 ];
-const EXECUTION = [
+const EXECUTION_OPTIONS = [
   "signal",
   "timeoutMs",
   "inputs",
@@ -48,28 +51,40 @@ const EXECUTION = [
   "filename",
 ];
 
-const RESUME = [...new Set([...SANDBOX, ...EXECUTION]), "results", "errors"];
+/** @type {readonly (keyof Handlers)[]} */
+const HANDLERS = ["onStdout", "onStderr", "onTrace"];
 
-function refuseLater(name, options) {
-  for (const key of SANDBOX_LATER) {
+const RESUME_OPTIONS = [
+  ...new Set([...SANDBOX_OPTIONS, ...EXECUTION_OPTIONS]),
+  "results",
+  "errors",
+];
+
+/** @param {string} name @param {{ readonly [option: string]: unknown }} options */
+function refuseUnavailable(name, options) {
+  for (const key of UNAVAILABLE_OPTIONS) {
     if (options[key] !== undefined) {
-      throw invalidArgument(
+      throw makeArgumentError(
         `${name}.${key}: this option is not available in this version`,
       );
     }
   }
 }
 
-function handlers(name, options) {
-  const found = {};
-  for (const key of ["onStdout", "onStderr", "onTrace"]) {
-    if (options[key] !== undefined)
-      found[key] = checkFunction(`${name}.${key}`, options[key]);
-  }
-  return found;
+/** @param {string} name @param {Handlers} options @returns {Handlers} */
+function checkHandlers(name, options) {
+  return Object.fromEntries(
+    HANDLERS.filter((key) => options[key] !== undefined).map((key) => [
+      key,
+      checkFunction(`${name}.${key}`, options[key]),
+    ]),
+  );
 }
 
-/** Names and values in turn. What may be in them, the core checks. */
+/**
+ * Names and values in turn. What may be in them, the core checks.
+ * @param {SandboxOptions["env"]} [env]
+ */
 function checkEnv(env = {}) {
   checkRecord("options.env", env, "an object of strings");
   return Object.entries(env).flatMap(([key, value]) => [
@@ -78,14 +93,23 @@ function checkEnv(env = {}) {
   ]);
 }
 
-/** Checked options of a sandbox: what the addon takes, and what stays in JavaScript. */
-export function sandboxOptions(given) {
-  const options = checkOptions("options", given, SANDBOX, SANDBOX_LATER);
-  refuseLater("options", options);
+/**
+ * Checked options of a sandbox: what the addon takes, and what stays in JavaScript.
+ * @param {SandboxOptions | undefined} input
+ * @returns {CheckedSandboxOptions}
+ */
+export function checkSandboxOptions(input) {
+  const options = checkOptions(
+    "options",
+    input,
+    SANDBOX_OPTIONS,
+    UNAVAILABLE_OPTIONS,
+  );
+  refuseUnavailable("options", options);
   const limits = resolveLimits(options.resourceLimits);
   const { vfs } = options;
-  const { callbacks, python, stubs } = libraryParts(options);
-  const native = {
+  const { callbacks, python, stubs } = gatherLibraryParts(options);
+  const addonOptions = {
     executionTimeoutMs: limits.executionTimeoutMs ?? undefined,
     callbackTimeoutMs: limits.callbackTimeoutMs ?? undefined,
     maxCallbackInvocations: limits.maxCallbackInvocations ?? undefined,
@@ -94,14 +118,14 @@ export function sandboxOptions(given) {
     maxVfsBytes: limits.maxVfsBytes ?? undefined,
     maxFuel: limits.maxFuel ?? undefined,
     env: checkEnv(options.env),
-    resultVariable: optional(
+    resultVariable: checkOptional(
       "options.resultVariable",
       options.resultVariable,
       checkText,
     ),
     callbacks: encodeCallbacks(callbacks),
     libraries: python,
-    vfsMountPath: optional(
+    vfsMountPath: checkOptional(
       "options.vfsMountPath",
       options.vfsMountPath,
       checkText,
@@ -110,19 +134,24 @@ export function sandboxOptions(given) {
     sleepAfterMs: checkSleep(options.sleepAfterMs),
   };
   const inherited = {
-    handlers: handlers("options", options),
-    trace: optional("options.trace", options.trace, checkBoolean) ?? false,
+    handlers: checkHandlers("options", options),
+    trace: checkOptional("options.trace", options.trace, checkBoolean) ?? false,
   };
-  const storage = optional("options.vfs", vfs, nativeOf);
-  return { native, storage, limits, inherited, callbacks, stubs, vfs };
+  const storage = checkOptional("options.vfs", vfs, toAddonStorage);
+  return { addonOptions, storage, limits, inherited, callbacks, stubs, vfs };
 }
 
-/** null is never. */
+/**
+ * null is never.
+ *
+ * @param {number | null} [sleepAfterMs]
+ */
 function checkSleep(sleepAfterMs) {
   if (sleepAfterMs === null) return Infinity;
-  return optional("options.sleepAfterMs", sleepAfterMs, checkMilliseconds);
+  return checkOptional("options.sleepAfterMs", sleepAfterMs, checkMilliseconds);
 }
 
+/** @param {readonly Volume[]} [volumes] */
 function checkVolumes(volumes = []) {
   if (!Array.isArray(volumes))
     refuse("options.volumes", volumes, "an array of volumes");
@@ -131,15 +160,16 @@ function checkVolumes(volumes = []) {
   );
 }
 
+/** @param {string} name @param {unknown} volume */
 function checkVolume(name, volume) {
   if (!isRecord(volume))
     refuse(name, volume, "an object with hostPath and guestPath");
-  const given = checkOptions(name, volume, [
+  const options = checkOptions(name, volume, [
     "hostPath",
     "guestPath",
     "readOnly",
   ]);
-  const { hostPath, guestPath, readOnly = true } = given;
+  const { hostPath, guestPath, readOnly = true } = options;
   return {
     hostPath: resolve(checkPath(`${name}.hostPath`, hostPath)),
     guestPath: checkText(`${name}.guestPath`, guestPath),
@@ -147,12 +177,15 @@ function checkVolume(name, volume) {
   };
 }
 
-/** Callbacks, Python and stubs of the options and of their libraries. */
-function libraryParts({ callbacks, libraries = [] }) {
+/**
+ * Callbacks, Python and stubs of the options and of their libraries.
+ * @param {SandboxOptions} options
+ */
+function gatherLibraryParts({ callbacks, libraries = [] }) {
   if (!Array.isArray(libraries))
     refuse("options.libraries", libraries, "an array of RuntimeLibrary");
   const parts = Array.from(libraries, (library, index) =>
-    partsOf(`options.libraries[${index}]`, library),
+    getLibraryParts(`options.libraries[${index}]`, library),
   );
   return {
     callbacks: [
@@ -164,105 +197,135 @@ function libraryParts({ callbacks, libraries = [] }) {
   };
 }
 
+/** @param {string} name @param {AbortSignal} signal */
 function checkSignal(name, signal) {
-  const good =
+  const isValid =
     typeof signal === "object" &&
     signal !== null &&
     typeof signal.addEventListener === "function";
-  if (!good || typeof signal.aborted !== "boolean")
+  if (!isValid || typeof signal.aborted !== "boolean")
     refuse(name, signal, "an AbortSignal");
   return signal;
 }
 
+/** @param {string} name @param {unknown} stdin */
 function checkStdin(name, stdin) {
   return typeof stdin === "string"
     ? Buffer.from(checkText(name, stdin))
     : checkBytes(name, stdin, "a string or a Uint8Array");
 }
 
+/** @param {string} name @param {unknown} inputs */
 function checkInputs(name, inputs) {
   if (!isRecord(inputs) || types.isUint8Array(inputs))
     refuse(name, inputs, "an object of values");
   return encodeMembers(inputs, "inputs");
 }
 
-/** A negative number is "no limit" to the addon. */
+/**
+ * A negative number is "no limit" to the addon.
+ * @param {string} name
+ * @param {unknown} timeout
+ */
 function checkTimeout(name, timeout) {
   return timeout === null ? -1 : checkMilliseconds(name, timeout);
 }
 
-/** Checked options of one execution. */
-export function executionOptions(given, inherited) {
-  if (given === undefined)
+/**
+ * Checked options of one execution.
+ * @param {ExecutionOptions | undefined} input
+ * @param {Inherited} inherited
+ * @returns {CheckedExecutionOptions}
+ */
+export function checkExecutionOptions(input, inherited) {
+  if (input === undefined)
     return {
-      native: {
-        streams: streams(inherited.handlers),
+      addonOptions: {
+        streams: toStreamBits(inherited.handlers),
         trace: inherited.trace,
       },
       handlers: inherited.handlers,
       signal: undefined,
     };
-  const options = checkOptions("options", given, EXECUTION);
-  const found = { ...inherited.handlers, ...handlers("options", options) };
+  const options = checkOptions("options", input, EXECUTION_OPTIONS);
+  const handlers = {
+    ...inherited.handlers,
+    ...checkHandlers("options", options),
+  };
   const { signal, timeoutMs, inputs, stdin, filename, trace } = options;
-  const native = {
-    timeoutMs: optional("options.timeoutMs", timeoutMs, checkTimeout),
-    inputs: optional("options.inputs", inputs, checkInputs),
-    stdin: optional("options.stdin", stdin, checkStdin),
-    filename: optional("options.filename", filename, checkText),
-    streams: streams(found),
-    trace: optional("options.trace", trace, checkBoolean) ?? inherited.trace,
+  const addonOptions = {
+    timeoutMs: checkOptional("options.timeoutMs", timeoutMs, checkTimeout),
+    inputs: checkOptional("options.inputs", inputs, checkInputs),
+    stdin: checkOptional("options.stdin", stdin, checkStdin),
+    filename: checkOptional("options.filename", filename, checkText),
+    streams: toStreamBits(handlers),
+    trace:
+      checkOptional("options.trace", trace, checkBoolean) ?? inherited.trace,
   };
   return {
-    native,
-    handlers: found,
-    signal: optional("options.signal", signal, checkSignal),
+    addonOptions,
+    handlers,
+    signal: checkOptional("options.signal", signal, checkSignal),
   };
 }
 
-/** Options of Session.resume(): those of a session, those of an execution, and the answers to its calls. */
-export function resumeOptions(given) {
+/**
+ * Options of Session.resume(): those of a session, those of an execution, and the answers to its calls.
+ * @param {ResumeOptions | undefined} input
+ */
+export function checkResumeOptions(input) {
   const {
     results = {},
     errors = {},
     ...options
-  } = checkOptions("options", given, RESUME, SANDBOX_LATER);
-  for (const name of ["inputs", "filename"]) {
+  } = checkOptions("options", input, RESUME_OPTIONS, UNAVAILABLE_OPTIONS);
+  for (const name of /** @type {const} */ (["inputs", "filename"])) {
     if (options[name] !== undefined)
-      throw invalidArgument(
+      throw makeArgumentError(
         `options.${name}: the execution has begun with its own`,
       );
   }
-  const pick = (names) =>
+  const pick = (/** @type {readonly string[]} */ names) =>
     Object.fromEntries(
-      names
-        .filter((name) => options[name] !== undefined)
-        .map((name) => [name, options[name]]),
+      Object.entries(options).filter(
+        ([name, value]) => value !== undefined && names.includes(name),
+      ),
     );
   return {
-    session: pick([...SANDBOX, ...SANDBOX_LATER]),
-    execution: pick(EXECUTION),
+    sessionOptions: pick([...SANDBOX_OPTIONS, ...UNAVAILABLE_OPTIONS]),
+    executionOptions: pick(EXECUTION_OPTIONS),
     answers: encodeAnswers(results, errors),
   };
 }
 
-/** `[[[id, value], ..], [[id, text], ..]]` */
+/**
+ * `[[[id, value], ..], [[id, text], ..]]`
+ * @param {{ readonly [id: string]: ValueInput }} results
+ * @param {{ readonly [id: string]: string }} errors
+ */
 function encodeAnswers(results, errors) {
-  const values = answersOf("results", results, (path, value) =>
+  const values = checkAnswers("results", results, (path, value) =>
     encode(value, path),
   );
-  const texts = answersOf("errors", errors, (path, text) =>
+  const texts = checkAnswers("errors", errors, (path, text) =>
     checkText(`options.${path}`, text),
   );
   for (const [id] of texts) {
     if (Object.hasOwn(results, id))
-      throw invalidArgument(`options.errors[${id}]: results answers it too`);
+      throw makeArgumentError(`options.errors[${id}]: results answers it too`);
   }
   return encodeMembers([values, texts], "results");
 }
 
-/** `[[id, answer], ..]`, where `check(path, answer)` throws if an answer is not one. */
-function answersOf(name, answers, check) {
+/**
+ * `[[id, answer], ..]`, where `check(path, answer)` throws if an answer is not one.
+ * @template Answer
+ * @param {string} name
+ * @param {{ readonly [id: string]: Answer }} answers
+ * @param {(path: string, answer: Answer) => unknown} check
+ * @returns {[id: number, answer: Answer][]}
+ */
+function checkAnswers(name, answers, check) {
   checkRecord(`options.${name}`, answers, "an object of answers by id");
   return Object.entries(answers).map(([id, answer]) => {
     if (!/^(0|[1-9]\d{0,14})$/.test(id))
@@ -272,7 +335,8 @@ function answersOf(name, answers, check) {
   });
 }
 
-function streams({ onStdout, onStderr, onTrace }) {
+/** @param {Handlers} handlers */
+function toStreamBits({ onStdout, onStderr, onTrace }) {
   return (
     (onStdout === undefined ? 0 : 1) +
     (onStderr === undefined ? 0 : 2) +

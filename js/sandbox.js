@@ -1,57 +1,68 @@
-import { closed, translated } from "./errors.js";
+import { addon, getRuntime } from "./addon.js";
+import { makeClosedError, translateErrors } from "./errors.js";
 import { checkCode, Execution, ExecutionHandle } from "./execution.js";
-import { addon, runtime } from "./native.js";
-import { executionOptions, sandboxOptions } from "./options.js";
-import { typeStubs } from "./stubs.js";
+import { checkExecutionOptions, checkSandboxOptions } from "./options.js";
+import { renderTypeStubs } from "./stubs.js";
+
+/** @import { ExecutionOptions, SandboxOptions } from "../index.js" */
+/** @import { AddonSandbox, Begin, Callback, Inherited, Running } from "./types.js" */
 
 /** Every execute() starts from the same fresh interpreter; concurrent calls are independent. */
 export class Sandbox {
-  #native;
+  #addonSandbox;
   #inherited;
   #callbacks;
   #stubs;
+  /** @type {Running} */
   #running = new Set();
-  #closed = false;
+  #isClosed = false;
 
+  /** @param {SandboxOptions} [options] */
   constructor(options) {
-    const { native, storage, inherited, callbacks, stubs } =
-      sandboxOptions(options);
-    this.#native = translated(
-      () => new addon.NativeSandbox(runtime(), native, storage),
+    const { addonOptions, storage, inherited, callbacks, stubs } =
+      checkSandboxOptions(options);
+    this.#addonSandbox = translateErrors(
+      () => new addon.Sandbox(getRuntime(), addonOptions, storage),
     );
     this.#inherited = inherited;
     this.#callbacks = callbacks;
     this.#stubs = stubs;
   }
 
+  /** @param {string} code @param {ExecutionOptions} [options] */
   async execute(code, options) {
     const execution = this.#start(code, options);
     await execution.ended;
-    return execution.outcome();
+    return execution.getResult();
   }
 
+  /** @param {string} code @param {ExecutionOptions} [options] */
   executeCancellable(code, options) {
     return new ExecutionHandle(this.#start(code, options));
   }
 
+  /** @param {string} code @param {ExecutionOptions | undefined} options */
   #start(code, options) {
     const source = checkCode(code);
-    const checked = executionOptions(options, this.#inherited);
-    if (this.#closed) throw closed("sandbox");
-    const begin = (id, native, run) =>
-      this.#native.execute(id, source, native, run);
-    return new Execution(begin, this.#callbacks, checked, this.#running);
+    const executionOptions = checkExecutionOptions(options, this.#inherited);
+    if (this.#isClosed) throw makeClosedError("sandbox");
+    /** @type {Begin} */
+    const begin = (id, addonOptions, addonExecution) =>
+      this.#addonSandbox.execute(id, source, addonOptions, addonExecution);
+    const execution = new Execution(this.#callbacks, executionOptions);
+    execution.start(begin, this.#running);
+    return execution;
   }
 
   get typeStubs() {
-    return typeStubs(this.#callbacks, this.#stubs);
+    return renderTypeStubs(this.#callbacks, this.#stubs);
   }
 
   /** Cancels what runs, and resolves when all of it has ended. */
   async close() {
-    this.#closed = true;
-    this.#native.close();
-    for (const execution of this.#running) execution.cancel();
+    this.#isClosed = true;
+    this.#addonSandbox.close();
+    for (const execution of this.#running) execution.cancel?.();
     await Promise.all([...this.#running].map(({ ended }) => ended));
   }
 

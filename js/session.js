@@ -1,154 +1,224 @@
+import { addon, getRuntime } from "./addon.js";
 import { checkBytes, checkCount, checkMilliseconds } from "./check.js";
-import { closed, translated } from "./errors.js";
+import { makeClosedError, translateErrors } from "./errors.js";
+import { Request } from "./events.js";
 import { checkCode, Execution, ExecutionHandle } from "./execution.js";
-import { addon, runtime } from "./native.js";
-import { executionOptions, resumeOptions, sandboxOptions } from "./options.js";
-import { Request } from "./pending.js";
-import { typeStubs } from "./stubs.js";
-import { storageOf } from "./vfs.js";
+import {
+  checkExecutionOptions,
+  checkResumeOptions,
+  checkSandboxOptions,
+} from "./options.js";
+import { toVfsStorage } from "./storage.js";
+import { renderTypeStubs } from "./stubs.js";
+
+/** @import { ExecuteResult, ExecutionOptions, SandboxOptions } from "../index.js" */
+/** @typedef {Omit<CheckedSandboxOptions, "addonOptions" | "storage" | "limits">} Settings */
+/** @typedef {{ addonSession: AddonSession, settings: Settings, timeout: number | null }} SessionParts */
+/** @import { AddonSession, Begin, CheckedSandboxOptions, ResumeOptions, Running } from "./types.js" */
 
 /** Forks of one call, as in the core. */
 const MAX_FORKS = 10_000;
 
-/** The key of what a Session is made of whose interpreter is there already: `{ native, settings, timeout }`. */
-const MADE = Symbol("made");
+/** The key of what a Session is made of whose interpreter is there already: `{ addonSession, settings, timeout }`. */
+const PARTS = Symbol("parts");
 
-function sessionOf(native, settings, timeout) {
-  return new Session(undefined, { [MADE]: { native, settings, timeout } });
+/** @param {AddonSession} addonSession @param {Settings} settings @param {number | null} timeout */
+function makeSession(addonSession, settings, timeout) {
+  return new Session(undefined, {
+    [PARTS]: { addonSession, settings, timeout },
+  });
 }
 
-/** What a session is made of whose interpreter is yet to start. */
-function begun(options) {
-  const { native, storage, limits, ...settings } = sandboxOptions(options);
+/**
+ * What a session is made of whose interpreter is yet to start.
+ * @param {SandboxOptions | undefined} options
+ * @returns {SessionParts}
+ */
+function makeParts(options) {
+  const { addonOptions, storage, limits, ...settings } =
+    checkSandboxOptions(options);
   return {
-    native: translated(
-      () => new addon.NativeSession(runtime(), native, storage),
+    addonSession: translateErrors(
+      () => new addon.Session(getRuntime(), addonOptions, storage),
     ),
     settings,
     timeout: limits.executionTimeoutMs,
   };
 }
 
-/** Ends a session of the addon; resolves when its interpreter has ended. */
-async function close(native) {
-  await new Request((id) => native.close(id), new Set()).ended;
+/**
+ * Ends a session of the addon; resolves when its interpreter has ended.
+ * @param {AddonSession} addonSession
+ */
+async function closeAddonSession(addonSession) {
+  const request = new Request();
+  request.start((id) => addonSession.close(id), new Set());
+  await request.ended;
 }
 
 /** Keeps its interpreter between execute() calls; calls are queued in order. */
 export class Session {
-  #native;
+  #addonSession;
   #settings;
   #timeout;
   #vfs;
-  /** Executions and requests whose end is yet to come: objects with a promise `ended`. */
-  #pending = new Set();
-  #closed = false;
+  /**
+   * Executions and requests whose end is yet to come.
+   * @type {Running}
+   */
+  #running = new Set();
+  #isClosed = false;
 
+  /** @param {SandboxOptions} [options] @param {{ [PARTS]?: SessionParts }} [internal] */
   constructor(options, internal) {
-    const made = internal?.[MADE] ?? begun(options);
-    this.#native = made.native;
-    this.#settings = made.settings;
-    this.#timeout = made.timeout;
-    this.#vfs = made.settings.vfs;
+    const parts = internal?.[PARTS] ?? makeParts(options);
+    this.#addonSession = parts.addonSession;
+    this.#settings = parts.settings;
+    this.#timeout = parts.timeout;
+    this.#vfs = parts.settings.vfs;
   }
 
+  /** @param {string} code @param {ExecutionOptions} [options] */
   async execute(code, options) {
     const execution = this.#start(code, options);
     await execution.ended;
-    return execution.outcome();
+    return execution.getResult();
   }
 
+  /** @param {string} code @param {ExecutionOptions} [options] */
   executeCancellable(code, options) {
     return new ExecutionHandle(this.#start(code, options));
   }
 
+  /** @param {string} code @param {ExecutionOptions | undefined} options */
   #start(code, options) {
     const source = checkCode(code);
-    const checked = executionOptions(options, this.#settings.inherited);
-    this.#refuseClosed();
+    const executionOptions = checkExecutionOptions(
+      options,
+      this.#settings.inherited,
+    );
+    this.#checkOpen();
     // The limit is that of now, also if another one is set before this execution has its turn.
-    checked.native.timeoutMs ??= this.#timeout ?? -1;
-    const begin = (id, native, run) =>
-      this.#native.execute(id, source, native, run);
-    const { callbacks } = this.#settings;
-    return new Execution(begin, callbacks, checked, this.#pending);
+    executionOptions.addonOptions.timeoutMs ??= this.#timeout ?? -1;
+    /** @type {Begin} */
+    const begin = (id, addonOptions, addonExecution) =>
+      this.#addonSession.execute(id, source, addonOptions, addonExecution);
+    const execution = new Execution(this.#settings.callbacks, executionOptions);
+    execution.start(begin, this.#running);
+    return execution;
   }
 
-  #refuseClosed() {
-    if (this.#closed) throw closed("session");
+  #checkOpen() {
+    if (this.#isClosed) throw makeClosedError("session");
   }
 
-  /** Asks the addon for something that an event answers. */
-  async #ask(start) {
-    this.#refuseClosed();
-    const request = new Request(start, this.#pending);
+  /**
+   * Asks the addon for something that an event answers.
+   * @template Answer
+   * @param {(id: number) => void} begin
+   * @returns {Promise<Answer>}
+   */
+  async #ask(begin) {
+    this.#checkOpen();
+    const request = new Request();
+    request.start(begin, this.#running);
     await request.ended;
-    return request.answer();
+    return request.getAnswer();
   }
 
   async reset() {
-    await this.#ask((id) => this.#native.reset(id));
+    await this.#ask((id) => this.#addonSession.reset(id));
   }
 
   async clearState() {
-    await this.#ask((id) => this.#native.clearState(id));
+    await this.#ask((id) => this.#addonSession.clearState(id));
   }
 
+  /** @returns {Promise<Uint8Array>} */
   async snapshotState() {
-    return this.#ask((id) => this.#native.snapshot(id));
+    return this.#ask((id) => this.#addonSession.snapshot(id));
   }
 
+  /** @param {Uint8Array} snapshot */
   async restoreState(snapshot) {
     const bytes = checkBytes("snapshot", snapshot);
-    await this.#ask((id) => this.#native.restore(id, bytes));
+    await this.#ask((id) => this.#addonSession.restore(id, bytes));
   }
 
-  /** Continues an execution that was suspended. */
+  /**
+   * Continues an execution that was suspended.
+   * @param {Uint8Array} checkpoint
+   * @param {ResumeOptions} [options]
+   */
   static async resume(checkpoint, options) {
     const bytes = checkBytes("checkpoint", checkpoint);
-    const { session, execution, answers } = resumeOptions(options);
-    const { native, storage, limits, ...settings } = sandboxOptions(session);
-    const checked = executionOptions(execution, settings.inherited);
-    let made;
-    const begin = (id, executing, run) => {
-      made = addon.NativeSession.resume(
-        runtime(),
-        native,
+    const { sessionOptions, executionOptions, answers } =
+      checkResumeOptions(options);
+    const { addonOptions, storage, limits, ...settings } =
+      checkSandboxOptions(sessionOptions);
+    const execution = new Execution(
+      settings.callbacks,
+      checkExecutionOptions(executionOptions, settings.inherited),
+    );
+    /** @type {AddonSession | undefined} */
+    let addonSession;
+    /** @type {Begin} */
+    const begin = (id, addonExecutionOptions, addonExecution) => {
+      addonSession = addon.Session.resume(
+        getRuntime(),
+        addonOptions,
         bytes,
         answers,
         id,
-        executing,
-        run,
+        addonExecutionOptions,
+        addonExecution,
         storage,
       );
       return null;
     };
-    const { callbacks } = settings;
-    const resumed = new Execution(begin, callbacks, checked, new Set());
-    await resumed.ended;
+    execution.start(begin, new Set());
+    await execution.ended;
     try {
-      const result = resumed.outcome();
-      const timeout = limits.executionTimeoutMs;
-      return { session: sessionOf(made, settings, timeout), result };
+      const result = execution.getResult();
+      const session = makeSession(
+        /** @type {AddonSession} */ (/** @type {unknown} */ (addonSession)),
+        settings,
+        limits.executionTimeoutMs,
+      );
+      return { session, result };
     } catch (error) {
-      if (made !== undefined) await close(made);
+      if (addonSession !== undefined) await closeAddonSession(addonSession);
       throw error;
     }
   }
 
+  /**
+   * @overload
+   * @returns {Promise<Session>}
+   *
+   * @overload
+   * @param {number} count
+   * @returns {Promise<Session[]>}
+   *
+   * @param {number} [count]
+   * @returns {Promise<Session | Session[]>}
+   */
   async fork(count) {
-    const wanted =
+    const number =
       count === undefined ? 1 : checkCount("count", count, MAX_FORKS);
     const timeout = this.#timeout;
-    const natives = await this.#ask((id) => this.#native.fork(id, wanted));
-    const forks = natives.map((native) =>
-      sessionOf(native, this.#settings, timeout),
+    /** @type {AddonSession[]} */
+    const addonSessions = await this.#ask((id) =>
+      this.#addonSession.fork(id, number),
+    );
+    const forks = addonSessions.map((addonSession) =>
+      makeSession(addonSession, this.#settings, timeout),
     );
     return count === undefined ? forks[0] : forks;
   }
 
   get executionCount() {
-    return this.#native.executionCount;
+    return this.#addonSession.executionCount;
   }
 
   get executionTimeoutMs() {
@@ -158,29 +228,29 @@ export class Session {
   set executionTimeoutMs(limit) {
     this.#timeout =
       limit === null ? null : checkMilliseconds("executionTimeoutMs", limit);
-    this.#native.setExecutionTimeout(limit ?? -1);
+    this.#addonSession.setExecutionTimeout(limit ?? -1);
   }
 
   /** The storage of the options, or the session's own. */
   get vfs() {
-    this.#vfs ??= storageOf(this.#native.vfs());
+    this.#vfs ??= toVfsStorage(this.#addonSession.vfs());
     return this.#vfs;
   }
 
   get vfsMountPath() {
-    return this.#native.vfsMountPath;
+    return this.#addonSession.vfsMountPath;
   }
 
   get typeStubs() {
-    return typeStubs(this.#settings.callbacks, this.#settings.stubs);
+    return renderTypeStubs(this.#settings.callbacks, this.#settings.stubs);
   }
 
   /** Cancels what runs, refuses what is queued, and resolves when all of it and the interpreter have ended. */
   async close() {
-    this.#closed = true;
-    const closing = close(this.#native);
-    for (const pending of this.#pending) pending.cancel?.();
-    await Promise.all([...this.#pending].map(({ ended }) => ended));
+    this.#isClosed = true;
+    const closing = closeAddonSession(this.#addonSession);
+    for (const task of this.#running) task.cancel?.();
+    await Promise.all([...this.#running].map(({ ended }) => ended));
     await closing;
   }
 

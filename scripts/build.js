@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // `npm run build`: bundles js/ into index.js, compiles the Rust workspace, makes the Python runtime in target/eryx-runtime, and
-// puts the addon where js/native.js looks for it first. What is up to date is left alone.
+// puts the addon where js/addon.js looks for it first. What is up to date is left alone.
 
 import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, readFileSync, statSync } from "node:fs";
@@ -13,7 +13,10 @@ import { place } from "./place.js";
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const RELEASE = resolve(ROOT, env.CARGO_TARGET_DIR || "target", "release");
 
-/** What the build runs, and the one sentence for somebody who does not have it. */
+/**
+ * What the build runs, and the one sentence for somebody who does not have it.
+ * @type {[command: string[], sentence: string][]}
+ */
 const TOOLS = [
   [
     ["cargo", "--version"],
@@ -36,6 +39,7 @@ const TOOLS = [
 /** npm is a script on Windows, which only a shell starts. */
 const shell = platform === "win32";
 
+/** @param {string} message @returns {never} */
 function stop(message) {
   console.error(`build: ${message}`);
   exit(1);
@@ -62,7 +66,7 @@ async function placeBundle() {
   try {
     const upToDate = await bundle(ROOT);
     console.log(`\n> index.js is ${upToDate ? "up to date" : "new"}`);
-  } catch (error) {
+  } catch (/** @type {any} */ error) {
     stop(
       error.code === "ERR_MODULE_NOT_FOUND"
         ? "rolldown is missing: run npm ci."
@@ -71,6 +75,7 @@ async function placeBundle() {
   }
 }
 
+/** @param {string} title @param {string} program @param {string[]} args */
 function run(title, program, args) {
   console.log(`\n> ${title}: ${[program, ...args].join(" ")}`);
   const started = performance.now();
@@ -84,19 +89,22 @@ function run(title, program, args) {
   console.log(`> ${title}: ${seconds.toFixed(1)} s`);
 }
 
-/** As js/native.js names the platform. */
-function triple() {
+/** As js/addon.js names the platform. */
+function getTriple() {
   if (platform !== "linux") return `${platform}-${arch}`;
-  const gnu = process.report.getReport().header.glibcVersionRuntime;
+  /** @type {any} */
+  const { header } = process.report.getReport();
+  const gnu = header.glibcVersionRuntime;
   return `linux-${arch}-${gnu === undefined ? "musl" : "gnu"}`;
 }
 
-function libraryName() {
+function getLibraryName() {
   if (platform === "win32") return "eryx_node.dll";
   return platform === "darwin" ? "liberyx_node.dylib" : "liberyx_node.so";
 }
 
-function same(a, b) {
+/** @param {string} a @param {string} b */
+function isSame(a, b) {
   return (
     existsSync(b) &&
     statSync(a).size === statSync(b).size &&
@@ -106,10 +114,10 @@ function same(a, b) {
 
 /** A process may have the old addon mapped. */
 function placeAddon() {
-  const from = join(RELEASE, libraryName());
-  const name = `eryx.${triple()}.node`;
+  const from = join(RELEASE, getLibraryName());
+  const name = `eryx.${getTriple()}.node`;
   const to = join(ROOT, name);
-  if (same(from, to)) return console.log(`\n> ${name} is up to date`);
+  if (isSame(from, to)) return console.log(`\n> ${name} is up to date`);
   place(to, (beside) => copyFileSync(from, beside));
   return console.log(`\n> ${name} is new`);
 }

@@ -8,17 +8,23 @@ import { place } from "./place.js";
 const HEAD = `// Made of js/ by scripts/bundle.js. Changes belong there.
 const SOURCES = import.meta.dirname + "/js";`;
 
-/** Writes index.js in the folder `root`, if it is not up to date. Returns whether it was. */
+/**
+ * Writes index.js in the folder `root`, if it is not up to date. Returns whether it was.
+ * @param {string} root
+ */
 export async function bundle(root) {
-  const code = await bundled(root);
+  const code = await renderBundle(root);
   const to = join(root, "index.js");
   if (existsSync(to) && readFileSync(to, "utf8") === code) return true;
   place(to, (beside) => writeFileSync(beside, code));
   return false;
 }
 
-/** What belongs into it. Dependencies stay outside: js/ loads them by their names, when they are needed. */
-export async function bundled(root) {
+/**
+ * What belongs into it. Dependencies stay outside: js/ loads them by their names, when they are needed.
+ * @param {string} root
+ */
+export async function renderBundle(root) {
   const { rolldown } = await import("rolldown");
   const build = await rolldown({
     cwd: root,
@@ -30,7 +36,12 @@ export async function bundled(root) {
       throw new Error(message);
     },
   });
-  const { output } = await build.generate({ format: "esm", banner: HEAD });
+  const { output } = await build.generate({
+    format: "esm",
+    banner: HEAD,
+    // They are types for the most part, which are of use in js/ only.
+    comments: { jsdoc: false },
+  });
   await build.close();
   const [{ code, imports }, ...others] = output;
   if (others.length > 0 || imports.length > 0)

@@ -2,6 +2,7 @@
 // The URL of the package is the only argument.
 
 const started = performance.now();
+/** @type {import("../lib/types.js").Package} */
 const { Sandbox } = await import(process.argv[2]);
 const imported = performance.now();
 await new Sandbox().execute("pass");

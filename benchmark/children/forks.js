@@ -3,9 +3,10 @@
 
 import { readFileSync } from "node:fs";
 
-import { memoryAtRest } from "../lib/memory.js";
+import { measureMemoryAtRest } from "../lib/memory.js";
 
 const { count, setup, pages } = JSON.parse(readFileSync(0, "utf8"));
+/** @type {import("../lib/types.js").Package} */
 const { Session } = await import(process.argv[2]);
 const WRITE = `def write(pages):
     for page in range(pages): shared[page * 4096] = 1`;
@@ -16,11 +17,11 @@ await parent.execute(`shared = bytearray(${(pages + 1) * 4096})\n${WRITE}`);
 const first = await parent.fork(2);
 await Promise.all(first.map((fork) => fork.execute("write(0)")));
 
-const before = await memoryAtRest();
+const before = await measureMemoryAtRest();
 const forks = await parent.fork(count);
-const made = await memoryAtRest();
+const made = await measureMemoryAtRest();
 await Promise.all(forks.map((fork) => fork.execute(`write(${pages})`)));
-const written = await memoryAtRest();
+const written = await measureMemoryAtRest();
 console.log(
   JSON.stringify({
     made: (made.private - before.private) / count,

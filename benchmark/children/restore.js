@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 
 const { snapshot, check } = JSON.parse(readFileSync(0, "utf8"));
+/** @type {import("../lib/types.js").Package} */
 const { Session } = await import(process.argv[2]);
 const bytes = Buffer.from(snapshot, "base64");
 const session = new Session();

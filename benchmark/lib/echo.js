@@ -5,9 +5,13 @@ import { summarise } from "./timing.js";
 
 const UNLIMITED = { maxCallbackInvocations: null };
 
-/** p50 of the samples of `source`, which both packages run. */
+/**
+ * p50 of the samples of `source`, which both packages run.
+ * @param {import("./types.js").Context} context
+ * @param {string} source
+ */
 export function measureEcho(context, source) {
-  return context.each({
+  return context.measureEach({
     ours: async ({ Sandbox }) => {
       const sandbox = new Sandbox({
         callbacks: { echo: (value) => value },
@@ -15,12 +19,17 @@ export function measureEcho(context, source) {
       });
       return summarise(JSON.parse((await sandbox.execute(source)).stdout));
     },
-    pyeryx: async (peer) => summarise(await peer.script("echo", { source })),
+    pyeryx: async (peer) => summarise(await peer.runScript("echo", { source })),
   });
 }
 
-/** `count` times the expression `call`, awaited, after a tenth as many that do not count. */
-export function timed(call, count, setup = "") {
+/**
+ * `count` times the expression `call`, awaited, after a tenth as many that do not count.
+ * @param {string} call
+ * @param {number} count
+ * @param {string} [setup]
+ */
+export function renderTimedCalls(call, count, setup = "") {
   const warmUp = Math.ceil(count / 10);
   return `import asyncio, json, time
 ${setup}

@@ -1,14 +1,20 @@
-// Numbers as text, the same in the table and in the chart.
+// Numbers as text.
 
-/** Three significant digits, unit attached: "0.0621 ms", "10,400 /s". */
+/**
+ * Three significant digits, unit attached: "0.0621 ms", "10,400 /s".
+ * @param {number} value
+ * @param {string} unit
+ */
 export function formatValue(value, unit) {
   return `${formatNumber(value)} ${unit}`;
 }
 
+/** @param {number} ratio */
 export function formatRatio(ratio) {
   return `${formatNumber(ratio)}x`;
 }
 
+/** @param {number} value */
 function formatNumber(value) {
   const size = Math.abs(value);
   const digits =

@@ -17,8 +17,12 @@ export const KERNEL_NAMES = [
   "exceptions",
 ];
 
-/** Kernel, then the number of rounds, then the harness, which prints one JSON line. */
-export async function kernelSource(name, rounds) {
+/**
+ * Kernel, then the number of rounds, then the harness, which prints one JSON line.
+ * @param {string} name
+ * @param {number} rounds
+ */
+export async function readKernel(name, rounds) {
   const [kernel, harness] = await Promise.all(
     [`${name}.py`, "harness.py"].map((file) =>
       readFile(new URL(file, KERNELS), "utf8"),

@@ -13,21 +13,21 @@ const REST_BYTES = 64 * 1024;
  * are mapped. Clean pages of files are left out: whether they are private depends on what other processes map.
  * `pss`: shared pages in equal parts; `rss`: shared pages in full, once per mapping.
  */
-function memory() {
+export function measureMemory() {
   const kernel = readFileSync("/proc/self/smaps_rollup", "utf8");
-  const bytes = (name) => {
-    const [, kibibytes] = kernel.match(new RegExp(`^${name}: +(\\d+) kB`, "m"));
-    return Number(kibibytes) * 1024;
+  const readBytes = (/** @type {string} */ name) => {
+    const found = kernel.match(new RegExp(`^${name}: +(\\d+) kB`, "m"));
+    return Number(found?.[1]) * 1024;
   };
   return {
-    private: bytes("Anonymous") + anonymousFiles(),
-    pss: bytes("Pss"),
-    rss: bytes("Rss"),
+    private: readBytes("Anonymous") + measureAnonymousFiles(),
+    pss: readBytes("Pss"),
+    rss: readBytes("Rss"),
   };
 }
 
 /** What the anonymous files hold that this process has open. */
-function anonymousFiles() {
+function measureAnonymousFiles() {
   const sizes = readdirSync("/proc/self/fd").map((fd) => {
     try {
       const isAnonymous = readlinkSync(`/proc/self/fd/${fd}`).startsWith(
@@ -42,14 +42,14 @@ function anonymousFiles() {
 }
 
 /** Memory once nothing goes on in the background any more, without what JavaScript no longer refers to. */
-export async function memoryAtRest() {
+export async function measureMemoryAtRest() {
   setFlagsFromString("--expose-gc");
   const collectGarbage = runInNewContext("gc");
   let before = { private: Number.POSITIVE_INFINITY };
   for (let round = 0; round < 20; round++) {
     collectGarbage();
     await sleep(250);
-    const now = memory();
+    const now = measureMemory();
     if (Math.abs(now.private - before.private) < REST_BYTES) return now;
     before = now;
   }

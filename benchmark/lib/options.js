@@ -6,10 +6,10 @@ export const USAGE = `node benchmark/run.js [options]
   --rows=a,b   only these rows (names of the files in benchmark/rows without the number)
   --no-peers   measure only this package
   --quick      shorter: for checking that the benchmark runs, not for numbers to quote
-  --chart      also write docs/benchmark.svg
 Environment: PYERYX_PYTHON (a Python that has pyeryx), NATIVE_PYTHON (the python3 to compare with),
 ERYX_PACKAGE (path of another index.js to measure in place of this repository's).`;
 
+/** @param {string[]} argv @returns {import("./types.js").Options} */
 export function parseOptions(argv) {
   const { values } = parseArgs({
     args: argv,
@@ -17,7 +17,6 @@ export function parseOptions(argv) {
       rows: { type: "string" },
       "no-peers": { type: "boolean", default: false },
       quick: { type: "boolean", default: false },
-      chart: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
     },
   });
@@ -25,7 +24,6 @@ export function parseOptions(argv) {
     rows: values.rows?.split(",").filter(Boolean),
     peers: !values["no-peers"],
     quick: values.quick,
-    chart: values.chart,
     help: values.help,
   };
 }

@@ -3,7 +3,13 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-/** Standard output of a process; rejects if it fails or outlives `timeoutMs`. */
+/**
+ * Standard output of a process; rejects if it fails or outlives `timeoutMs`.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {{ input?: string, timeoutMs?: number }} [options]
+ * @returns {Promise<string>}
+ */
 export function runText(
   command,
   args,
@@ -16,7 +22,7 @@ export function runText(
       killSignal: "SIGKILL",
     });
     const output = { stdout: "", stderr: "" };
-    for (const name of ["stdout", "stderr"]) {
+    for (const name of /** @type {const} */ (["stdout", "stderr"])) {
       child[name]
         .setEncoding("utf8")
         .on("data", (chunk) => (output[name] += chunk));
@@ -39,11 +45,22 @@ export function runText(
   });
 }
 
+/**
+ * @param {string} command
+ * @param {string[]} args
+ * @param {{ input?: string, timeoutMs?: number }} [options]
+ * @returns {Promise<any>}
+ */
 export async function runJson(command, args, options) {
   return JSON.parse(await runText(command, args, options));
 }
 
-/** The answer of benchmark/children/<name>.js, a new Node process that measures the package at `packageUrl`. */
+/**
+ * The answer of benchmark/children/<name>.js, a new Node process that measures the package at `packageUrl`.
+ * @param {string} name
+ * @param {URL} packageUrl
+ * @param {object} [request]
+ */
 export function runChild(name, packageUrl, request = {}) {
   const path = fileURLToPath(
     new URL(`../children/${name}.js`, import.meta.url),

@@ -2,42 +2,63 @@
 
 import { formatRatio, formatValue } from "./format.js";
 
+/** @import { Report, RowReport, SubjectId, SubjectReport } from "./types.js" */
+
+/** @type {readonly SubjectId[]} */
 const SUBJECTS = ["ours", "pyeryx", "python3"];
 
+/** @param {Report} report */
 export function renderTable(report) {
   const header = [
     "what",
     "target",
-    ...SUBJECTS.map((id) => heading(id, report.subjects[id])),
+    ...SUBJECTS.map((id) => renderHeading(id, report.subjects[id])),
     "vs pyeryx",
     "met",
   ];
-  const lines = report.rows.flatMap((row) => rowLines(row, report.subjects));
-  return [...align([header, ...lines]), "", ...notes(report)].join("\n");
+  const lines = report.rows.flatMap((row) => renderRow(row, report.subjects));
+  return [...align([header, ...lines]), "", ...renderNotes(report)].join("\n");
 }
 
-function heading(id, subject) {
+/** @param {SubjectId} id @param {SubjectReport} subject */
+function renderHeading(id, subject) {
   return subject.version ? `${id} ${subject.version}` : id;
 }
 
-function rowLines(row, subjects) {
-  const cells = SUBJECTS.map((id) => cell(row, id, subjects[id]));
+/** @param {RowReport} row @param {Report["subjects"]} subjects */
+function renderRow(row, subjects) {
+  const cells = SUBJECTS.map((id) => renderCell(row, id, subjects[id]));
   const advantage =
     row.advantage === undefined ? "" : formatRatio(row.advantage);
-  const main = [row.name, row.target, ...cells, advantage, verdict(row.met)];
-  return [main, ...partLines(row)];
+  const main = [
+    row.name,
+    row.target,
+    ...cells,
+    advantage,
+    renderVerdict(row.met),
+  ];
+  return [main, ...renderParts(row)];
 }
 
-function cell(row, id, subject) {
+/**
+ * @param {RowReport} row
+ * @param {SubjectId} id
+ * @param {SubjectReport} subject
+ * @returns {string}
+ */
+function renderCell(row, id, subject) {
   const measurement = row.results[id];
-  if (row.error || measurement?.error) return "failed";
+  if (row.error || measurement?.error !== undefined) return "failed";
   if (measurement)
     return measurement.text ?? formatValue(measurement.value, row.unit);
   return subject.absent ?? "-";
 }
 
-/** One indented line per named part, with the subjects that have it. */
-function partLines({ results, unit }) {
+/**
+ * One indented line per named part, with the subjects that have it.
+ * @param {RowReport} row
+ */
+function renderParts({ results, unit }) {
   const names = new Set(
     SUBJECTS.flatMap((id) => Object.keys(results[id]?.parts ?? {})),
   );
@@ -55,11 +76,13 @@ function partLines({ results, unit }) {
   });
 }
 
-function verdict(met) {
+/** @param {boolean | undefined} met */
+function renderVerdict(met) {
   if (met === undefined) return "?";
   return met ? "yes" : "NO";
 }
 
+/** @param {string[][]} lines */
 function align(lines) {
   const widths = lines[0].map((_, column) =>
     Math.max(...lines.map((line) => line[column].length)),
@@ -77,16 +100,22 @@ function align(lines) {
   ];
 }
 
-/** Names and targets to the left, figures to the right. */
+/**
+ * Names and targets to the left, figures to the right.
+ * @param {string} text
+ * @param {number} width
+ * @param {number} column
+ */
 function pad(text, width, column) {
   return column < 2 ? text.padEnd(width) : text.padStart(width);
 }
 
-function notes({ machine, quick, rows, subjects: { ours } }) {
+/** @param {Report} report */
+function renderNotes({ machine, quick, rows, subjects: { ours } }) {
   const errors = rows.flatMap((row) => [
     ...(row.error ? [`${row.id}: ${row.error}`] : []),
     ...SUBJECTS.filter((id) => row.results[id]?.error).map(
-      (id) => `${row.id}, ${id}: ${row.results[id].error}`,
+      (id) => `${row.id}, ${id}: ${row.results[id]?.error}`,
     ),
   ]);
   const load = `load ${machine.loadAtStart} at the start, ${machine.loadAtEnd} at the end`;

@@ -1,7 +1,10 @@
 // What a row wants to reach. A target has a unit, a direction (`better`), a text
 // for the table, and `met(results)`: true, false, or undefined if it cannot be told.
 
-export function atMost(limit, unit) {
+/** @import { Target } from "./types.js" */
+
+/** @param {number} limit @param {string} unit @returns {Target} */
+export function wantAtMost(limit, unit) {
   return {
     unit,
     better: "lower",
@@ -10,7 +13,8 @@ export function atMost(limit, unit) {
   };
 }
 
-export function atLeast(limit, unit) {
+/** @param {number} limit @param {string} unit @returns {Target} */
+export function wantAtLeast(limit, unit) {
   return {
     unit,
     better: "higher",
@@ -19,21 +23,32 @@ export function atLeast(limit, unit) {
   };
 }
 
-/** A share of what pyeryx needs in the same run. */
-export function atMostOfPyeryx(share, unit) {
+/**
+ * A share of what pyeryx needs in the same run.
+ * @param {number} share
+ * @param {string} unit
+ * @returns {Target}
+ */
+export function wantAtMostOfPyeryx(share, unit) {
   return {
     unit,
     better: "lower",
     text: `<= ${share.toFixed(2)} of pyeryx`,
     met: ({ ours, pyeryx }) =>
-      Number.isFinite(pyeryx?.value)
+      pyeryx?.value !== undefined && Number.isFinite(pyeryx.value)
         ? ours.value <= share * pyeryx.value
         : undefined,
   };
 }
 
-/** Every one of `parts` lies between the bounds. Has no direction, so no ratio is shown. */
-export function allWithin(low, high, unit) {
+/**
+ * Every one of `parts` lies between the bounds. Has no direction, so no ratio is shown.
+ * @param {number} low
+ * @param {number} high
+ * @param {string} unit
+ * @returns {Target}
+ */
+export function wantAllWithin(low, high, unit) {
   return {
     unit,
     text: `${low} - ${high} ${unit}`,

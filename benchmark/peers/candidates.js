@@ -6,6 +6,8 @@ import { join } from "node:path";
 
 import { runJson } from "../lib/process.js";
 
+/** @typedef {{ executable: string, version: number[], pyeryx: string | null }} Python */
+
 const NAMES = ["python3.14", "python3.13", "python3.12", "python3", "python"];
 
 /** Prints who the interpreter is; pyeryx is looked up, not imported. */
@@ -20,11 +22,15 @@ if importlib.util.find_spec("eryx"):
 print(json.dumps({"executable": sys.executable, "version": list(sys.version_info[:3]), "pyeryx": pyeryx}))
 `;
 
-/** Interpreters 3.11 or newer, newest first. With `override` only that one, and it must work. */
+/**
+ * Interpreters 3.11 or newer, newest first. With `override` only that one, and it must work.
+ * @param {string | undefined} override
+ * @returns {Promise<Python[]>}
+ */
 export async function findPythons(override) {
   if (override) return [await probe(override)];
   const answers = await Promise.allSettled(
-    [...NAMES, ...(await pyenvPythons())].map(probe),
+    [...NAMES, ...(await listPyenvPythons())].map(probe),
   );
   const found = answers
     .filter((answer) => answer.status === "fulfilled")
@@ -35,11 +41,12 @@ export async function findPythons(override) {
     .sort((a, b) => compareVersions(b.version, a.version));
 }
 
+/** @param {string} command @returns {Promise<Python>} */
 function probe(command) {
   return runJson(command, ["-c", PROBE], { timeoutMs: 10_000 });
 }
 
-async function pyenvPythons() {
+async function listPyenvPythons() {
   const versions = join(
     process.env.PYENV_ROOT ?? join(homedir(), ".pyenv"),
     "versions",
@@ -49,10 +56,12 @@ async function pyenvPythons() {
   return recent.map((name) => join(versions, name, "bin", "python3"));
 }
 
+/** @param {Python} python */
 function isRecent({ version: [major, minor] }) {
   return major === 3 && minor >= 11;
 }
 
+/** @param {readonly number[]} a @param {readonly number[]} b */
 function compareVersions(a, b) {
   return a[0] - b[0] || a[1] - b[1] || a[2] - b[2];
 }

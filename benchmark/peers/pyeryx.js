@@ -6,16 +6,18 @@ import { fileURLToPath } from "node:url";
 import { runJson } from "../lib/process.js";
 import { findPythons } from "./candidates.js";
 
+/** @returns {Promise<import("../lib/types.js").Pyeryx | undefined>} */
 export async function findPyeryx() {
   const pythons = await findPythons(process.env.PYERYX_PYTHON);
   const python = pythons.find(({ pyeryx }) => pyeryx);
   if (!python) return undefined;
   const { executable } = python;
-  return {
+  /** @type {import("../lib/types.js").Pyeryx} */
+  const peer = {
     executable,
-    version: python.pyeryx,
+    version: String(python.pyeryx),
     /** The answer of peers/pyeryx/<name>.py to `request`. */
-    script: (name, request = {}) => {
+    runScript: (name, request = {}) => {
       const path = fileURLToPath(
         new URL(`./pyeryx/${name}.py`, import.meta.url),
       );
@@ -25,9 +27,9 @@ export async function findPyeryx() {
       });
     },
     /** p50 in ms of a Python statement after `setup`; both see `eryx`. */
-    micro(setup, statement, { quick }) {
+    measureStatement(setup, statement, { quick }) {
       const seconds = quick ? 0.3 : 1.5;
-      return this.script("micro", {
+      return peer.runScript("micro", {
         setup,
         statement,
         seconds,
@@ -36,4 +38,5 @@ export async function findPyeryx() {
       });
     },
   };
+  return peer;
 }

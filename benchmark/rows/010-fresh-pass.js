@@ -1,23 +1,24 @@
 // The cost of a fresh interpreter and of the way there and back, nothing else.
 
-import { atMost } from "../lib/targets.js";
-import { micro } from "../lib/timing.js";
+import { wantAtMost } from "../lib/targets.js";
+import { measureCalls } from "../lib/timing.js";
 
 export const name = 'fresh execute("pass"), back to back, p50';
-export const target = atMost(0.1, "ms");
+export const target = wantAtMost(0.1, "ms");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
-  return context.each({
+  return context.measureEach({
     ours: ({ Sandbox }) => {
       const sandbox = new Sandbox();
-      return micro(() => sandbox.execute("pass"), context);
+      return measureCalls(() => sandbox.execute("pass"), context);
     },
     pyeryx: (peer) =>
-      peer.micro(
+      peer.measureStatement(
         "sandbox = eryx.Sandbox()",
         'sandbox.execute("pass")',
         context,
       ),
-    python3: (peer) => peer.start("pass", context),
+    python3: (peer) => peer.measureStart("pass", context),
   });
 }

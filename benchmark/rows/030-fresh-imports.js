@@ -1,7 +1,7 @@
 // What a short script of a model does: two imports that are in the image, one class.
 
-import { atMost } from "../lib/targets.js";
-import { micro } from "../lib/timing.js";
+import { wantAtMost } from "../lib/targets.js";
+import { measureCalls } from "../lib/timing.js";
 
 const CODE = `import json, re
 class Point:
@@ -11,20 +11,21 @@ assert json.loads(json.dumps({"x": Point(1).x})) == {"x": 1} and re.match("a+", 
 `;
 
 export const name = "fresh execute: json, re, a class, p50";
-export const target = atMost(0.6, "ms");
+export const target = wantAtMost(0.6, "ms");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
-  return context.each({
+  return context.measureEach({
     ours: ({ Sandbox }) => {
       const sandbox = new Sandbox();
-      return micro(() => sandbox.execute(CODE), context);
+      return measureCalls(() => sandbox.execute(CODE), context);
     },
     pyeryx: (peer) =>
-      peer.micro(
+      peer.measureStatement(
         `sandbox = eryx.Sandbox(); code = ${JSON.stringify(CODE)}`,
         "sandbox.execute(code)",
         context,
       ),
-    python3: (peer) => peer.start(CODE, context),
+    python3: (peer) => peer.measureStart(CODE, context),
   });
 }

@@ -1,12 +1,13 @@
 // Compiling real sources and f-strings: the tokenizer searches and copies text with the C library. Timed inside Python.
 
-import { atMost } from "../lib/targets.js";
+import { wantAtMost } from "../lib/targets.js";
 
 /** The largest modules that every CPython since 3.12 has. Each subject compiles its own copies. */
 const MODULES = `_pydecimal turtle typing argparse inspect pickletools tarfile ast subprocess
 optparse doctest mailbox zipfile enum pdb pydoc smtplib datetime imaplib shutil`;
 
-const CODE = (rounds) => `
+/** @param {number} rounds */
+const renderCode = (rounds) => `
 import json, os, time
 
 def best(source):
@@ -34,22 +35,24 @@ print(json.dumps({"library": library(), "lines": best(lines(3000)), "script": be
 `;
 
 export const name = "compile 1 MB of the standard library";
-export const target = atMost(1500, "ms");
+export const target = wantAtMost(1500, "ms");
 
-const measurement = ({ library, lines, script }) => ({
+/** @param {{ library: number, lines: number, script: number }} answer */
+const toMeasurement = ({ library, lines, script }) => ({
   value: library,
   parts: { "3,000 lines of f-strings": lines, "90 lines": script },
 });
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
-  const code = CODE(context.quick ? 1 : 5);
-  return context.each({
+  const code = renderCode(context.quick ? 1 : 5);
+  return context.measureEach({
     ours: async ({ Sandbox }) => {
       const sandbox = new Sandbox({
         resourceLimits: { executionTimeoutMs: 90_000 },
       });
-      return measurement(JSON.parse((await sandbox.execute(code)).stdout));
+      return toMeasurement(JSON.parse((await sandbox.execute(code)).stdout));
     },
-    python3: async (peer) => measurement(await peer.run(code)),
+    python3: async (peer) => toMeasurement(await peer.run(code)),
   });
 }

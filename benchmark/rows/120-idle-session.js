@@ -1,7 +1,7 @@
 // What one more session costs that has run something and waits for more. For native Python: one more process.
 
 import { measureSessions } from "../lib/sessions.js";
-import { atMost } from "../lib/targets.js";
+import { wantAtMost } from "../lib/targets.js";
 
 const MB = 1_000_000;
 
@@ -13,8 +13,9 @@ with open("/proc/self/smaps_rollup") as file:
 `;
 
 export const name = "an idle session after print(1), private memory";
-export const target = atMost(1, "MB");
+export const target = wantAtMost(1, "MB");
 
+/** @param {import("../lib/types.js").Context} context */
 export async function measure(context) {
   const count = context.quick ? 50 : 200;
   const sessions = await measureSessions(
@@ -25,7 +26,7 @@ export async function measure(context) {
       count,
     }),
   );
-  const processes = await context.each({
+  const processes = await context.measureEach({
     python3: async (peer) => ({
       value: ((await peer.run(PROCESS)) * 1024) / MB,
     }),

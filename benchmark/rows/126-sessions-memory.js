@@ -2,13 +2,14 @@
 // per session; the part counts it once.
 
 import { measureSessions } from "../lib/sessions.js";
-import { atMost } from "../lib/targets.js";
+import { wantAtMost } from "../lib/targets.js";
 
 const GB = 1_000_000_000;
 
 export const name = "1,000 idle sessions in one process, RSS";
-export const target = atMost(1.5, "GB");
+export const target = wantAtMost(1.5, "GB");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
   return measureSessions(context, 1_000, ({ after }) => ({
     value: after.rss / GB,

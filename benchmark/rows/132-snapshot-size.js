@@ -1,23 +1,24 @@
 // What is to be stored or sent.
 
-import { CHECK, LIST, LIST_NAME, snapshotSize } from "../lib/state.js";
-import { atMost } from "../lib/targets.js";
+import { CHECK, LIST, LIST_NAME, measureSnapshot } from "../lib/state.js";
+import { wantAtMost } from "../lib/targets.js";
 
 const MB = 1_000_000;
 
 export const name = `session snapshot, ${LIST_NAME}, size`;
-export const target = atMost(0.73, "MB");
+export const target = wantAtMost(0.73, "MB");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
-  return context.each({
+  return context.measureEach({
     ours: async ({ Session }) => {
-      const value = (await snapshotSize(Session, LIST)) / MB;
-      const empty = (await snapshotSize(Session, "pass")) / MB;
+      const value = (await measureSnapshot(Session, LIST)) / MB;
+      const empty = (await measureSnapshot(Session, "pass")) / MB;
       return { value, parts: { "after pass": empty } };
     },
     pyeryx: async (peer) => {
       const request = { setup: LIST, check: CHECK, snapshots: 1, restores: 1 };
-      return { value: (await peer.script("snapshot", request)).bytes / MB };
+      return { value: (await peer.runScript("snapshot", request)).bytes / MB };
     },
   });
 }

@@ -2,24 +2,27 @@
 
 import { runChild } from "../lib/process.js";
 import { CHECK, LIST, LIST_NAME } from "../lib/state.js";
-import { atMost } from "../lib/targets.js";
-import { micro, summarise } from "../lib/timing.js";
+import { wantAtMost } from "../lib/targets.js";
+import { measureCalls, summarise } from "../lib/timing.js";
+
+/** @import { Context, Package } from "../lib/types.js" */
 
 export const name = `session restore, ${LIST_NAME}, p50`;
-export const target = atMost(3, "ms");
+export const target = wantAtMost(3, "ms");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
   const count = context.quick ? 2 : 9;
-  return context.each({
+  return context.measureEach({
     ours: async ({ Session }) => {
-      const snapshot = await take(Session);
-      const here = await restores(Session, snapshot, context);
-      const there = await elsewhere(snapshot, count, context);
+      const snapshot = await takeSnapshot(Session);
+      const here = await measureRestores(Session, snapshot, context);
+      const there = await measureElsewhere(snapshot, count, context);
       return { ...here, parts: { "once in another process": there.value } };
     },
     pyeryx: async (peer) => {
       const request = { setup: LIST, check: CHECK, snapshots: 1 };
-      const answer = await peer.script("snapshot", {
+      const answer = await peer.runScript("snapshot", {
         ...request,
         restores: 10 * count,
       });
@@ -28,7 +31,8 @@ export function measure(context) {
   });
 }
 
-async function take(Session) {
+/** @param {Package["Session"]} Session */
+async function takeSnapshot(Session) {
   const session = new Session();
   await session.execute(LIST);
   const snapshot = await session.snapshotState();
@@ -36,18 +40,31 @@ async function take(Session) {
   return snapshot;
 }
 
-/** Again and again in one session that ran something before. */
-async function restores(Session, snapshot, context) {
+/**
+ * Again and again in one session that ran something before.
+ * @param {Package["Session"]} Session
+ * @param {Uint8Array} snapshot
+ * @param {Context} context
+ */
+async function measureRestores(Session, snapshot, context) {
   const session = new Session();
   await session.execute("pass");
-  const measured = await micro(() => session.restoreState(snapshot), context);
+  const measured = await measureCalls(
+    () => session.restoreState(snapshot),
+    context,
+  );
   await session.execute(CHECK);
   await session.close();
   return measured;
 }
 
-/** In new processes, whose session ran something before. */
-async function elsewhere(snapshot, count, { packageUrl }) {
+/**
+ * In new processes, whose session ran something before.
+ * @param {Uint8Array} snapshot
+ * @param {number} count
+ * @param {Context} context
+ */
+async function measureElsewhere(snapshot, count, { packageUrl }) {
   const text = Buffer.from(snapshot).toString("base64");
   const samples = [];
   while (samples.length < count) {

@@ -1,15 +1,16 @@
 // What is to be stored while a run waits.
 
-import { atMost } from "../lib/targets.js";
+import { wantAtMost } from "../lib/targets.js";
 
 const KB = 1_000;
 const SCRIPT = "x = 1\ny = await stop(x)\nx + y";
 
 export const name = "checkpoint of a small script, size";
-export const target = atMost(24, "KB");
+export const target = wantAtMost(24, "KB");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
-  return context.each({
+  return context.measureEach({
     ours: async ({ Sandbox, SuspendedError, SuspendExecution }) => {
       const stop = () => {
         throw new SuspendExecution("an answer comes later");

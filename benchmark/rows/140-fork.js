@@ -1,24 +1,27 @@
 // A second session with the same state, after the first has run something since it was last forked.
 
 import { CHECK, LIST, LIST_NAME } from "../lib/state.js";
-import { atMost } from "../lib/targets.js";
+import { wantAtMost } from "../lib/targets.js";
 import { summarise } from "../lib/timing.js";
 
 const AT_ONCE = 100;
 
 export const name = `session fork, ${LIST_NAME}, p50`;
-export const target = atMost(2, "ms");
+export const target = wantAtMost(2, "ms");
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
   const count = context.quick ? 10 : 100;
-  return context.each({
+  return context.measureEach({
     ours: async ({ Session }) => {
       const session = new Session();
       await session.execute(LIST);
-      const forks = (options) => sampleForks(session, { count, ...options });
-      const touched = await forks({ before: "x[0] = 0" });
-      const rested = await forks({});
-      const many = await forks({ count: count / 10, atOnce: AT_ONCE });
+      /** @param {{ count?: number, before?: string, atOnce?: number }} options */
+      const measureForks = (options) =>
+        sampleForks(session, { count, ...options });
+      const touched = await measureForks({ before: "x[0] = 0" });
+      const rested = await measureForks({});
+      const many = await measureForks({ count: count / 10, atOnce: AT_ONCE });
       await session.close();
       return {
         ...touched,
@@ -31,7 +34,11 @@ export function measure(context) {
   });
 }
 
-/** Time from the call to the sessions; `before` runs before it, and the forks are closed after it. */
+/**
+ * Time from the call to the sessions; `before` runs before it, and the forks are closed after it.
+ * @param {import("../../index.js").Session} session
+ * @param {{ count: number, before?: string, atOnce?: number }} options
+ */
 async function sampleForks(session, { count, before, atOnce = 1 }) {
   const samples = [];
   while (samples.length < count) {

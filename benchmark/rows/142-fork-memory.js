@@ -8,6 +8,7 @@ const FEW = 32;
 const MANY = 2_000;
 
 export const name = "a fork's own pages, per page that it writes";
+/** @type {import("../lib/types.js").Target} */
 export const target = {
   unit: "pages",
   better: "lower",
@@ -15,8 +16,9 @@ export const target = {
   met: ({ ours }) => ours.value < 1.5,
 };
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
-  return context.each({
+  return context.measureEach({
     ours: async () => {
       const none = await weigh(context, 0);
       const few = await weigh(context, FEW);
@@ -34,7 +36,11 @@ export function measure(context) {
   });
 }
 
-/** Pages of a fork's own: as it is made, and after an execute that writes to so many. */
+/**
+ * Pages of a fork's own: as it is made, and after an execute that writes to so many.
+ * @param {import("../lib/types.js").Context} context
+ * @param {number} pages
+ */
 async function weigh({ packageUrl, quick }, pages) {
   const request = { count: quick ? 10 : 50, setup: LIST, pages };
   const { made, written } = await runChild("forks", packageUrl, request);

@@ -13,6 +13,7 @@ const MAX_PACKED = 25;
 const MAX_UNPACKED = 80;
 
 export const name = "platform package, gzip";
+/** @type {import("../lib/types.js").Target} */
 export const target = {
   unit: "MB",
   better: "lower",
@@ -21,14 +22,17 @@ export const target = {
     ours.value <= MAX_PACKED && ours.parts.unpacked <= MAX_UNPACKED,
 };
 
+/** @param {import("../lib/types.js").Context} context */
 export function measure(context) {
-  return context.each({
-    ours: async () => sizes(await ourFiles(new URL("./", context.packageUrl))),
-    pyeryx: async (peer) => sizes(await peer.script("files")),
+  return context.measureEach({
+    ours: async () =>
+      measureSizes(await listOurFiles(new URL("./", context.packageUrl))),
+    pyeryx: async (peer) => measureSizes(await peer.runScript("files")),
   });
 }
 
-async function ourFiles(root) {
+/** @param {URL} root */
+async function listOurFiles(root) {
   const runtime = fileURLToPath(new URL("target/eryx-runtime/", root));
   const entries = await readdir(runtime, {
     recursive: true,
@@ -45,18 +49,22 @@ async function ourFiles(root) {
   ];
 }
 
-async function sizes(paths) {
+/** @param {readonly string[]} paths */
+async function measureSizes(paths) {
   const stats = await Promise.all(paths.map((path) => stat(path)));
   const unpacked = stats.reduce((sum, { size }) => sum + size, 0) / MB;
   return {
-    value: (await gzipSize(paths)) / MB,
+    value: (await measureGzip(paths)) / MB,
     parts: { unpacked },
     files: paths.length,
   };
 }
 
-/** One gzip stream over all contents: a tarball without its headers, which compress to nearly nothing. */
-async function gzipSize(paths) {
+/**
+ * One gzip stream over all contents: a tarball without its headers, which compress to nearly nothing.
+ * @param {readonly string[]} paths
+ */
+async function measureGzip(paths) {
   let size = 0;
   await pipeline(
     Readable.from(concatenate(paths)),
@@ -68,6 +76,7 @@ async function gzipSize(paths) {
   return size;
 }
 
+/** @param {readonly string[]} paths */
 async function* concatenate(paths) {
   for (const path of paths)
     yield* createReadStream(path, { highWaterMark: 1 << 20 });

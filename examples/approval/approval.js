@@ -23,6 +23,14 @@ import {
 import { OwnFile } from "./own-file.js";
 import { Payments } from "./payments.js";
 
+/** @import { Callbacks, ExecuteResult, SandboxOptions, Value } from "../../index.js" */
+/** @import { Refund } from "./payments.js" */
+
+/** @typedef {{ approved: boolean, reason: string }} Answer */
+/** @typedef {{ call: number, refund: Refund, why: string, answer?: Answer }} Question */
+/** @typedef {{ questions: Question[], approved: { [id: string]: number }, checkpoint: string }} State */
+/** @typedef {{ questions?: Question[], result?: Value, stdout: string }} Progress */
+
 const SOURCE = new URL("refunds.py", import.meta.url);
 const MAX_TEXT = 300;
 /** Cents that are paid without asking. */
@@ -50,6 +58,10 @@ export class RefundRun {
   #waiting;
   #result;
 
+  /**
+   * @param {string} directory
+   * @param {{ payments?: Payments, source?: URL | string }} [options]
+   */
   constructor(
     directory,
     { payments = new Payments(join(directory, "paid")), source = SOURCE } = {},
@@ -64,7 +76,7 @@ export class RefundRun {
   /** `{ questions, stdout }` if a human is needed, else `{ result, stdout }`. So do `answer` and `continue`. */
   async start() {
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
-    return this.#waiting.locked(async () => {
+    return this.#waiting.runLocked(async () => {
       if ((await this.#waiting.read()) !== undefined)
         throw new RefusedError("a run waits here already");
       const code = await readFile(this.#source, "utf8");
@@ -83,13 +95,17 @@ export class RefundRun {
   }
 
   /** What is asked: `[{ refund, why, answer? }, ..]`. All of `why` is what the code says. */
-  async questions() {
+  async listQuestions() {
     return (await this.#load()).questions;
   }
 
-  /** Takes `{ approved, reason }` for a refund. It is kept before anything comes of it: it holds if this process dies. */
+  /**
+   * Takes `{ approved, reason }` for a refund. It is kept before anything comes of it: it holds if this process dies.
+   * @param {string} id
+   * @param {Answer} answer
+   */
   async answer(id, answer) {
-    return this.#waiting.locked(async () => {
+    return this.#waiting.runLocked(async () => {
       const state = await this.#load();
       const asked = state.questions.filter(({ refund }) => refund.id === id);
       if (asked.length === 0)
@@ -106,16 +122,22 @@ export class RefundRun {
   }
 
   async continue() {
-    return this.#waiting.locked(async () => this.#resume(await this.#load()));
+    return this.#waiting.runLocked(async () =>
+      this.#resume(await this.#load()),
+    );
   }
 
+  /** @returns {Promise<State>} */
   async #load() {
     const state = await this.#waiting.read();
     if (state === undefined) throw new RefusedError("nothing waits here");
     return state;
   }
 
-  /** Questions without an answer are asked again, and so suspend it again. */
+  /**
+   * Questions without an answer are asked again, and so suspend it again.
+   * @param {State} state
+   */
   #resume({ questions, approved, checkpoint }) {
     const results = Object.fromEntries(
       questions
@@ -132,7 +154,12 @@ export class RefundRun {
     });
   }
 
-  /** Runs the code until it waits or ends. If it fails, the file stays as it was: it can be tried again. */
+  /**
+   * Runs the code until it waits or ends. If it fails, the file stays as it was: it can be tried again.
+   * @param {State["approved"]} approved
+   * @param {(options: SandboxOptions) => Promise<ExecuteResult>} run
+   * @returns {Promise<Progress>}
+   */
   async #advance(approved, run) {
     try {
       const {
@@ -140,16 +167,16 @@ export class RefundRun {
         resultError,
         stdout,
       } = await run({
-        callbacks: callbacks(this.#payments, approved),
+        callbacks: makeCallbacks(this.#payments, approved),
         resourceLimits: RESOURCE_LIMITS,
       });
       if (resultError !== undefined) throw new Error(resultError);
       await this.#result.replace(result);
       await this.#waiting.remove();
       return { result, stdout };
-    } catch (error) {
+    } catch (/** @type {any} */ error) {
       if (!(error instanceof SuspendedError)) throw error;
-      const questions = questionsOf(error.pending, this.#payments);
+      const questions = toQuestions(error.pending, this.#payments);
       const checkpoint = Buffer.from(error.checkpoint).toString("base64");
       await this.#waiting.replace({ questions, approved, checkpoint });
       return { questions, stdout: error.stdout };
@@ -157,9 +184,14 @@ export class RefundRun {
   }
 }
 
-/** What refunds.py can call. Arguments are hostile: amounts are the host's own, and `approved` has those that a human saw. */
-function callbacks(payments, approved) {
-  const find = (id) => {
+/**
+ * What refunds.py can call. Arguments are hostile: amounts are the host's own, and `approved` has those that a human saw.
+ * @param {Payments} payments
+ * @param {State["approved"]} approved
+ * @returns {Callbacks}
+ */
+function makeCallbacks(payments, approved) {
+  const find = (/** @type {string} */ id) => {
     const refund = payments.find(id);
     if (refund === undefined) throw new RefusedError(`there is no ${id}`);
     return refund;
@@ -168,15 +200,15 @@ function callbacks(payments, approved) {
     "refunds.page": {
       description:
         "Some refunds. Page 0 is the first, the one after the last is empty.",
-      schema: schema({
+      schema: makeSchema({
         number: { type: "integer", minimum: 0, maximum: 1000 },
       }),
-      fn: ({ number }) => payments.page(number),
+      fn: ({ number }) => payments.getPage(number),
     },
     "refunds.pay": {
       description:
         "Pays a refund: the amount. Again is no error, and pays nothing.",
-      schema: schema({ refund: { type: "string", maxLength: 20 } }),
+      schema: makeSchema({ refund: { type: "string", maxLength: 20 } }),
       fn: async ({ refund: id }) => {
         const refund = find(id);
         if (refund.amount > LIMIT && approved[id] !== refund.amount)
@@ -187,7 +219,7 @@ function callbacks(payments, approved) {
     },
     approve: {
       description: "What a human says about a refund: { approved, reason }.",
-      schema: schema({
+      schema: makeSchema({
         refund: { type: "string", maxLength: 20 },
         why: { type: "string", maxLength: MAX_TEXT },
       }),
@@ -198,7 +230,8 @@ function callbacks(payments, approved) {
   };
 }
 
-function schema(properties) {
+/** @param {object} properties */
+function makeSchema(properties) {
   return {
     type: "object",
     properties,
@@ -210,47 +243,54 @@ function schema(properties) {
 /**
  * Of the calls without an answer, those that a human can answer. The others are made again by the process that goes on. Some
  * may not have reached their function, and its schema: what is wrong with them is found then.
+ * @param {SuspendedError["pending"]} pending
+ * @param {Payments} payments
+ * @returns {Question[]}
  */
-function questionsOf(pending, payments) {
-  return pending
-    .filter(({ name, kwargs }) => name === "approve" && isText(kwargs.why))
-    .map(({ id, kwargs: { refund, why } }) => ({
-      call: id,
-      refund: payments.find(refund),
-      why,
-    }))
-    .filter(({ refund }) => refund !== undefined);
+function toQuestions(pending, payments) {
+  return pending.flatMap(({ id, name, kwargs: { refund: refundId, why } }) => {
+    const refund = payments.find(refundId);
+    return name === "approve" && isText(why) && refund !== undefined
+      ? [{ call: id, refund, why }]
+      : [];
+  });
 }
 
+/** @param {unknown} value @returns {value is string} */
 function isText(value) {
   return typeof value === "string" && value.length <= MAX_TEXT;
 }
 
-/** Text of the code, without what makes a terminal show something else. */
-function plain(text) {
+/**
+ * Text of the code, without what makes a terminal show something else.
+ * @param {string} text
+ */
+function escapeControls(text) {
   return text.replaceAll(
     /(?!\n)\p{C}/gu,
-    (character) => `\\u{${character.codePointAt(0).toString(16)}}`,
+    (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
   );
 }
 
+/** @param {Partial<Progress>} progress */
 function print({ questions, result, stdout }) {
-  if (stdout) console.log(plain(stdout));
+  if (stdout) console.log(escapeControls(stdout));
   if (questions === undefined) {
-    console.log("done:", plain(JSON.stringify(result)));
+    console.log("done:", escapeControls(JSON.stringify(result)));
     return;
   }
   for (const { refund, why, answer } of questions) {
     const amount = (refund.amount / 100).toFixed(2);
     console.log(`${refund.id}: pay ${amount} to ${refund.customer}?`);
-    console.log(`  the code says: ${plain(JSON.stringify(why))}`);
+    console.log(`  the code says: ${escapeControls(JSON.stringify(why))}`);
     if (answer !== undefined) console.log("  answered:", answer);
   }
 }
 
+/** @type {{ readonly [command: string]: (run: RefundRun, ...args: string[]) => Promise<Partial<Progress>> }} */
 const COMMANDS = {
   start: (run) => run.start(),
-  show: async (run) => ({ questions: await run.questions() }),
+  show: async (run) => ({ questions: await run.listQuestions() }),
   answer: (run, refund, verdict, ...reason) => {
     if (verdict !== "yes" && verdict !== "no")
       throw new RefusedError("expected yes or no behind the refund");
@@ -260,6 +300,7 @@ const COMMANDS = {
   continue: (run) => run.continue(),
 };
 
+/** @param {string[]} args */
 async function main([command, directory, ...rest]) {
   if (!Object.hasOwn(COMMANDS, command) || directory === undefined)
     throw new RefusedError(
@@ -271,9 +312,11 @@ async function main([command, directory, ...rest]) {
 if (argv[1] === fileURLToPath(import.meta.url)) {
   try {
     await main(argv.slice(2));
-  } catch (error) {
+  } catch (/** @type {any} */ error) {
     console.error(
-      plain(error instanceof ExecutionError ? error.traceback : String(error)),
+      escapeControls(
+        error instanceof ExecutionError ? error.traceback : String(error),
+      ),
     );
     process.exitCode = 1;
   }

@@ -7,6 +7,7 @@ import { dirname } from "node:path";
 export class OwnFile {
   #path;
 
+  /** @param {string} path */
   constructor(path) {
     this.#path = path;
   }
@@ -15,13 +16,16 @@ export class OwnFile {
   async read() {
     try {
       return JSON.parse(await readFile(this.#path, "utf8"));
-    } catch (error) {
+    } catch (/** @type {any} */ error) {
       if (error.code === "ENOENT") return undefined;
       throw error;
     }
   }
 
-  /** Whoever reads sees the old value or the new one, whole, also if the machine goes down meanwhile. */
+  /**
+   * Whoever reads sees the old value or the new one, whole, also if the machine goes down meanwhile.
+   * @param {unknown} value
+   */
   async replace(value) {
     const temporary = `${this.#path}.new`;
     await rm(temporary, { force: true });
@@ -46,13 +50,16 @@ export class OwnFile {
    *
    * The lock is a socket whose name is no file: the kernel frees it however this process ends. Only processes of one network
    * namespace see it, and any user there can take the name. A run that several machines go on with belongs into a database.
+   * @template T
+   * @param {() => Promise<T>} work
+   * @returns {Promise<T>}
    */
-  async locked(work) {
+  async runLocked(work) {
     const { dev, ino } = await stat(dirname(this.#path));
     const lock = createServer();
     try {
       await once(lock.listen(`\0approval:${dev}:${ino}`), "listening");
-    } catch (error) {
+    } catch (/** @type {any} */ error) {
       throw error.code === "EADDRINUSE"
         ? new Error(`another process works on ${this.#path}`, { cause: error })
         : error;

@@ -3,6 +3,9 @@ import { join } from "node:path";
 
 const PAGE = 3;
 
+/** @typedef {{ id: string, customer: string, amount: number }} Refund */
+
+/** @type {readonly Refund[]} */
 const REFUNDS = [
   { id: "R-1", customer: "Ada", amount: 1250 },
   { id: "R-2", customer: "Ben", amount: 499 },
@@ -17,15 +20,20 @@ const REFUNDS = [
 export class Payments {
   #directory;
 
-  /** `directory` gets a file for each refund that is paid. */
+  /**
+   * `directory` gets a file for each refund that is paid.
+   * @param {string} directory
+   */
   constructor(directory) {
     this.#directory = directory;
   }
 
-  page(number) {
+  /** @param {number} number */
+  getPage(number) {
     return REFUNDS.slice(number * PAGE, (number + 1) * PAGE);
   }
 
+  /** @param {unknown} id */
   find(id) {
     return REFUNDS.find((refund) => refund.id === id);
   }
@@ -34,6 +42,7 @@ export class Payments {
    * Whether this call paid it: each refund is paid once, whoever asks, at once or later.
    *
    * Code that goes on from a checkpoint repeats what it did if the process that did it died before the next one.
+   * @param {{ id: string, amount: number }} refund
    */
   async pay({ id, amount }) {
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
@@ -45,7 +54,7 @@ export class Payments {
         mode: 0o600,
       });
       return true;
-    } catch (error) {
+    } catch (/** @type {any} */ error) {
       if (error.code === "EEXIST") return false;
       throw error;
     }

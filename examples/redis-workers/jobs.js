@@ -10,12 +10,13 @@ import { argv, env } from "node:process";
 
 import { Queue } from "./queue.js";
 
+/** @type {{ readonly [command: string]: (queue: Queue, ...args: string[]) => Promise<unknown> }} */
 const COMMANDS = {
   submit: async (queue, file, inputs = "{}") =>
     queue.submit(await readFile(file, "utf8"), JSON.parse(inputs)),
   event: (queue, id, name, payload = "null") =>
-    queue.event(id, name, JSON.parse(payload)),
-  status: (queue, id) => queue.status(id),
+    queue.sendEvent(id, name, JSON.parse(payload)),
+  status: (queue, id) => queue.getStatus(id),
   retry: (queue, id) => queue.retry(id),
 };
 

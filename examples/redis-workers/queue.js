@@ -4,6 +4,11 @@ import { pid } from "node:process";
 
 import { createClient, RESP_TYPES } from "redis";
 
+/** @typedef {Awaited<ReturnType<typeof connect>>} Client */
+/** @typedef {{ call: number, event: string }} Await */
+/** @typedef {{ state: string, awaits: string[], result?: any, error?: string, history: { event: string, by?: string }[] }} Status */
+/** @typedef {{ id: string, code: string, inputs: any, awaits: string, answers: { [call: number]: any }, steps: number, checkpoint?: Buffer, attempt: number }} Job */
+
 // Keys of one Redis. A job is in one place at any time:
 //
 //   jobs:ready              list of jobs that a worker may take
@@ -13,8 +18,9 @@ import { createClient, RESP_TYPES } from "redis";
 //   jobs:events:ID          hash: events by name. The first one of a name counts
 //   jobs:history:ID         stream: what became of the job, and who did it
 //   jobs:shipped            stands for the system that ships
-const key = (...parts) => ["jobs", ...parts].join(":");
-const READY = key("ready");
+/** @param {string[]} parts */
+const toKey = (...parts) => ["jobs", ...parts].join(":");
+const READY = toKey("ready");
 
 /** Workers that may be lost in one step of a job. It may be the job that ends them. */
 const MAX_ATTEMPTS = 3;
@@ -91,8 +97,10 @@ return ids`;
 /**
  * A connection to "redis://host:6379" or "unix:///run/redis.sock". If it breaks it is made again, for some seconds; then
  * whatever uses it fails.
+ * @param {string | undefined} url
  */
 export async function connect(url) {
+  /** @type {(retries: number, cause: Error) => number | Error} */
   const reconnectStrategy = (retries, cause) =>
     retries < 10 ? 100 * 2 ** Math.min(retries, 4) : cause;
   const client = createClient({ url, socket: { reconnectStrategy } });
@@ -100,6 +108,7 @@ export async function connect(url) {
   return client.connect();
 }
 
+/** @param {Error} error */
 function warn(error) {
   console.error(`redis: ${error.message}`);
 }
@@ -108,21 +117,27 @@ function warn(error) {
 export class Queue {
   #client;
 
+  /** @param {Client} client */
   constructor(client) {
     this.#client = client;
   }
 
+  /** @param {string | undefined} url */
   static async connect(url) {
     return new Queue(await connect(url));
   }
 
-  /** Python code as a job: its id. `inputs` is JSON. */
+  /**
+   * Python code as a job: its id. `inputs` is JSON.
+   * @param {string} code
+   * @param {object} [inputs]
+   */
   async submit(code, inputs = {}) {
     const id = randomUUID();
     const job = { code, inputs: JSON.stringify(inputs), awaits: "[]" };
     await this.#client
       .multi()
-      .hSet(key("job", id), { ...job, state: "ready" })
+      .hSet(toKey("job", id), { ...job, state: "ready" })
       .lPush(READY, id)
       .exec();
     return id;
@@ -131,35 +146,48 @@ export class Queue {
   /**
    * Tells a job of an event: "ready" if it waited for it, "kept" if it may do so later, "known" if there is one of this name
    * already, "ended" if it waits for nothing any more, "unknown" if there is no such job. `payload` is JSON.
+   * @param {string} id
+   * @param {string} name
+   * @param {unknown} payload
    */
-  async event(id, name, payload) {
+  async sendEvent(id, name, payload) {
     return this.#client.eval(EVENT, {
-      keys: [...keysOf(id), READY],
+      keys: [...toJobKeys(id), READY],
       arguments: [id, name, JSON.stringify(payload)],
     });
   }
 
-  /** Whether the job had failed. */
+  /**
+   * Whether the job had failed.
+   * @param {string} id
+   */
   async retry(id) {
-    const keys = [...keysOf(id), READY];
+    const keys = [...toJobKeys(id), READY];
     return (await this.#client.eval(RETRY, { keys, arguments: [id] })) !== 0;
   }
 
-  /** `{ state, awaits, result?, error?, history }`, or undefined if there is no such job. */
-  async status(id) {
+  /**
+   * `{ state, awaits, result?, error?, history }`, or undefined if there is no such job.
+   * @param {string} id
+   * @returns {Promise<Status | undefined>}
+   */
+  async getStatus(id) {
     const fields = ["state", "awaits", "result", "error"];
     const [state, awaits, result, error] = await this.#client.hmGet(
-      key("job", id),
+      toKey("job", id),
       fields,
     );
-    if (state === null) return undefined;
-    const events = await this.#client.xRange(key("history", id), "-", "+");
+    if (state === null || awaits === null) return undefined;
+    const entries = await this.#client.xRange(toKey("history", id), "-", "+");
     return {
       state,
-      awaits: JSON.parse(awaits).map((call) => call.event),
+      awaits: JSON.parse(awaits).map((/** @type {Await} */ call) => call.event),
       ...(result === null ? {} : { result: JSON.parse(result) }),
       ...(error === null ? {} : { error }),
-      history: events.map(({ message }) => ({ ...message })),
+      history: (entries ?? []).map(({ message: { event, ...rest } }) => ({
+        event,
+        ...rest,
+      })),
     };
   }
 
@@ -168,9 +196,12 @@ export class Queue {
   }
 }
 
-/** Keys of the job, its history and its events. */
-function keysOf(id) {
-  return [key("job", id), key("history", id), key("events", id)];
+/**
+ * Keys of the job, its history and its events.
+ * @param {string} id
+ */
+function toJobKeys(id) {
+  return [toKey("job", id), toKey("history", id), toKey("events", id)];
 }
 
 /** A worker's end of the queue. */
@@ -179,10 +210,11 @@ export class WorkerQueue {
   worker = `${hostname()}:${pid}:${randomUUID().slice(0, 8)}`;
   #client;
   #blocking;
-  #running = key("running", this.worker);
+  #running = toKey("running", this.worker);
   #aliveMs;
   #beats;
 
+  /** @param {Client} client @param {Client} blocking @param {number} aliveMs */
   constructor(client, blocking, aliveMs) {
     this.#client = client;
     this.#blocking = blocking;
@@ -190,14 +222,21 @@ export class WorkerQueue {
     this.#beats = setInterval(() => this.#beat().catch(warn), aliveMs / 3);
   }
 
-  /** A worker that is not heard of for `aliveMs` loses its jobs to others. */
+  /**
+   * A worker that is not heard of for `aliveMs` loses its jobs to others.
+   * @param {string | undefined} url
+   * @param {{ aliveMs?: number }} [options]
+   */
   static async connect(url, { aliveMs = 15_000 } = {}) {
     // A connection that waits for a job can do nothing else.
     const [client, blocking] = await Promise.all([connect(url), connect(url)]);
     return new WorkerQueue(client, blocking, aliveMs);
   }
 
-  /** The next job, or undefined if there is none for a second. */
+  /**
+   * The next job, or undefined if there is none for a second.
+   * @returns {Promise<Job | undefined>}
+   */
   async take() {
     await this.#beat();
     const id = await this.#blocking.blMove(
@@ -208,10 +247,12 @@ export class WorkerQueue {
       1,
     );
     if (id === null) return undefined;
-    const attempt = await this.#client.eval(TAKE, {
-      keys: [this.#running, key("job", id), key("history", id)],
-      arguments: [id, this.worker],
-    });
+    const attempt = Number(
+      await this.#client.eval(TAKE, {
+        keys: [this.#running, toKey("job", id), toKey("history", id)],
+        arguments: [id, this.worker],
+      }),
+    );
     // Between the two commands it was not heard of, and lost the job.
     if (attempt === 0) return undefined;
     const job = { ...(await this.#read(id)), attempt };
@@ -225,19 +266,24 @@ export class WorkerQueue {
     return undefined;
   }
 
-  /** Without a checkpoint it is at its beginning. `answers` is what there is of what it waits for: `{ call: payload }`. */
+  /**
+   * Without a checkpoint it is at its beginning. `answers` is what there is of what it waits for: `{ call: payload }`.
+   * @param {string} id
+   */
   async #read(id) {
     const binary = this.#client.withTypeMapping({
       [RESP_TYPES.BLOB_STRING]: Buffer,
     });
     const fields = ["code", "inputs", "awaits", "steps"];
-    const [[code, inputs, awaits, steps], checkpoint, events] =
-      await Promise.all([
-        this.#client.hmGet(key("job", id), fields),
-        binary.hGet(key("job", id), "checkpoint"),
-        this.#client.hGetAll(key("events", id)),
-      ]);
-    const answers = JSON.parse(awaits)
+    const [values, checkpoint, events] = await Promise.all([
+      this.#client.hmGet(toKey("job", id), fields),
+      binary.hGet(toKey("job", id), "checkpoint"),
+      this.#client.hGetAll(toKey("events", id)),
+    ]);
+    const [code, inputs, awaits, steps] = values.map(String);
+    /** @type {Await[]} */
+    const calls = JSON.parse(awaits);
+    const answers = calls
       .filter(({ event }) => Object.hasOwn(events, event))
       .map(({ call, event }) => [call, JSON.parse(events[event])]);
     return {
@@ -251,33 +297,55 @@ export class WorkerQueue {
     };
   }
 
-  /** `awaits`: `[{ call, event }, ..]`. */
+  /**
+   * `awaits`: `[{ call, event }, ..]`.
+   * @param {Job} job
+   * @param {Uint8Array} checkpoint
+   * @param {Await[]} awaits
+   */
   async suspend(job, checkpoint, awaits) {
     const fields = ["checkpoint", Buffer.from(checkpoint), "attempts", "0"];
     return this.#put(job, "waiting", JSON.stringify(awaits), fields);
   }
 
-  /** `result` is JSON. */
+  /**
+   * `result` is JSON.
+   * @param {Job} job
+   * @param {string} result
+   */
   async finish(job, result) {
     const fields = ["result", result, "checkpoint", ""];
     return this.#put(job, "done", "[]", fields);
   }
 
-  /** The checkpoint is kept, for `Queue.retry`: it may be one of another runtime, which another worker has. */
+  /**
+   * The checkpoint is kept, for `Queue.retry`: it may be one of another runtime, which another worker has.
+   * @param {Job} job
+   * @param {string} error
+   */
   async fail(job, error) {
     return this.#put(job, "failed", job.awaits, ["error", error]);
   }
 
-  /** Gives back what was not finished. That is no attempt. */
+  /**
+   * Gives back what was not finished. That is no attempt.
+   * @param {Job} job
+   */
   async release(job) {
     const fields = ["attempts", String(job.attempt - 1)];
     return this.#put(job, "ready", job.awaits, fields);
   }
 
-  /** Nothing changes for a job that is not this worker's any more: its state is that of the worker who has it. */
+  /**
+   * Nothing changes for a job that is not this worker's any more: its state is that of the worker who has it.
+   * @param {Job} job
+   * @param {string} state
+   * @param {string} awaits
+   * @param {(string | Buffer)[]} fields
+   */
   async #put({ id }, state, awaits, fields) {
     const became = await this.#client.eval(PUT, {
-      keys: [this.#running, ...keysOf(id), READY],
+      keys: [this.#running, ...toJobKeys(id), READY],
       arguments: [
         id,
         this.worker,
@@ -296,20 +364,22 @@ export class WorkerQueue {
 
   /** Says that this worker is there, and looks for those that are not. */
   async #beat() {
-    await this.#client.set(key("alive", this.worker), "1", {
+    await this.#client.set(toKey("alive", this.worker), "1", {
       expiration: { type: "PX", value: this.#aliveMs },
     });
-    const prefix = key("running", "");
+    const prefix = toKey("running", "");
     // This walks all keys: the queue has a Redis, or a database of it, of its own.
     for await (const keys of this.#client.scanIterator({ MATCH: `${prefix}*` }))
       for (const running of keys)
         await this.#recover(running.slice(prefix.length));
   }
 
+  /** @param {string} worker */
   async #recover(worker) {
+    /** @type {any} */
     const ids = await this.#client.eval(RECOVER, {
-      keys: [key("alive", worker), key("running", worker), READY],
-      arguments: [worker, key("")],
+      keys: [toKey("alive", worker), toKey("running", worker), READY],
+      arguments: [worker, toKey("")],
     });
     for (const id of ids) console.error(`job ${id} was lost by ${worker}`);
   }

@@ -19,6 +19,11 @@ import {
 import { Orders } from "./orders.js";
 import { connect, WorkerQueue } from "./queue.js";
 
+/** @import { CallbackDefinition, SandboxOptions } from "../../index.js" */
+/** @import { Job } from "./queue.js" */
+
+/** @typedef {{ [name: string]: CallbackDefinition }} Offer */
+
 const RESOURCE_LIMITS = {
   executionTimeoutMs: 60_000,
   maxCallbackInvocations: 1_000,
@@ -26,36 +31,52 @@ const RESOURCE_LIMITS = {
 };
 const EVENT = /^[a-z0-9:_-]{1,100}$/;
 
-/** Takes jobs until `signal` is aborted. `offer` is what their code can call, besides `wait_for`. */
+/**
+ * Takes jobs until `signal` is aborted. `offer` is what their code can call, besides `wait_for`.
+ * @param {WorkerQueue} queue
+ * @param {{ signal: AbortSignal, offer: Offer }} options
+ */
 export async function work(queue, { signal, offer }) {
   while (!signal.aborted) {
     const job = await queue.take();
-    if (job !== undefined) await step(queue, job, { signal, offer });
+    if (job !== undefined) await runStep(queue, job, { signal, offer });
   }
 }
 
-/** Runs a job until it waits or ends. */
-async function step(queue, job, { signal, offer }) {
+/**
+ * Runs a job until it waits or ends.
+ * @param {WorkerQueue} queue
+ * @param {Job} job
+ * @param {{ signal: AbortSignal, offer: Offer }} options
+ */
+async function runStep(queue, job, { signal, offer }) {
   const options = {
     callbacks: { wait_for: WAIT_FOR, ...offer },
     resourceLimits: RESOURCE_LIMITS,
   };
-  const { result, error, suspended } = await outcome(job, options, signal);
-  if (suspended !== undefined)
-    await queue.suspend(job, suspended.checkpoint, awaits(suspended.pending));
-  else if (error === undefined) await queue.finish(job, result);
+  const outcome = await getOutcome(job, options, signal);
+  if ("suspended" in outcome) {
+    const { checkpoint, pending } = outcome.suspended;
+    await queue.suspend(job, checkpoint, toAwaits(pending));
+  } else if ("result" in outcome) await queue.finish(job, outcome.result);
   // Whatever fails while this worker ends may do so because of that.
   else if (signal.aborted) await queue.release(job);
-  else await queue.fail(job, error.traceback ?? String(error));
+  else await queue.fail(job, outcome.error.traceback ?? String(outcome.error));
 }
 
-/** What is thrown here is no fault of the job: the worker ends, and the next one that finds the job runs this step again. */
-async function outcome(job, options, signal) {
+/**
+ * What is thrown here is no fault of the job: the worker ends, and the next one that finds the job runs this step again.
+ * @param {Job} job
+ * @param {SandboxOptions} options
+ * @param {AbortSignal} signal
+ * @returns {Promise<{ result: string } | { error: any } | { suspended: SuspendedError }>}
+ */
+async function getOutcome(job, options, signal) {
   try {
     const { result = null, resultError } = await advance(job, options, signal);
     if (resultError !== undefined) return { error: resultError };
     return { result: JSON.stringify(result) };
-  } catch (error) {
+  } catch (/** @type {any} */ error) {
     if (error instanceof SuspendedError) return { suspended: error };
     if (error instanceof InitializationError || error.code === "ERYX_INTERNAL")
       throw error;
@@ -63,6 +84,7 @@ async function outcome(job, options, signal) {
   }
 }
 
+/** @param {Job} job @param {SandboxOptions} options @param {AbortSignal} signal */
 async function advance({ code, inputs, checkpoint, answers }, options, signal) {
   if (checkpoint !== undefined) {
     // Calls without an answer are made again: wait_for() suspends again.
@@ -87,19 +109,21 @@ const WAIT_FOR = {
     required: ["event"],
     additionalProperties: false,
   },
-  fn: ({ event }) => {
+  fn: (/** @type {{ event: string }} */ { event }) => {
     throw new SuspendExecution(event);
   },
 };
 
-/** Calls that an event answers. One that was not begun may have any arguments: it is refused when it is made again. */
-function awaits(pending) {
-  return pending
-    .filter(
-      ({ name, kwargs: { event } }) =>
-        name === "wait_for" && typeof event === "string" && EVENT.test(event),
-    )
-    .map(({ id, kwargs: { event } }) => ({ call: id, event }));
+/**
+ * Calls that an event answers. One that was not begun may have any arguments: it is refused when it is made again.
+ * @param {SuspendedError["pending"]} pending
+ */
+function toAwaits(pending) {
+  return pending.flatMap(({ id, name, kwargs: { event } }) =>
+    name === "wait_for" && typeof event === "string" && EVENT.test(event)
+      ? [{ call: id, event }]
+      : [],
+  );
 }
 
 if (argv[1] === fileURLToPath(import.meta.url)) {
@@ -109,7 +133,7 @@ if (argv[1] === fileURLToPath(import.meta.url)) {
   const client = await connect(env.REDIS_URL);
   const queue = await WorkerQueue.connect(env.REDIS_URL);
   console.log(`${queue.worker} works`);
-  const offer = new Orders(client).callbacks(queue.worker);
+  const offer = new Orders(client).makeCallbacks(queue.worker);
   await work(queue, { signal: stop.signal, offer });
   queue.close();
   client.destroy();

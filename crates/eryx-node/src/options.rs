@@ -1,34 +1,15 @@
 //! Options, from the shapes that `js/options.js` makes to the core's.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-
-use eryx::{
-    CancelHandle, ExecutionOptions, ResourceLimits, Runtime, SandboxOptions, Stream, Volume,
-};
+use eryx::{CancelHandle, ResourceLimits, Stream};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
-use crate::storage::NativeStorage;
-
-/// One runtime per directory and process.
-pub(crate) fn shared_runtime(directory: &Path) -> std::result::Result<Runtime, eryx::Error> {
-    static LOADED: Mutex<Option<HashMap<PathBuf, Runtime>>> = Mutex::new(None);
-    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    let loaded = loaded.get_or_insert_default();
-    if let Some(runtime) = loaded.get(directory) {
-        return Ok(runtime.clone());
-    }
-    let runtime = Runtime::load(directory)?;
-    loaded.insert(directory.to_path_buf(), runtime.clone());
-    Ok(runtime)
-}
+use crate::numbers::{milliseconds, timeout, whole};
+use crate::storage::Storage;
 
 /// Limits. A missing field is no limit: the defaults are filled in by `js/options.js`.
 #[napi(object, object_to_js = false)]
-pub struct NativeSandboxOptions {
+pub struct SandboxOptions {
     /// Milliseconds.
     pub execution_timeout_ms: Option<f64>,
     /// Milliseconds.
@@ -54,14 +35,14 @@ pub struct NativeSandboxOptions {
     /// Where the working directory is.
     pub vfs_mount_path: Option<String>,
     /// Host directories and files.
-    pub volumes: Vec<NativeVolume>,
+    pub volumes: Vec<Volume>,
     /// Milliseconds that a session rests before its memory is packed.
     pub sleep_after_ms: Option<f64>,
 }
 
 /// A host directory or file.
 #[napi(object, object_to_js = false)]
-pub struct NativeVolume {
+pub struct Volume {
     /// On the host.
     pub host_path: String,
     /// In the guest.
@@ -70,18 +51,18 @@ pub struct NativeVolume {
     pub read_only: bool,
 }
 
-impl From<NativeVolume> for Volume {
-    fn from(native: NativeVolume) -> Self {
-        let mut volume = Self::new(native.host_path, native.guest_path);
-        volume.read_only = native.read_only;
+impl From<Volume> for eryx::Volume {
+    fn from(given: Volume) -> Self {
+        let mut volume = Self::new(given.host_path, given.guest_path);
+        volume.read_only = given.read_only;
         volume
     }
 }
 
-impl NativeSandboxOptions {
+impl SandboxOptions {
     /// `vfs` comes beside the options: an object of ours cannot be in them.
-    pub(crate) fn into_core(self, vfs: Option<&NativeStorage>) -> Result<SandboxOptions> {
-        let mut options = SandboxOptions::default();
+    pub(crate) fn into_core(self, vfs: Option<&Storage>) -> Result<eryx::SandboxOptions> {
+        let mut options = eryx::SandboxOptions::default();
         options.limits = ResourceLimits {
             execution_timeout: self.execution_timeout_ms.map(milliseconds),
             callback_timeout: self.callback_timeout_ms.map(milliseconds),
@@ -103,35 +84,17 @@ impl NativeSandboxOptions {
             options.callbacks = crate::callbacks::definitions(encoded)?;
         }
         options.libraries = self.libraries;
-        options.files = vfs.map(|native| native.storage.clone());
+        options.files = vfs.map(|vfs| vfs.core.clone());
         options.mount_path = self.vfs_mount_path;
+        options.volumes = self.volumes.into_iter().map(eryx::Volume::from).collect();
         options.sleep_after = self.sleep_after_ms.map(milliseconds);
-        options.volumes = self.volumes.into_iter().map(Volume::from).collect();
         Ok(options)
     }
 }
 
-/// A limit in milliseconds; negative is none.
-pub(crate) fn timeout(limit: f64) -> Option<Duration> {
-    (limit >= 0.0).then(|| milliseconds(limit))
-}
-
-pub(crate) fn milliseconds(value: f64) -> Duration {
-    Duration::try_from_secs_f64(value / 1000.0).unwrap_or(Duration::MAX)
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "checked to be a safe integer before"
-)]
-pub(crate) fn whole(value: f64) -> u64 {
-    value as u64
-}
-
 /// What belongs to one execution.
 #[napi(object, object_to_js = false)]
-pub struct NativeExecutionOptions {
+pub struct ExecutionOptions {
     /// Milliseconds; negative is none; missing is the sandbox's limit.
     pub timeout_ms: Option<f64>,
     /// Variables: an encoded dict.
@@ -146,9 +109,9 @@ pub struct NativeExecutionOptions {
     pub trace: bool,
 }
 
-impl NativeExecutionOptions {
-    pub(crate) fn to_core(&self, cancel: CancelHandle) -> Result<ExecutionOptions> {
-        let mut options = ExecutionOptions::default();
+impl ExecutionOptions {
+    pub(crate) fn to_core(&self, cancel: CancelHandle) -> Result<eryx::ExecutionOptions> {
+        let mut options = eryx::ExecutionOptions::default();
         options.timeout = self.timeout_ms.map(timeout);
         options.inputs = self.inputs()?;
         options.stdin = self
@@ -161,9 +124,7 @@ impl NativeExecutionOptions {
         options.cancel = cancel;
         Ok(options)
     }
-}
 
-impl NativeExecutionOptions {
     fn inputs(&self) -> Result<Vec<(String, eryx::Value)>> {
         let Some(bytes) = &self.inputs else {
             return Ok(Vec::new());

@@ -8,41 +8,39 @@
 
 use std::sync::Arc;
 
-use eryx::{Answers, Error, Session, Value};
+use eryx::{Answers, Error, Value};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
-use crate::dispatch::{Answer, Dispatch, What};
-use crate::options::{NativeExecutionOptions, NativeSandboxOptions, timeout};
-use crate::storage::NativeStorage;
-use crate::to_js::{self, ErrorObject};
-use crate::{NativeRun, NativeRuntime, run};
+use crate::events::{Answer, Dispatch, What};
+use crate::execution::{self, Execution};
+use crate::numbers::timeout;
+use crate::options::{ExecutionOptions, SandboxOptions};
+use crate::outcome::{self, ErrorObject};
+use crate::runtime::Runtime;
+use crate::storage::Storage;
 
 /// A session.
 #[napi]
-pub struct NativeSession {
-    session: Session,
+pub struct Session {
+    core: eryx::Session,
     has_callbacks: bool,
     dispatch: Arc<Dispatch>,
 }
 
 #[napi]
-impl NativeSession {
+impl Session {
     /// Options come checked from `js/options.js`.
     ///
     /// # Errors
     /// What only the core can check is wrong with them.
     #[napi(constructor, catch_unwind)]
-    pub fn new(
-        runtime: &NativeRuntime,
-        options: NativeSandboxOptions,
-        vfs: Option<&NativeStorage>,
-    ) -> Result<Self> {
+    pub fn new(runtime: &Runtime, options: SandboxOptions, vfs: Option<&Storage>) -> Result<Self> {
         let has_callbacks = options.callbacks.is_some();
-        let session = Session::new(&runtime.runtime, options.into_core(vfs)?)
-            .map_err(|error| to_js::thrown(&error))?;
+        let core = eryx::Session::new(&runtime.core, options.into_core(vfs)?)
+            .map_err(|error| outcome::thrown(&error))?;
         Ok(Self {
-            session,
+            core,
             has_callbacks,
             dispatch: Arc::clone(&runtime.dispatch),
         })
@@ -57,13 +55,14 @@ impl NativeSession {
         &self,
         id: u32,
         code: String,
-        options: NativeExecutionOptions,
-        run: &NativeRun,
+        options: ExecutionOptions,
+        execution: &Execution,
     ) -> Result<Option<ErrorObject>> {
-        let options = run::options(options, run, &self.dispatch, id, self.has_callbacks)?;
+        let options =
+            execution::options(options, execution, &self.dispatch, id, self.has_callbacks)?;
         let dispatch = Arc::clone(&self.dispatch);
         let queued = self
-            .session
+            .core
             .spawn(code, options, move |outcome| dispatch.done(id, outcome));
         Ok(queued.err().map(ErrorObject::from))
     }
@@ -71,28 +70,28 @@ impl NativeSession {
     /// Starts over with a new interpreter.
     #[napi(catch_unwind)]
     pub fn reset(&self, id: u32) {
-        let reset = self.session.reset();
+        let reset = self.core.reset();
         self.ask(id, async { reset.await.map(|()| Answer::Nothing) });
     }
 
     /// Removes the user's variables.
     #[napi(catch_unwind)]
     pub fn clear_state(&self, id: u32) {
-        let cleared = self.session.clear_state();
+        let cleared = self.core.clear_state();
         self.ask(id, async { cleared.await.map(|()| Answer::Nothing) });
     }
 
     /// The answer are bytes.
     #[napi(catch_unwind)]
     pub fn snapshot(&self, id: u32) {
-        let snapshot = self.session.snapshot();
+        let snapshot = self.core.snapshot();
         self.ask(id, async { snapshot.await.map(Answer::Bytes) });
     }
 
     /// Puts a snapshot in place of the interpreter.
     #[napi(catch_unwind)]
     pub fn restore(&self, id: u32, snapshot: Uint8Array) {
-        let restored = self.session.restore(snapshot.to_vec());
+        let restored = self.core.restore(snapshot.to_vec());
         self.ask(id, async { restored.await.map(|()| Answer::Nothing) });
     }
 
@@ -103,44 +102,45 @@ impl NativeSession {
     /// What only the core can check is wrong with the options.
     #[napi(factory, catch_unwind)]
     pub fn resume(
-        runtime: &NativeRuntime,
-        options: NativeSandboxOptions,
+        runtime: &Runtime,
+        options: SandboxOptions,
         checkpoint: Uint8Array,
         answers: Uint8Array,
         id: u32,
-        execution: NativeExecutionOptions,
-        run: &NativeRun,
-        vfs: Option<&NativeStorage>,
+        execution_options: ExecutionOptions,
+        execution: &Execution,
+        vfs: Option<&Storage>,
     ) -> Result<Self> {
         let has_callbacks = options.callbacks.is_some();
         let dispatch = Arc::clone(&runtime.dispatch);
-        let execution = run::options(execution, run, &dispatch, id, has_callbacks)?;
+        let execution_options =
+            execution::options(execution_options, execution, &dispatch, id, has_callbacks)?;
         let reporting = Arc::clone(&dispatch);
-        let session = Session::resume(
-            &runtime.runtime,
+        let core = eryx::Session::resume(
+            &runtime.core,
             options.into_core(vfs)?,
             checkpoint.to_vec(),
             decoded(&answers)?,
-            execution,
+            execution_options,
             move |outcome| reporting.done(id, outcome),
         )
-        .map_err(|error| to_js::thrown(&error))?;
+        .map_err(|error| outcome::thrown(&error))?;
         Ok(Self {
-            session,
+            core,
             has_callbacks,
             dispatch,
         })
     }
 
-    /// The answer are `NativeSession`s.
+    /// The answer are sessions.
     #[napi(catch_unwind)]
     pub fn fork(&self, id: u32, count: u32) {
         let (dispatch, has_callbacks) = (Arc::clone(&self.dispatch), self.has_callbacks);
-        let forks = self.session.fork(count as usize);
+        let forks = self.core.fork(count as usize);
         self.ask(id, async move {
             let forks = forks.await?;
-            let forks = forks.into_iter().map(|session| Self {
-                session,
+            let forks = forks.into_iter().map(|core| Self {
+                core,
                 has_callbacks,
                 dispatch: Arc::clone(&dispatch),
             });
@@ -151,9 +151,9 @@ impl NativeSession {
     /// The files of its working directory.
     #[napi(catch_unwind)]
     #[must_use]
-    pub fn vfs(&self) -> NativeStorage {
-        NativeStorage {
-            storage: self.session.storage().clone(),
+    pub fn vfs(&self) -> Storage {
+        Storage {
+            core: self.core.storage().clone(),
         }
     }
 
@@ -161,27 +161,27 @@ impl NativeSession {
     #[napi(getter, catch_unwind)]
     #[must_use]
     pub fn vfs_mount_path(&self) -> String {
-        self.session.mount_path().to_owned()
+        self.core.mount_path().to_owned()
     }
 
     /// Executions since the beginning or the last reset.
     #[napi(getter, catch_unwind)]
     #[must_use]
     pub fn execution_count(&self) -> f64 {
-        self.session.execution_count() as f64
+        self.core.execution_count() as f64
     }
 
     /// Milliseconds; negative is none.
     #[napi(catch_unwind)]
     pub fn set_execution_timeout(&self, limit: f64) {
-        self.session.set_execution_timeout(timeout(limit));
+        self.core.set_execution_timeout(timeout(limit));
     }
 
     /// Refuses everything from now on and cancels what runs. Answered when the interpreter is gone.
     #[napi(catch_unwind)]
     pub fn close(&self, id: u32) {
-        self.session.close();
-        let rested = self.session.rested();
+        self.core.close();
+        let rested = self.core.rested();
         self.ask(id, async {
             rested.await;
             Ok(Answer::Nothing)
@@ -238,10 +238,10 @@ fn pair(value: Value) -> Option<(u64, Value)> {
     }
 }
 
-impl Drop for NativeSession {
+impl Drop for Session {
     fn drop(&mut self) {
         if self.dispatch.is_closed() {
-            self.session.close();
+            self.core.close();
         }
     }
 }

@@ -1,15 +1,15 @@
-//! `NativeStorage`: what `js/vfs.js` makes `VfsStorage` of.
+//! `Storage`: what `js/storage.js` makes `VfsStorage` of.
 
-use eryx::{Storage, StorageError, StorageKind};
+use eryx::{StorageError, StorageKind};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
-use crate::options::whole;
+use crate::numbers::whole;
 
-/// Files that sandboxes share. Arguments come checked from `js/vfs.js`.
+/// Files that sandboxes share. Arguments come checked from `js/storage.js`.
 #[napi]
-pub struct NativeStorage {
-    pub(crate) storage: Storage,
+pub struct Storage {
+    pub(crate) core: eryx::Storage,
 }
 
 /// What is known of a file, directory or link.
@@ -35,13 +35,13 @@ pub struct EntryObject {
 }
 
 #[napi]
-impl NativeStorage {
+impl Storage {
     /// An empty storage. A missing limit is none.
     #[napi(constructor, catch_unwind)]
     #[must_use]
     pub fn new(max_bytes: Option<f64>) -> Self {
-        let storage = Storage::new(max_bytes.map_or(u64::MAX, whole));
-        Self { storage }
+        let core = eryx::Storage::new(max_bytes.map_or(u64::MAX, whole));
+        Self { core }
     }
 
     /// A storage from a snapshot.
@@ -50,9 +50,9 @@ impl NativeStorage {
     /// The bytes are no snapshot.
     #[napi(factory, catch_unwind)]
     pub fn from_snapshot(bytes: Uint8Array, max_bytes: Option<f64>) -> Result<Self> {
-        let restored = Storage::from_snapshot(&bytes, max_bytes.map(whole));
-        let storage = restored.map_err(|error| thrown(&error))?;
-        Ok(Self { storage })
+        let restored = eryx::Storage::from_snapshot(&bytes, max_bytes.map(whole));
+        let core = restored.map_err(|error| thrown(&error))?;
+        Ok(Self { core })
     }
 
     /// All of a file.
@@ -61,7 +61,7 @@ impl NativeStorage {
     /// See the core.
     #[napi(catch_unwind)]
     pub fn read_file(&self, path: String) -> Result<Uint8Array> {
-        let read = self.storage.read_file(&path);
+        let read = self.core.read_file(&path);
         read.map(Uint8Array::from).map_err(|error| thrown(&error))
     }
 
@@ -71,7 +71,7 @@ impl NativeStorage {
     /// See the core.
     #[napi(catch_unwind)]
     pub fn write_file(&self, path: String, data: Uint8Array) -> Result<()> {
-        done(self.storage.write_file(&path, &data))
+        done(self.core.write_file(&path, &data))
     }
 
     /// Makes a directory, with those above it if `recursive`.
@@ -81,9 +81,9 @@ impl NativeStorage {
     #[napi(catch_unwind)]
     pub fn mkdir(&self, path: String, recursive: bool) -> Result<()> {
         done(if recursive {
-            self.storage.create_dir_all(&path)
+            self.core.create_dir_all(&path)
         } else {
-            self.storage.create_dir(&path)
+            self.core.create_dir(&path)
         })
     }
 
@@ -93,10 +93,7 @@ impl NativeStorage {
     /// See the core.
     #[napi(catch_unwind)]
     pub fn readdir(&self, path: String) -> Result<Vec<EntryObject>> {
-        let entries = self
-            .storage
-            .read_dir(&path)
-            .map_err(|error| thrown(&error))?;
+        let entries = self.core.read_dir(&path).map_err(|error| thrown(&error))?;
         let objects = entries.into_iter().map(|entry| EntryObject {
             name: entry.name,
             kind: kind(entry.metadata.kind),
@@ -111,10 +108,7 @@ impl NativeStorage {
     /// See the core.
     #[napi(catch_unwind)]
     pub fn stat(&self, path: String) -> Result<MetadataObject> {
-        let metadata = self
-            .storage
-            .metadata(&path)
-            .map_err(|error| thrown(&error))?;
+        let metadata = self.core.metadata(&path).map_err(|error| thrown(&error))?;
         Ok(MetadataObject {
             kind: kind(metadata.kind),
             size: number(metadata.size),
@@ -126,7 +120,7 @@ impl NativeStorage {
     #[napi(catch_unwind)]
     #[must_use]
     pub fn exists(&self, path: String) -> bool {
-        self.storage.exists(&path)
+        self.core.exists(&path)
     }
 
     /// Removes a path, with all below it if `recursive`.
@@ -136,9 +130,9 @@ impl NativeStorage {
     #[napi(catch_unwind)]
     pub fn remove(&self, path: String, recursive: bool) -> Result<()> {
         done(if recursive {
-            self.storage.remove_all(&path)
+            self.core.remove_all(&path)
         } else {
-            self.storage.remove(&path)
+            self.core.remove(&path)
         })
     }
 
@@ -148,14 +142,14 @@ impl NativeStorage {
     /// See the core.
     #[napi(catch_unwind)]
     pub fn rename(&self, from: String, to: String) -> Result<()> {
-        done(self.storage.rename(&from, &to))
+        done(self.core.rename(&from, &to))
     }
 
     /// Bytes charged.
     #[napi(catch_unwind)]
     #[must_use]
     pub fn used_bytes(&self) -> f64 {
-        number(self.storage.used_bytes())
+        number(self.core.used_bytes())
     }
 
     /// Everything as bytes.
@@ -164,7 +158,7 @@ impl NativeStorage {
     /// There is no memory for it.
     #[napi(catch_unwind)]
     pub fn snapshot(&self) -> Result<Uint8Array> {
-        let bytes = self.storage.snapshot();
+        let bytes = self.core.snapshot();
         bytes.map(Uint8Array::from).map_err(|error| thrown(&error))
     }
 }
@@ -198,7 +192,7 @@ fn done(result: std::result::Result<(), StorageError>) -> Result<()> {
     result.map_err(|error| thrown(&error))
 }
 
-/// `CODE reason`, which `js/vfs.js` takes apart.
+/// `CODE reason`, which `js/storage.js` takes apart.
 fn thrown(error: &StorageError) -> Error {
     Error::from_reason(match error {
         StorageError::Refused { reason, .. } => format!("{} {reason}", reason.posix_name()),

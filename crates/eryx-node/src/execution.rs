@@ -1,32 +1,32 @@
-//! One run: its options, its handlers, and the object that JavaScript cancels it and answers its calls with.
+//! One execution: its options, its handlers, and the object that JavaScript cancels it and answers its calls with.
 
 use std::sync::Arc;
 
-use eryx::{CallbackFailure, CancelHandle, ExecutionOptions};
+use eryx::{CallbackFailure, CancelHandle};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
-use crate::callbacks::{Handler, Replies};
-use crate::dispatch::{Dispatch, Line, Queue, Sink};
-use crate::options::{NativeExecutionOptions, Streams};
+use crate::calls::{Handler, Replies};
+use crate::events::{Dispatch, Line, Queue, Sink};
+use crate::options::{ExecutionOptions, Streams};
 
-/// The core's options of a run with the number `id`.
+/// The core's options of the execution with the number `id`.
 pub(crate) fn options(
-    options: NativeExecutionOptions,
-    run: &NativeRun,
+    options: ExecutionOptions,
+    execution: &Execution,
     dispatch: &Arc<Dispatch>,
     id: u32,
     has_callbacks: bool,
-) -> Result<ExecutionOptions> {
+) -> Result<eryx::ExecutionOptions> {
     let streams = Streams::from_bits(options.streams);
-    let mut options = options.to_core(run.cancel.clone())?;
+    let mut options = options.to_core(execution.cancel.clone())?;
     if streams.any() || has_callbacks {
-        let queue = Arc::clone(&run.queue);
+        let queue = Arc::clone(&execution.queue);
         let line = Arc::new(Line::new(Arc::clone(dispatch), id, queue));
         if has_callbacks {
             options.callback_handler = Some(Arc::new(Handler {
                 line: Arc::clone(&line),
-                replies: run.replies.clone(),
+                replies: execution.replies.clone(),
             }));
         }
         if streams.any() {
@@ -36,18 +36,18 @@ pub(crate) fn options(
     Ok(options)
 }
 
-/// One run, to cancel it and to answer its calls.
+/// One execution, to cancel it and to answer its calls.
 #[napi]
 #[derive(Default)]
-pub struct NativeRun {
+pub struct Execution {
     cancel: CancelHandle,
     replies: Replies,
     queue: Arc<Queue>,
 }
 
 #[napi]
-impl NativeRun {
-    /// A run that is yet to start.
+impl Execution {
+    /// An execution that is yet to start.
     #[napi(constructor, catch_unwind)]
     #[must_use]
     pub fn new() -> Self {
@@ -89,7 +89,7 @@ impl NativeRun {
         }
     }
 
-    /// Suspends the run at this call.
+    /// Suspends the execution at this call.
     #[napi(catch_unwind)]
     pub fn suspend(&self, call: f64, reason: String) {
         if let Some(reply) = self.replies.take(call) {

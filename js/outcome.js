@@ -1,16 +1,23 @@
-import { fromNative } from "./errors.js";
+import { toPublicError } from "./errors.js";
 import { MAX_STRING_LENGTH } from "./node.js";
 import { decode } from "./wire.js";
+
+/** @import { ExecuteResult, ExecutionRecord } from "../index.js" */
+/** @import { AddonError, Outcome, Success, Writable } from "./types.js" */
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** UTF-8 is never shorter than its text, so a string has room for so many bytes. */
 const MAX_TEXT = MAX_STRING_LENGTH;
 
+/** @param {Uint8Array | undefined} bytes */
 const isTooLong = (bytes) => bytes !== undefined && bytes.length > MAX_TEXT;
 
-/** Text without trailing newlines. The addon leaves out what is empty. */
-function text(bytes) {
+/**
+ * Text without trailing newlines. The addon leaves out what is empty.
+ * @param {Uint8Array | undefined} bytes
+ */
+function decodeText(bytes) {
   if (bytes === undefined) return "";
   const all = decoder.decode(bytes.subarray(0, MAX_TEXT));
   let end = all.length;
@@ -18,12 +25,17 @@ function text(bytes) {
   return end === all.length ? all : all.slice(0, end);
 }
 
-/** What every run leaves, however it ended. Fields that are not set are missing. */
-function recordOf(outcome, traced) {
+/**
+ * What every execution leaves, however it ended. Fields that are not set are missing.
+ * @param {Outcome} outcome
+ * @param {boolean} traced
+ */
+function toRecord(outcome, traced) {
   const { stdout, stderr, truncated, warnings, fuelConsumed } = outcome;
+  /** @type {Writable<ExecutionRecord>} */
   const record = {
-    stdout: text(stdout),
-    stderr: text(stderr),
+    stdout: decodeText(stdout),
+    stderr: decodeText(stderr),
     stdoutBytes: stdout ?? new Uint8Array(0),
     stderrBytes: stderr ?? new Uint8Array(0),
     outputTruncated: truncated || isTooLong(stdout) || isTooLong(stderr),
@@ -40,18 +52,30 @@ function recordOf(outcome, traced) {
   return record;
 }
 
-/** The error of a run that failed. `others` takes the place of fields of its own: `{ message, cause }`. */
-export function failure(outcome, traced, others) {
-  const { error } = outcome;
-  const native = { ...error, ...others };
-  if (error.pending !== undefined) native.pending = decode(error.pending);
-  return fromNative(native, recordOf(outcome, traced));
+/**
+ * The error of an execution that failed. `others` takes the place of fields of its own: `{ message, cause }`.
+ * @param {Outcome & { error: AddonError }} outcome
+ * @param {boolean} traced
+ * @param {{ message: string, cause?: unknown }} [others]
+ */
+export function toError(outcome, traced, others) {
+  const { pending, ...error } = outcome.error;
+  const calls = pending === undefined ? {} : { pending: decode(pending) };
+  return toPublicError(
+    { ...error, ...calls, ...others },
+    toRecord(outcome, traced),
+  );
 }
 
-/** The result of a run that succeeded. Fields that are not set are missing. */
-export function success(outcome, traced) {
+/**
+ * The result of an execution that succeeded. Fields that are not set are missing.
+ * @param {Outcome & { ok: Success }} outcome
+ * @param {boolean} traced
+ */
+export function toResult(outcome, traced) {
   const { ok } = outcome;
-  const result = recordOf(outcome, traced);
+  /** @type {Writable<ExecuteResult>} */
+  const result = toRecord(outcome, traced);
   if (ok.result !== undefined) result.result = decode(ok.result);
   if (ok.resultError !== undefined) result.resultError = ok.resultError;
   if (ok.value !== undefined) result.value = decode(ok.value);

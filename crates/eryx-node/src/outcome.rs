@@ -1,4 +1,4 @@
-//! Outcomes and errors as plain objects. `js/result.js` and `js/errors.js` make the public shapes of them.
+//! Outcomes and errors as plain objects. `js/outcome.js` and `js/errors.js` make the public shapes of them.
 
 use eryx::{
     Error, ExecutionError, ExecutionOutput, ExecutionResult, Outcome, PendingCall, TraceEvent,

@@ -12,8 +12,8 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use tokio::sync::Notify;
 
 use crate::options::Streams;
-use crate::session::NativeSession;
-use crate::to_js::{ErrorObject, OutcomeObject, encoded_trace};
+use crate::outcome::{ErrorObject, OutcomeObject, encoded_trace};
+use crate::session::Session;
 
 /// `dispatch(kind, id, payload, call, callback)`: something happened in the run `id`. The kinds are in [`arguments`].
 pub(crate) type Arguments = FnArgs<(u32, u32, Payload, f64, u32)>;
@@ -48,16 +48,16 @@ pub(crate) enum What {
 pub(crate) enum Answer {
     Nothing,
     Bytes(Vec<u8>),
-    Sessions(Vec<NativeSession>),
+    Sessions(Vec<Session>),
 }
 
 /// What an event carries, converted on the JavaScript thread.
 pub(crate) type Payload =
-    Either6<OutcomeObject, String, Uint8Array, Null, Vec<NativeSession>, ErrorObject>;
+    Either6<OutcomeObject, String, Uint8Array, Null, Vec<Session>, ErrorObject>;
 
 type Raw = ThreadsafeFunction<Event, (), Arguments, Status, false, true, 0>;
 
-/// Where the events of one environment go. Does not keep the process alive: `js/pending.js` does that.
+/// Where the events of one environment go. Does not keep the process alive: `js/events.js` does that.
 pub(crate) struct Dispatch {
     raw: Raw,
     closed: AtomicBool,
@@ -75,7 +75,7 @@ pub(crate) fn build(function: Function<'_, Arguments, ()>) -> Result<Dispatch> {
     })
 }
 
-/// The kinds are those of `js/pending.js`.
+/// The kinds are those of `js/events.js`.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
