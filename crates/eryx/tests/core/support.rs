@@ -1,5 +1,12 @@
 //! What all modules share: the runtime, one-line runs, and looks at the outcome.
 
+pub(crate) mod callbacks;
+pub(crate) mod damage;
+pub(crate) mod huge_pages;
+pub(crate) mod layout;
+pub(crate) mod sessions;
+pub(crate) mod stage;
+
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::Command;
@@ -198,6 +205,14 @@ pub(crate) fn assert_timed_out(outcome: Outcome, started: Instant, limit: Durati
         took.saturating_sub(limit)
     );
     hard
+}
+
+/// An executor of this thread, for tests that are no `async` functions.
+pub(crate) fn executor() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("an executor")
 }
 
 /// A list value.
