@@ -123,8 +123,8 @@ fn run() -> Vec<Cap> {
             ),
             "`MemoryError`",
             &[
-                "crates/eryx/tests/core/limits/time.rs: four_gibibytes_are_the_most",
-                "crates/eryx/tests/core/limits/time.rs: a_memory_bomb_takes_no_more_of_the_host_than_its_limit",
+                "crates/eryx/tests/core/limits/memory.rs: four_gibibytes_are_the_most",
+                "crates/eryx/tests/core/limits/memory.rs: a_memory_bomb_takes_no_more_of_the_host_than_its_limit",
             ],
         ),
         cap(
@@ -133,8 +133,8 @@ fn run() -> Vec<Cap> {
             size(WASM_STACK),
             "`RecursionError`",
             &[
-                "crates/eryx/tests/core/limits/time.rs: deep_recursion_without_a_limit_is_an_exception",
-                "crates/eryx/tests/core/limits/time.rs: recursion_in_c_is_an_exception",
+                "crates/eryx/tests/core/limits/recursion.rs: deep_recursion_without_a_limit_is_an_exception",
+                "crates/eryx/tests/core/limits/recursion.rs: recursion_in_c_is_an_exception",
             ],
         ),
         cap(
@@ -155,7 +155,7 @@ fn run() -> Vec<Cap> {
             option("maxVfsBytes", limits.max_vfs_bytes, size),
             "`ENOSPC`",
             &[
-                "crates/eryx/tests/core/limits/time.rs: files_are_limited",
+                "crates/eryx/tests/core/limits/files.rs: files_are_limited",
                 "crates/eryx-vfs/tests/host_memory.rs: nothing_a_guest_makes_takes_more_than_it_is_charged",
             ],
         ),
@@ -307,7 +307,7 @@ fn messages() -> Vec<Cap> {
             "refused",
             &[
                 "crates/eryx/tests/core/runs/values.rs: too_many_or_too_large_values_are_refused",
-                "crates/eryx/tests/core/limits/time.rs: values_take_no_more_of_the_host_than_the_limit",
+                "crates/eryx/tests/core/limits/memory.rs: values_take_no_more_of_the_host_than_the_limit",
             ],
         ),
         cap(
@@ -569,7 +569,7 @@ fn process() -> Vec<Cap> {
             "idle guests that are kept",
             format!("{MAX_IDLE_PER_CORE} per core"),
             "dropped",
-            &["crates/eryx/tests/core/limits/time.rs: no_more_guests_are_kept_than_there_may_be"],
+            &["crates/eryx/tests/core/limits/memory.rs: no_more_guests_are_kept_than_there_may_be"],
         ),
         cap(
             "workers",
@@ -584,7 +584,7 @@ fn process() -> Vec<Cap> {
             format!("{MAX_AWAKE_PER_CORE} per core"),
             "they sleep",
             &[
-                "crates/eryx/tests/core/sessions/executions.rs: sessions_that_slept_go_on_as_if_they_had_not",
+                "crates/eryx/tests/core/sessions/many.rs: sessions_that_slept_go_on_as_if_they_had_not",
             ],
         ),
         cap(

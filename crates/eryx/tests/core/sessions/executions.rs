@@ -1,7 +1,6 @@
-//! Sessions: what stays from one execution to the next, the order of requests, starting over, and the end.
+//! What stays from one execution to the next, the order of requests, and what ends an execution.
 
-use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use eryx::{CancelHandle, Error, ExecutionOptions, Runtime, Session, Storage, Value};
@@ -205,80 +204,6 @@ async fn environment_callbacks_and_libraries_are_set_up_once() {
 }
 
 #[tokio::test]
-async fn clear_state_removes_the_users_variables_only() {
-    with_each_strategy(async |runtime| {
-        let mut options = options_with(tools());
-        options.libraries = vec!["def helper(): return 5".into()];
-        let session = Session::new(runtime, options).expect("good options");
-        let code = "import math\nmath.mine = 1\nx = 1\n__mine = 2\necho = helper = None";
-        execute(&session, code).await;
-        execute(&session, "n = open('/data/f', 'w').write('kept')").await;
-        session.clear_state().await.expect("cleared");
-        let code = "import math\n['x' in globals(), '__mine' in globals(), math.mine, await echo(7), helper(), open('/data/f').read()]";
-        let expected = list([
-            false.into(),
-            false.into(),
-            1.into(),
-            7.into(),
-            5.into(),
-            "kept".into(),
-        ]);
-        assert_eq!(value(&session, code).await, expected);
-        assert_eq!(session.execution_count(), 3);
-        // What was cleared is the state to fall back to.
-        execute(&session, "x = 1").await;
-        session.clear_state().await.expect("cleared");
-        failure(&session, "x = 2\nimport os\nos.abort()").await;
-        assert_eq!(value(&session, "'x' in globals()").await, false.into());
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn reset_gives_a_new_interpreter_with_the_same_options_and_files() {
-    with_each_strategy(async |runtime| {
-        let session = Session::new(runtime, options_with(tools())).expect("good options");
-        session.set_execution_timeout(Some(Duration::from_secs(25)));
-        let code = "import math\nmath.mine = 1\nx = 1\nbig = list(range(500_000))\nf = open('/data/f', 'w')\nn = f.write('kept'), f.flush()\nopen('/tmp/t', 'w').close()";
-        execute(&session, code).await;
-        session.reset().await.expect("reset");
-        assert_eq!(session.execution_count(), 0);
-        let code = "import math, os\n['x' in globals(), hasattr(math, 'mine'), await echo(7), open('/data/f').read(), os.listdir('/tmp')]";
-        let expected = list([
-            false.into(),
-            false.into(),
-            7.into(),
-            "kept".into(),
-            list([]),
-        ]);
-        assert_eq!(value(&session, code).await, expected);
-        assert_eq!(session.execution_count(), 1);
-        failure(&session, "x = 2\nimport os\nos.abort()").await;
-        assert_eq!(value(&session, "'x' in globals()").await, false.into());
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn starting_over_before_the_start_and_twice_changes_nothing() {
-    with_each_strategy(async |runtime| {
-        let session = session(runtime);
-        for _ in 0..2 {
-            session.reset().await.expect("reset");
-            session.clear_state().await.expect("cleared");
-        }
-        assert_eq!(session.execution_count(), 0);
-        assert_eq!(value(&session, "1 + 1").await, 2.into());
-        for _ in 0..2 {
-            session.clear_state().await.expect("cleared");
-            session.reset().await.expect("reset");
-        }
-        assert_eq!(value(&session, "1 + 1").await, 2.into());
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn every_request_keeps_its_place() {
     with_each_strategy(async |runtime| {
         let other = started(runtime, "x = 'other'").await;
@@ -408,127 +333,6 @@ async fn dropping_the_future_cancels() {
 }
 
 #[tokio::test]
-async fn a_dropped_session_finishes_what_was_asked() {
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    let session = session(runtime());
-    let slow = "import time\ntime.sleep(0.2)\nx = 'slept'";
-    let options = ExecutionOptions::default;
-    session.spawn(slow, options(), |_| {}).expect("open");
-    session
-        .spawn("x", options(), |outcome| drop(sender.send(outcome)))
-        .expect("open");
-    drop(session);
-    let outcome = receiver.await.expect("called").expect("runs");
-    assert_eq!(outcome.value, Some("slept".into()));
-}
-
-#[tokio::test]
-async fn closing_cancels_what_runs_and_refuses_the_rest() {
-    with_each_strategy(async |runtime| {
-        let session = session(runtime);
-        let outcomes = Arc::new(Mutex::new(Vec::new()));
-        let (started, has_started) = tokio::sync::oneshot::channel();
-        let mut running = ExecutionOptions::default();
-        running.sink = Some(Arc::new(Tell(Mutex::new(Some(started)))));
-        for (code, options) in [
-            (format!("print('started', flush=True)\n{FOREVER}"), running),
-            ("1".to_owned(), ExecutionOptions::default()),
-            ("2".to_owned(), ExecutionOptions::default()),
-        ] {
-            let outcomes = Arc::clone(&outcomes);
-            session
-                .spawn(code, options, move |outcome| {
-                    let error = outcome.expect_err("closed").error;
-                    outcomes.lock().expect("not poisoned").push(error);
-                })
-                .expect("open");
-        }
-        let (snapshot, fork) = (session.snapshot(), session.fork(1));
-        has_started.await.expect("it prints");
-        session.close();
-        session.close();
-        assert_eq!(snapshot.await, Err(Error::Closed));
-        assert_eq!(fork.await.map(drop), Err(Error::Closed));
-        let outcomes = outcomes.lock().expect("not poisoned").clone();
-        assert!(
-            matches!(outcomes[0], Error::Cancelled { .. }),
-            "{outcomes:?}"
-        );
-        assert_eq!(outcomes[1..], [Error::Closed, Error::Closed]);
-        assert_closed(&session).await;
-        // Others of the same runtime go on.
-        assert_eq!(
-            value(&crate::support::sessions::session(runtime), "1").await,
-            1.into()
-        );
-    })
-    .await;
-}
-
-/// Tells once that something was printed.
-struct Tell(Mutex<Option<tokio::sync::oneshot::Sender<()>>>);
-
-impl eryx::OutputSink for Tell {
-    fn wants(&self, stream: eryx::Stream) -> bool {
-        stream == eryx::Stream::Stdout
-    }
-
-    fn write(&self, _: eryx::Stream, _: &str) {
-        if let Some(sender) = self.0.lock().expect("not poisoned").take() {
-            let _ = sender.send(());
-        }
-    }
-
-    fn ready(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(std::future::ready(()))
-    }
-}
-
-async fn assert_closed(session: &Session) {
-    assert_eq!(failure(session, "1").await.error, Error::Closed);
-    assert_eq!(session.reset().await, Err(Error::Closed));
-    assert_eq!(session.clear_state().await, Err(Error::Closed));
-    assert_eq!(session.snapshot().await, Err(Error::Closed));
-    assert_eq!(session.restore(Vec::new()).await, Err(Error::Closed));
-    assert_eq!(session.fork(1).await.map(drop), Err(Error::Closed));
-    let spawned = session.spawn("1", ExecutionOptions::default(), |_| panic!("refused"));
-    assert_eq!(spawned, Err(Error::Closed));
-}
-
-#[tokio::test]
-async fn closing_an_idle_session_and_one_that_ran_nothing() {
-    with_each_strategy(async |runtime| {
-        for code in [None, Some("x = 1")] {
-            let session = session(runtime);
-            if let Some(code) = code {
-                execute(&session, code).await;
-            }
-            let clone = session.clone();
-            session.close();
-            assert_closed(&clone).await;
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn closing_ends_driver_work_that_python_code_holds_up() {
-    let session = session(runtime());
-    session.set_execution_timeout(None);
-    let code = format!(
-        "import _eryx_driver\ndef hold(_):\n    {FOREVER}\n_eryx_driver._ORDERS['clear'] = hold"
-    );
-    execute(&session, &code).await;
-    let clearing = tokio::spawn(session.clear_state());
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    session.close();
-    let ended = clearing.await.expect("no panic");
-    // Not by a limit.
-    let closed = matches!(ended, Err(Error::Cancelled { .. } | Error::Closed));
-    assert!(closed, "{ended:?}");
-}
-
-#[tokio::test]
 async fn its_files_are_its_own_or_those_it_is_given() {
     with_each_strategy(async |runtime| {
         let own = session(runtime);
@@ -558,56 +362,6 @@ async fn its_files_are_its_own_or_those_it_is_given() {
             value(&first, "open('/work/f').read()").await,
             "shared".into()
         );
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn fifty_sessions_at_once_are_apart() {
-    with_each_strategy(async |runtime| {
-        let runs = (0..50_i64).map(|index| {
-            tokio::spawn(async move {
-                let session =
-                    started(runtime, &format!("x = {index}\nfrom os import getcwd")).await;
-                for round in 0..3 {
-                    let code = format!("x += 100\nassert 'y' not in globals()\n[x, {round}]");
-                    let expected = list([(index + 100 * (round + 1)).into(), round.into()]);
-                    assert_eq!(value(&session, &code).await, expected);
-                }
-            })
-        });
-        for run in runs.collect::<Vec<_>>() {
-            run.await.expect("checked");
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn sessions_and_sandboxes_take_turns_in_the_same_slots() {
-    with_each_strategy(async |runtime| {
-        let sandbox = eryx::Sandbox::new(runtime, eryx::SandboxOptions::default());
-        let sandbox = sandbox.expect("the options are good");
-        for round in 0..5 {
-            let session = started(
-                runtime,
-                "import json\njson.mine = 1\nx = bytearray(3 << 20)",
-            )
-            .await;
-            match round {
-                0 => session.reset().await.expect("reset"),
-                1 => session.close(),
-                2 => drop(session),
-                3 => drop(failure(&session, "import os\nos.abort()").await),
-                _ => drop(session.fork(1).await),
-            }
-            for _ in 0..4 {
-                let code = "import json\n[hasattr(json, 'mine'), 'x' in globals()]";
-                let result = sandbox.execute(code, ExecutionOptions::default()).await;
-                let expected = list([false.into(), false.into()]);
-                assert_eq!(result.expect("runs").value, Some(expected), "{round}");
-            }
-        }
     })
     .await;
 }
@@ -647,51 +401,4 @@ async fn a_panic_of_the_host_s_own_functions_does_not_hold_the_session_up() {
         still_works(&session).await,
         "after a panic of what is called at the end"
     );
-}
-
-/// More sessions than keep their slots while they rest.
-#[tokio::test]
-async fn sessions_that_slept_go_on_as_if_they_had_not() {
-    with_each_strategy(async |runtime| {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let code = "
-import time
-def count():
-    n = 0
-    while True: yield (n := n + 1)
-counter, large = count(), list(range(20_000)) if large else []
-file = open('/data/f', 'w+')
-began = time.monotonic()";
-        let mut sessions = Vec::new();
-        for index in 0..20 * cores {
-            let session = session(runtime);
-            let large = u8::from(index % 5 == 0);
-            execute(&session, &format!("large = {large}\n{code}")).await;
-            sessions.push(session);
-        }
-        for round in 1..4 {
-            for (index, session) in sessions.iter().enumerate() {
-                let code = format!(
-                    "file.write('{index} ')\n[next(counter), sum(large), time.monotonic() >= began]"
-                );
-                let sum = if index % 5 == 0 { 199_990_000 } else { 0 };
-                let expected = list([round.into(), sum.into(), true.into()]);
-                assert_eq!(value(session, &code).await, expected, "{index}");
-            }
-        }
-        for (index, session) in sessions.iter().enumerate() {
-            let text = format!("{index} ").repeat(3);
-            let found = value(session, "file.seek(0)\nfile.read()").await;
-            assert_eq!(found, text.as_str().into());
-        }
-        // What a sleeping session is, a fork and a snapshot of it are too.
-        let [fork] = &sessions[0].fork(1).await.expect("a fork")[..] else {
-            panic!("one was asked for");
-        };
-        assert_eq!(value(fork, "next(counter)").await, 4.into());
-        let bytes = sessions[1].snapshot().await.expect("a snapshot");
-        sessions[2].restore(bytes).await.expect("it is good");
-        assert_eq!(value(&sessions[2], "next(counter)").await, 4.into());
-    })
-    .await;
 }
