@@ -1,7 +1,6 @@
 //! Runs properties for as long as they are asked to run: see docs/fuzzing.md.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use proptest::strategy::Strategy;
@@ -16,11 +15,11 @@ const USUAL_TIME: Duration = Duration::from_secs(2);
 const CASES_PER_ROUND: u32 = 16;
 
 /// Tries `test` with inputs that `strategy` makes, until the time is over.
-pub(crate) fn run<S: Strategy>(
-    target: &str,
-    strategy: &S,
-    test: impl Fn(S::Value) -> TestCaseResult,
-) {
+///
+/// # Panics
+///
+/// With the smallest input for which `test` fails, and the seed to repeat its round by.
+pub fn run<S: Strategy>(target: &str, strategy: &S, test: impl Fn(S::Value) -> TestCaseResult) {
     let asked = number(SECONDS).map(Duration::from_secs);
     let time = asked.unwrap_or(USUAL_TIME);
     let first = number(SEED).unwrap_or_else(|| if asked.is_some() { random() } else { 1 });
@@ -28,9 +27,7 @@ pub(crate) fn run<S: Strategy>(
     let mut seed = first;
     while seed == first || started.elapsed() < time {
         if asked.is_some() {
-            // What is left to repeat a round by, should it end the process.
-            let note = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{target}"));
-            std::fs::write(note, format!("{SEED}={seed}\n")).expect("the target directory is ours");
+            note_down(target, seed);
         }
         let mut runner = TestRunner::new_with_rng(config(), rng(seed));
         if let Err(error) = runner.run(strategy, &test) {
@@ -43,18 +40,36 @@ pub(crate) fn run<S: Strategy>(
     eprintln!("{target}: {cases} cases from {SEED}={first}");
 }
 
-pub(crate) fn number(variable: &str) -> Option<u64> {
+/// What is left to repeat a round by, should it end the process.
+fn note_down(target: &str, seed: u64) {
+    let notes = crate::target().join("tmp");
+    std::fs::create_dir_all(&notes).expect("the target directory is ours");
+    let note = notes.join(format!("fuzz-{target}"));
+    std::fs::write(note, format!("{SEED}={seed}\n")).expect("the target directory is ours");
+}
+
+/// The whole number that an environment variable holds, if it is set.
+///
+/// # Panics
+///
+/// If it holds something else.
+#[must_use]
+pub fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
     let number = text.parse();
     Some(number.unwrap_or_else(|_| panic!("{variable}: expected a whole number, got {text:?}")))
 }
 
-pub(crate) fn random() -> u64 {
+/// A seed that is another one each time.
+#[must_use]
+pub fn random() -> u64 {
     // What it is seeded with is random; half of the range leaves room to count on.
     RandomState::new().build_hasher().finish() >> 1
 }
 
-pub(crate) fn config() -> Config {
+/// What each round is run with.
+#[must_use]
+pub fn config() -> Config {
     Config {
         cases: CASES_PER_ROUND,
         failure_persistence: None,
@@ -63,7 +78,9 @@ pub(crate) fn config() -> Config {
     }
 }
 
-pub(crate) fn rng(seed: u64) -> TestRng {
+/// The source of all inputs of the round with this seed.
+#[must_use]
+pub fn rng(seed: u64) -> TestRng {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use eryx_test::fuzz;
 use eryx_vfs::{ArchiveError, ArchiveFs, FileSystem, MAX_ARCHIVE_NODES, MAX_NAME, NodeId};
 use proptest::prelude::*;
 
-use crate::fuzz;
 use tar::EntryType;
 
 use crate::archive::{Tar, add, header, link, open, raw, sample};

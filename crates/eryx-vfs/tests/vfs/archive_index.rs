@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use eryx_test::fuzz;
 use eryx_vfs::{ArchiveError, ArchiveFs, FileSystem, NodeId};
 use proptest::prelude::*;
 
 use crate::archive::{Tar, add, sample};
-use crate::fuzz;
 
 /// An archive and its index.
 fn indexed(tar: Tar) -> (Vec<u8>, Vec<u8>) {

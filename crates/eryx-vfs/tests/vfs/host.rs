@@ -22,9 +22,7 @@ pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
     pub(crate) fn new(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let path = path.join(format!("{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
+        let path = eryx_test::new_directory(name);
         fs::create_dir_all(path.join("volume")).unwrap();
         fs::write(path.join("secret"), "outside").unwrap();
         Self(path)

@@ -7,7 +7,6 @@ mod devices;
 mod directories;
 mod files;
 mod fork;
-mod fuzz;
 mod host;
 mod host_changes;
 mod host_escapes;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use eryx_test::fuzz;
 use eryx_vfs::{
     FileSystem, Kind, Location, MAX_FILE, MemoryFs, Namespace, NodeId, Result, TreeError,
 };
 use proptest::prelude::*;
 
-use crate::fuzz;
 use crate::model_naive::{Body, CHUNK, Naive};
 use crate::support::{ROOMY, saved};
 

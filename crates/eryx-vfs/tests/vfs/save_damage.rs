@@ -1,10 +1,10 @@
 //! Trees from bytes that somebody has tampered with: an error or a sound tree, never a panic.
 
+use eryx_test::fuzz;
 use eryx_vfs::{FileSystem, Kind, MemoryFs, NodeId, TreeError};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::fuzz;
 use crate::support::{ROOMY, memory, saved};
 
 const FILE: u8 = 1;

@@ -2,8 +2,6 @@
 
 mod callbacks;
 mod files;
-#[path = "../../../eryx-vfs/tests/vfs/fuzz.rs"]
-mod fuzz;
 mod host;
 mod hostile;
 mod limits;

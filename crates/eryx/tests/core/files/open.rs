@@ -3,11 +3,10 @@
 use std::fs;
 
 use eryx::{ExecutionOptions, Volume};
+use eryx_test::new_directory;
 
 use crate::support::sessions::{STUBBORN, execute, failure, session_of, value};
-use crate::support::{
-    alone, new_directory, printed, printed_by, runtime, sandbox_of, text, within,
-};
+use crate::support::{alone, printed, printed_by, runtime, sandbox_of, text, within};
 
 /// Opens `place` until there are no descriptors left, tries `open` in each mode, then looks at what is there.
 const AT_THE_LIMIT: &str = "

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use eryx::{ExecutionOptions, Sandbox, SandboxOptions, Storage, Value, Volume};
+use eryx_test::new_directory;
 
 use crate::support::callbacks::{Recorder, handled_with, start, succeeded};
 use crate::support::sessions::{STUBBORN, TRAP, execute, failure_with, session_of, value};
-use crate::support::{new_directory, printed_by, runtime, sandbox, sandbox_of, within};
+use crate::support::{printed_by, runtime, sandbox, sandbox_of, within};
 
 /// Opens the database and defines `attempt(connection, sql)`: the rows, or what `SQLite` says.
 const OPEN: &str = "

@@ -5,8 +5,9 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use eryx::{Error, Sandbox, Storage, Volume};
+use eryx_test::new_directory;
 
-use crate::support::{new_directory, printed_by, refused, sandbox_of};
+use crate::support::{printed_by, refused, sandbox_of};
 
 fn writable(host: &Path, guest: &str) -> Volume {
     let mut volume = Volume::new(host, guest);

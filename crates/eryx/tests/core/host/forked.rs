@@ -1,9 +1,10 @@
 //! A host that forks. The copy has neither the threads that run guests, nor page tables that the first process can read.
 
 use eryx::{Error, ExecutionOptions, Runtime, Sandbox, SandboxOptions, Session};
+use eryx_test::runtime_directory;
 
 use crate::support::sessions::{execute, session};
-use crate::support::{alone, runtime, runtime_directory};
+use crate::support::{alone, runtime};
 
 #[tokio::test]
 async fn a_forked_process_is_told() {

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use eryx::manifest::{FORMAT, Manifest, file};
 use eryx::{Error, ExecutionOptions, Runtime, Sandbox, SandboxOptions};
-
+use eryx_test::runtime_directory;
 use sha2::Digest as _;
 
-use crate::support::{copied_runtime, replace, runtime_directory};
+use crate::support::{copied_runtime, replace};
 
 /// What is loaded at once.
 const FILES: [&str; 5] = [

@@ -1,13 +1,14 @@
 //! Copies of sessions.
 
 use eryx::{Error, ExecutionOptions, MAX_FORKS, Session, Storage, Value, Volume};
+use eryx_test::new_directory;
 
 use crate::support::callbacks::{options_with, tools};
 use crate::support::sessions::{
     DRAW, FOREVER, LARGE, TRAP, assert_all_differ, execute, failure, failure_with, session,
     session_of, started, value, values, with_each_strategy,
 };
-use crate::support::{list, new_directory, runtime, within};
+use crate::support::{list, runtime, within};
 
 async fn one_fork(session: &Session) -> Session {
     let mut forks = session.fork(1).await.expect("a fork");

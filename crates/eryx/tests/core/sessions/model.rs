@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use eryx::{Answers, Error, ExecutionOptions, Runtime, SandboxOptions, Session, Value, Volume};
+use eryx_test::{fuzz, new_directory};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::TestCaseResult;
 
-use crate::fuzz;
 use crate::support::callbacks::options_with;
 use crate::support::sessions::{execute, runtimes, suspended, suspending, value};
-use crate::support::{AtOutput, executor, huge_pages, list, new_directory};
+use crate::support::{AtOutput, executor, huge_pages, list};
 
 /// Sessions and snapshots that one case keeps.
 const MOST: usize = 4;

@@ -7,6 +7,7 @@ use eryx::{
     Answers, CancelHandle, Error, ExecutionOptions, ExecutionResult, Outcome, Runtime, Sandbox,
     SandboxOptions, Session, Storage, Suspension, Value, Volume,
 };
+use eryx_test::new_directory;
 
 use crate::support::callbacks::{Recorder, options_with, succeeded};
 use crate::support::layout::{KIND_AT, RUNTIME_AT, VERSION_AT, signed};
@@ -14,7 +15,7 @@ use crate::support::sessions::{
     DRAW, FOREVER, LARGE, TRAP, assert_all_differ, execute, failure, refusal, runtimes, session,
     suspended, suspending, suspending_session, value, with_each_strategy,
 };
-use crate::support::{list, new_directory, runtime, within};
+use crate::support::{list, runtime, within};
 
 fn sandbox(runtime: &Runtime) -> Sandbox {
     Sandbox::new(runtime, options_with(suspending())).expect("the options are good")

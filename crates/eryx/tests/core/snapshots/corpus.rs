@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use eryx::{Answers, Error, ExecutionOptions, Outcome, Sandbox, Session, Storage, Value};
+use eryx_test::new_directory;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::support::callbacks::options_with;
+use crate::support::runtime;
 use crate::support::sessions::{execute, refusal, session, started, suspended, suspending};
-use crate::support::{new_directory, runtime};
 
 const DESCRIPTION: &str = "corpus.json";
 const MAX_BYTES: usize = 2_000_000;

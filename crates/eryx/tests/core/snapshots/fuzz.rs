@@ -4,11 +4,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use eryx::{Storage, StorageError, Value};
+use eryx_test::fuzz;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::fuzz;
 use crate::support::damage::{Damage, Edit, damage, damage_in_place, edit, number};
 use crate::support::layout::{
     HOST_SIZE_AT, KIND_AT, Layout, MEMORY_AT, PACKED_SIZE_AT, PAGE, RUNS_AT, VERSION_AT, XORED,

@@ -1,6 +1,7 @@
 //! Sessions as bytes: what comes back.
 
 use eryx::{ExecutionOptions, Runtime, Sandbox, Session, Storage, Value, Volume};
+use eryx_test::new_directory;
 
 use crate::support::callbacks::{options_with, tools};
 use crate::support::layout::Layout;
@@ -8,7 +9,7 @@ use crate::support::sessions::{
     DRAW, LARGE, TRAP, assert_all_differ, execute, failure, limited, runtimes, session, session_of,
     started, suspended, suspending, value, values, with_each_strategy,
 };
-use crate::support::{list, new_directory, runtime};
+use crate::support::{list, runtime};
 
 pub(crate) async fn snapshot(session: &Session) -> Vec<u8> {
     session.snapshot().await.expect("a snapshot")

@@ -6,9 +6,10 @@ use eryx::{
     CallbackFailure, CallbackFunctions, Error, ExecutionError, ExecutionOptions, Outcome,
     ResourceLimits, RestoreStrategy, Runtime, SandboxOptions, Session, Suspension, Value,
 };
+use eryx_test::runtime_directory;
 
 use crate::support::callbacks::{options_with, raised, succeeded};
-use crate::support::{runtime_directory, strategies};
+use crate::support::strategies;
 
 /// Ends by the deadline, in an orderly way.
 pub(crate) const FOREVER: &str = "while True: pass";

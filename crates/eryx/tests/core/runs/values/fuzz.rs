@@ -1,10 +1,10 @@
 //! Values of random shape, and random bytes in their place.
 
 use eryx::Value;
+use eryx_test::fuzz;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::fuzz;
 use crate::support::damage::{damage, value};
 
 fn any_value() -> impl Strategy<Value = Value> {
