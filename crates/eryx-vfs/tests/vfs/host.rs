@@ -1,5 +1,10 @@
 //! Host directories: reading, metadata, listings, single files.
 
+mod changes;
+mod escapes;
+mod listings;
+mod moves;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;

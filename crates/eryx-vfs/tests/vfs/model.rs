@@ -1,5 +1,7 @@
 //! Random programs against the naive model: trees that are changed, forked, saved and loaded, compared after each step.
 
+mod naive;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -9,7 +11,7 @@ use eryx_vfs::{
 };
 use proptest::prelude::*;
 
-use crate::model_naive::{Body, CHUNK, Naive};
+use self::naive::{Body, CHUNK, Naive};
 use crate::support::{ROOMY, saved};
 
 /// Trees that one program works on.

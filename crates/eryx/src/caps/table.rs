@@ -499,7 +499,7 @@ fn volumes() -> Vec<Cap> {
             count(MAX_HOST_ENTRIES),
             "`EOVERFLOW`",
             &[
-                "crates/eryx-vfs/tests/vfs/host_listings.rs: entries_and_names_that_are_kept_are_capped",
+                "crates/eryx-vfs/tests/vfs/host/listings.rs: entries_and_names_that_are_kept_are_capped",
             ],
         ),
         cap(
@@ -508,7 +508,7 @@ fn volumes() -> Vec<Cap> {
             count(MAX_HOST_LISTED),
             "`EOVERFLOW`",
             &[
-                "crates/eryx-vfs/tests/vfs/host_listings.rs: entries_and_names_that_are_kept_are_capped",
+                "crates/eryx-vfs/tests/vfs/host/listings.rs: entries_and_names_that_are_kept_are_capped",
                 "crates/eryx/tests/core/files/open.rs: forks_share_the_listings_of_volumes",
             ],
         ),
@@ -536,8 +536,8 @@ fn volumes() -> Vec<Cap> {
             ),
             "`EOVERFLOW`",
             &[
-                "crates/eryx-vfs/tests/vfs/host_moves.rs: directories_with_too_much_in_them_are_not_moved",
-                "crates/eryx-vfs/tests/vfs/host_moves.rs: directories_that_are_too_deep_are_not_moved",
+                "crates/eryx-vfs/tests/vfs/host/moves.rs: directories_with_too_much_in_them_are_not_moved",
+                "crates/eryx-vfs/tests/vfs/host/moves.rs: directories_that_are_too_deep_are_not_moved",
             ],
         ),
     ]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use eryx_vfs::{Error, HostFs, Location, MAX_HOST_MOVED, Namespace};
 
-use crate::host::{Scratch, fill};
+use super::{Scratch, fill};
 
 /// A volume at `/v` with these links in it.
 fn volume(name: &str, links: &[(&str, &str)]) -> (Scratch, Namespace, Location) {

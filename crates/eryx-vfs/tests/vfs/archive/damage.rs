@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use tar::EntryType;
 
-use crate::archive::{Tar, add, header, link, open, raw, sample};
+use super::{Tar, add, header, link, open, raw, sample};
 
 fn empty() -> Tar {
     Tar::new(Vec::new())

@@ -4,7 +4,7 @@ use std::fs;
 
 use eryx_vfs::{Error, FileSystem, HostFs, MAX_HOST_ENTRIES, MAX_HOST_LISTED, NodeId};
 
-use crate::host::{Scratch, fill};
+use super::{Scratch, fill};
 use crate::support::names;
 
 fn list(fs: &dyn FileSystem, dir: NodeId) -> Result<usize, Error> {

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use eryx_vfs::{Error, FileSystem, Kind, MAX_FILE};
 
-use crate::host::Scratch;
+use super::Scratch;
 use crate::support::{contents, names};
 
 #[test]

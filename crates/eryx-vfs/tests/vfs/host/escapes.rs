@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use eryx_vfs::{Error, FileSystem};
 
-use crate::host::{Scratch, read};
+use super::{Scratch, read};
 
 #[test]
 fn links_that_stay_inside_are_followed() {

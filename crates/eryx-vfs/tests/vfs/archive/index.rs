@@ -6,7 +6,7 @@ use eryx_test::fuzz;
 use eryx_vfs::{ArchiveError, ArchiveFs, FileSystem, NodeId};
 use proptest::prelude::*;
 
-use crate::archive::{Tar, add, sample};
+use super::{Tar, add, sample};
 
 /// An archive and its index.
 fn indexed(tar: Tar) -> (Vec<u8>, Vec<u8>) {
