@@ -1,4 +1,4 @@
-//! What happens to the host: its functions panic, it forks, the kernel moves pages, files of the runtime are damaged.
+//! Trouble of the host's own: functions that panic, forks, huge pages, damaged files of the runtime.
 
 mod forked;
 mod huge_pages;
