@@ -125,6 +125,12 @@ function placeAddon() {
 checkTools();
 await placeBundle();
 // Always these arguments: another set of packages or features compiles wasmtime a second time.
-run("the Rust workspace", "cargo", ["build", "--release", "--workspace"]);
+run("the Rust workspace", "cargo", [
+  "build",
+  "--release",
+  "--workspace",
+  "--exclude",
+  "eryx-test",
+]);
 run("the Python runtime", join(RELEASE, "eryx-runtime"), ["build", "."]);
 placeAddon();

@@ -2,7 +2,7 @@
  *
  * CPython 3.14.0 collects in increments. Each walks a container that grows anew, so that building a list costs the square of its
  * length; 3.14.5 gave them up. Instead of them there are its two other ways: the objects made since the last time, and
- * everything, which comes when as many objects, or as many bytes, have come as survived it. Tests: core/collector.rs. */
+ * everything, which comes when as many objects, or as many bytes, have come as survived it. Tests: core/python/collector.rs. */
 #include "eryx.h"
 #include "memory.h"
 

@@ -1,6 +1,5 @@
 //! What an execution costs: an empty one, small ones, callbacks, and putting a slot back. Run with `cargo bench --bench execute`.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +7,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use eryx::{
     Call, CallbackHandler, ExecutionOptions, RestoreStrategy, Runtime, Sandbox, SandboxOptions,
 };
+use eryx_test::runtime_directory;
 use tokio::runtime::{Builder, Runtime as Executor};
 
 /// Programs whose time is of interest, by name.
@@ -28,16 +28,8 @@ print(json.dumps([vars(point) for point in points]), points)",
     ("10,000 prints", "for i in range(10_000): print(i)"),
 ];
 
-fn runtime_directory() -> PathBuf {
-    std::env::var_os("ERYX_RUNTIME_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/eryx-runtime"),
-        PathBuf::from,
-    )
-}
-
 fn sandbox(strategy: RestoreStrategy) -> Sandbox {
-    let runtime = Runtime::load_with(&runtime_directory(), strategy)
-        .expect("the Python runtime is there: run `npm run build` first");
+    let runtime = Runtime::load_with(&runtime_directory(), strategy).expect("the runtime loads");
     Sandbox::new(&runtime, SandboxOptions::default()).expect("the options are good")
 }
 
@@ -79,7 +71,7 @@ impl CallbackHandler for AtOnce {
 /// A thousand calls, one after the other and all at once.
 fn callbacks(criterion: &mut Criterion) {
     let executor = executor();
-    let runtime = Runtime::load(&runtime_directory()).expect("the Python runtime is there");
+    let runtime = Runtime::load(&runtime_directory()).expect("the runtime loads");
     let mut options = SandboxOptions::default();
     options.callbacks = vec!["f".into()];
     options.callback_handler = Some(Arc::new(AtOnce));

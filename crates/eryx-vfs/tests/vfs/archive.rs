@@ -1,5 +1,8 @@
 //! Reading tar archives.
 
+mod damage;
+mod index;
+
 use std::sync::Arc;
 
 use eryx_vfs::{ArchiveError, ArchiveFs, Error, FileSystem, Kind, MemoryFs, Namespace};

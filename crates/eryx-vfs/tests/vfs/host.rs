@@ -1,5 +1,10 @@
 //! Host directories: reading, metadata, listings, single files.
 
+mod changes;
+mod escapes;
+mod listings;
+mod moves;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -22,9 +27,7 @@ pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
     pub(crate) fn new(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let path = path.join(format!("{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
+        let path = eryx_test::new_directory(name);
         fs::create_dir_all(path.join("volume")).unwrap();
         fs::write(path.join("secret"), "outside").unwrap();
         Self(path)

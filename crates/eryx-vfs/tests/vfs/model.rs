@@ -1,15 +1,17 @@
 //! Random programs against the naive model: trees that are changed, forked, saved and loaded, compared after each step.
 
+mod naive;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use eryx_test::fuzz;
 use eryx_vfs::{
     FileSystem, Kind, Location, MAX_FILE, MemoryFs, Namespace, NodeId, Result, TreeError,
 };
 use proptest::prelude::*;
 
-use crate::fuzz;
-use crate::model_naive::{Body, CHUNK, Naive};
+use self::naive::{Body, CHUNK, Naive};
 use crate::support::{ROOMY, saved};
 
 /// Trees that one program works on.

@@ -1,5 +1,7 @@
 //! Trees as bytes: what comes back.
 
+mod damage;
+
 use std::io::{self, Write};
 
 use eryx_vfs::{Error, FileSystem, Kind, MemoryFs, NodeId, TreeError};

@@ -110,8 +110,8 @@ fn run() -> Vec<Cap> {
             format!("`executionTimeoutMs`, {timeout}"),
             "interrupt, then trap 100 ms later",
             &[
-                "crates/eryx/tests/core/limits.rs: python_loops_end_at_the_deadline",
-                "crates/eryx/tests/core/limits.rs: code_that_ignores_the_interrupt_is_cut_off",
+                "crates/eryx/tests/core/limits/time.rs: python_loops_end_at_the_deadline",
+                "crates/eryx/tests/core/limits/time.rs: code_that_ignores_the_interrupt_is_cut_off",
             ],
         ),
         cap(
@@ -123,8 +123,8 @@ fn run() -> Vec<Cap> {
             ),
             "`MemoryError`",
             &[
-                "crates/eryx/tests/core/limits.rs: four_gibibytes_are_the_most",
-                "crates/eryx/tests/core/limits.rs: a_memory_bomb_takes_no_more_of_the_host_than_its_limit",
+                "crates/eryx/tests/core/limits/memory.rs: four_gibibytes_are_the_most",
+                "crates/eryx/tests/core/limits/memory.rs: a_memory_bomb_takes_no_more_of_the_host_than_its_limit",
             ],
         ),
         cap(
@@ -133,8 +133,8 @@ fn run() -> Vec<Cap> {
             size(WASM_STACK),
             "`RecursionError`",
             &[
-                "crates/eryx/tests/core/limits.rs: deep_recursion_without_a_limit_is_an_exception",
-                "crates/eryx/tests/core/limits.rs: recursion_in_c_is_an_exception",
+                "crates/eryx/tests/core/limits/recursion.rs: deep_recursion_without_a_limit_is_an_exception",
+                "crates/eryx/tests/core/limits/recursion.rs: recursion_in_c_is_an_exception",
             ],
         ),
         cap(
@@ -142,7 +142,7 @@ fn run() -> Vec<Cap> {
             "captured output",
             option("maxOutputBytes", limits.max_output_bytes, size),
             "dropped and flagged",
-            &["crates/eryx/tests/core/output.rs: a_gigabyte_is_cut"],
+            &["crates/eryx/tests/core/runs/output.rs: a_gigabyte_is_cut"],
         ),
         cap(
             "files",
@@ -155,7 +155,7 @@ fn run() -> Vec<Cap> {
             option("maxVfsBytes", limits.max_vfs_bytes, size),
             "`ENOSPC`",
             &[
-                "crates/eryx/tests/core/limits.rs: files_are_limited",
+                "crates/eryx/tests/core/limits/files.rs: files_are_limited",
                 "crates/eryx-vfs/tests/host_memory.rs: nothing_a_guest_makes_takes_more_than_it_is_charged",
             ],
         ),
@@ -164,7 +164,7 @@ fn run() -> Vec<Cap> {
             "instructions",
             option("maxFuel", limits.max_fuel, count),
             "trap",
-            &["crates/eryx/tests/core/fuel.rs: running_out"],
+            &["crates/eryx/tests/core/limits/fuel.rs: running_out"],
         ),
         cap(
             "table",
@@ -187,7 +187,7 @@ fn calls() -> Vec<Cap> {
             format!("`callbackTimeoutMs`, {timeout}"),
             "`TimeoutError` in Python",
             &[
-                "crates/eryx/tests/core/callback_endings.rs: an_unanswered_call_ends_within_its_deadline",
+                "crates/eryx/tests/core/callbacks/endings.rs: an_unanswered_call_ends_within_its_deadline",
             ],
         ),
         cap(
@@ -199,7 +199,7 @@ fn calls() -> Vec<Cap> {
                 count,
             ),
             "`CallbackLimitError` in Python",
-            &["crates/eryx/tests/core/callbacks.rs: calls_are_counted_and_limited"],
+            &["crates/eryx/tests/core/callbacks/calls.rs: calls_are_counted_and_limited"],
         ),
         cap(
             "in flight",
@@ -215,8 +215,8 @@ fn calls() -> Vec<Cap> {
                 "crates/eryx/src/guest/host/tests/calls.rs: calls_in_flight_are_capped",
                 "crates/eryx/src/guest/host/tests/calls.rs: bytes_in_flight_are_capped",
                 "crates/eryx/src/guest/host/tests/calls.rs: values_in_flight_are_capped",
-                "crates/eryx/tests/core/snapshot_forged.rs: no_more_calls_wait_than_a_run_can_have_in_flight",
-                "crates/eryx/tests/core/snapshot_forged.rs: no_more_values_wait_than_a_run_can_have_in_flight",
+                "crates/eryx/tests/core/snapshots/forged.rs: no_more_calls_wait_than_a_run_can_have_in_flight",
+                "crates/eryx/tests/core/snapshots/forged.rs: no_more_values_wait_than_a_run_can_have_in_flight",
             ],
         ),
         cap(
@@ -267,7 +267,7 @@ fn messages() -> Vec<Cap> {
             "Python of a sandbox's libraries",
             size(MAX_LIBRARY_BYTES),
             "refused",
-            &["crates/eryx/tests/core/libraries.rs: their_size_is_capped"],
+            &["crates/eryx/tests/core/runs/libraries.rs: their_size_is_capped"],
         ),
         cap(
             "events",
@@ -275,9 +275,9 @@ fn messages() -> Vec<Cap> {
             format!("{}, {}", count(MAX_EVENTS), size(MAX_EVENT_BYTES)),
             "dropped and flagged",
             &[
-                "crates/eryx/tests/core/tracing.rs: events_are_capped_and_flagged",
-                "crates/eryx/tests/core/tracing.rs: large_events_are_capped_sooner",
-                "crates/eryx/tests/core/hostile_events.rs: events_take_no_more_of_the_host_than_the_caps",
+                "crates/eryx/tests/core/runs/tracing.rs: events_are_capped_and_flagged",
+                "crates/eryx/tests/core/runs/tracing.rs: large_events_are_capped_sooner",
+                "crates/eryx/tests/core/hostile/events.rs: events_take_no_more_of_the_host_than_the_caps",
             ],
         ),
         cap(
@@ -292,7 +292,7 @@ fn messages() -> Vec<Cap> {
             "source code",
             size(MAX_CODE_BYTES),
             "refused before the run",
-            &["crates/eryx/tests/core/values.rs: code_that_is_too_large_is_refused"],
+            &["crates/eryx/tests/core/runs/values.rs: code_that_is_too_large_is_refused"],
         ),
         cap(
             "value",
@@ -306,8 +306,8 @@ fn messages() -> Vec<Cap> {
             ),
             "refused",
             &[
-                "crates/eryx/tests/core/values.rs: too_many_or_too_large_values_are_refused",
-                "crates/eryx/tests/core/limits.rs: values_take_no_more_of_the_host_than_the_limit",
+                "crates/eryx/tests/core/runs/values.rs: too_many_or_too_large_values_are_refused",
+                "crates/eryx/tests/core/limits/memory.rs: values_take_no_more_of_the_host_than_the_limit",
             ],
         ),
         cap(
@@ -326,7 +326,7 @@ fn messages() -> Vec<Cap> {
                 count(MAX_WARNING_BYTES)
             ),
             "dropped",
-            &["crates/eryx/tests/core/warnings.rs: forged_ones_are_bounded"],
+            &["crates/eryx/tests/core/runs/warnings.rs: forged_ones_are_bounded"],
         ),
         cap(
             "names",
@@ -350,8 +350,8 @@ fn descriptors() -> Vec<Cap> {
             count(MAX_OPEN),
             "`EMFILE`",
             &[
-                "crates/eryx/tests/core/hostile_system.rs: descriptors_run_out_at_their_cap",
-                "crates/eryx/tests/core/open_files.rs: at_the_limit_of_descriptors_nothing_is_made_or_cut",
+                "crates/eryx/tests/core/hostile/system.rs: descriptors_run_out_at_their_cap",
+                "crates/eryx/tests/core/files/open.rs: at_the_limit_of_descriptors_nothing_is_made_or_cut",
             ],
         ),
         cap(
@@ -359,7 +359,7 @@ fn descriptors() -> Vec<Cap> {
             "SQLite locks, per run",
             "one entry for each open descriptor",
             "`EMFILE` when it is opened",
-            &["crates/eryx/tests/core/hostile_system.rs: descriptors_run_out_at_their_cap"],
+            &["crates/eryx/tests/core/hostile/system.rs: descriptors_run_out_at_their_cap"],
         ),
         cap(
             "opened path",
@@ -367,8 +367,8 @@ fn descriptors() -> Vec<Cap> {
             format!("{} bytes", count(MAX_PATH)),
             "it stays closed",
             &[
-                "crates/eryx/tests/core/open_files.rs: paths_of_open_files_take_no_more_of_the_host_than_their_cap",
-                "crates/eryx/tests/core/open_files.rs: a_restored_session_opens_again_what_has_a_path_and_the_rest_stays_closed",
+                "crates/eryx/tests/core/files/open.rs: paths_of_open_files_take_no_more_of_the_host_than_their_cap",
+                "crates/eryx/tests/core/files/open.rs: a_restored_session_opens_again_what_has_a_path_and_the_rest_stays_closed",
             ],
         ),
         cap(
@@ -403,7 +403,7 @@ fn descriptors() -> Vec<Cap> {
             "entries of a directory that are looked up at a time",
             count(MAX_ENTRIES_AT_ONCE),
             "more steps",
-            &["crates/eryx/tests/core/open_files.rs: a_large_directory_is_listed_in_any_buffer"],
+            &["crates/eryx/tests/core/files/open.rs: a_large_directory_is_listed_in_any_buffer"],
         ),
     ]
 }
@@ -416,7 +416,7 @@ fn trees() -> Vec<Cap> {
             "a `VfsStorage`, counted as private files are",
             "its `maxBytes`, 64 MiB",
             "`ENOSPC`",
-            &["crates/eryx/tests/core/storage.rs: the_quota_holds_for_the_host_too"],
+            &["crates/eryx/tests/core/files/storage.rs: the_quota_holds_for_the_host_too"],
         ),
         cap(
             "restored storage",
@@ -424,8 +424,8 @@ fn trees() -> Vec<Cap> {
             format!("its `maxBytes`, {}", size(DEFAULT_RESTORED_BYTES)),
             "`SnapshotError`",
             &[
-                "crates/eryx/tests/core/storage_snapshot.rs: the_quota_is_saved_given_or_capped",
-                "crates/eryx/tests/core/storage_snapshot.rs: bombs_are_refused_before_they_go_off",
+                "crates/eryx/tests/core/snapshots/storages.rs: the_quota_is_saved_given_or_capped",
+                "crates/eryx/tests/core/snapshots/storages.rs: bombs_are_refused_before_they_go_off",
             ],
         ),
         cap(
@@ -433,7 +433,9 @@ fn trees() -> Vec<Cap> {
             "a file of a storage that the host reads in one piece",
             size(MAX_READ),
             "`EFBIG`",
-            &["crates/eryx/tests/core/storage.rs: a_file_with_holes_does_not_exhaust_the_host"],
+            &[
+                "crates/eryx/tests/core/files/storage.rs: a_file_with_holes_does_not_exhaust_the_host",
+            ],
         ),
         cap(
             "paths",
@@ -477,7 +479,7 @@ fn volumes() -> Vec<Cap> {
             ),
             "refused before the run",
             &[
-                "crates/eryx/tests/core/volumes.rs: paths_are_checked",
+                "crates/eryx/tests/core/files/volumes.rs: paths_are_checked",
                 "crates/eryx/src/files/mounts/path.rs: paths",
             ],
         ),
@@ -497,7 +499,7 @@ fn volumes() -> Vec<Cap> {
             count(MAX_HOST_ENTRIES),
             "`EOVERFLOW`",
             &[
-                "crates/eryx-vfs/tests/vfs/host_listings.rs: entries_and_names_that_are_kept_are_capped",
+                "crates/eryx-vfs/tests/vfs/host/listings.rs: entries_and_names_that_are_kept_are_capped",
             ],
         ),
         cap(
@@ -506,8 +508,8 @@ fn volumes() -> Vec<Cap> {
             count(MAX_HOST_LISTED),
             "`EOVERFLOW`",
             &[
-                "crates/eryx-vfs/tests/vfs/host_listings.rs: entries_and_names_that_are_kept_are_capped",
-                "crates/eryx/tests/core/open_files.rs: forks_share_the_listings_of_volumes",
+                "crates/eryx-vfs/tests/vfs/host/listings.rs: entries_and_names_that_are_kept_are_capped",
+                "crates/eryx/tests/core/files/open.rs: forks_share_the_listings_of_volumes",
             ],
         ),
         cap(
@@ -534,8 +536,8 @@ fn volumes() -> Vec<Cap> {
             ),
             "`EOVERFLOW`",
             &[
-                "crates/eryx-vfs/tests/vfs/host_moves.rs: directories_with_too_much_in_them_are_not_moved",
-                "crates/eryx-vfs/tests/vfs/host_moves.rs: directories_that_are_too_deep_are_not_moved",
+                "crates/eryx-vfs/tests/vfs/host/moves.rs: directories_with_too_much_in_them_are_not_moved",
+                "crates/eryx-vfs/tests/vfs/host/moves.rs: directories_that_are_too_deep_are_not_moved",
             ],
         ),
     ]
@@ -550,8 +552,8 @@ fn process() -> Vec<Cap> {
             "`maxMemoryBytes`, `maxVfsBytes`",
             "`SnapshotError`",
             &[
-                "crates/eryx/tests/core/session_refusals.rs: more_memory_than_the_limit_is_refused",
-                "crates/eryx/tests/core/session_refusals.rs: more_files_than_the_limit_are_refused",
+                "crates/eryx/tests/core/snapshots/refusals.rs: more_memory_than_the_limit_is_refused",
+                "crates/eryx/tests/core/snapshots/refusals.rs: more_files_than_the_limit_are_refused",
                 "__test__/snapshot-damage.spec.ts: a bomb of packed pages is refused before it grows",
             ],
         ),
@@ -560,28 +562,30 @@ fn process() -> Vec<Cap> {
             "forks of one call",
             count(MAX_FORKS),
             "refused",
-            &["crates/eryx/tests/core/session_fork.rs: none_and_too_many"],
+            &["crates/eryx/tests/core/sessions/fork.rs: none_and_too_many"],
         ),
         cap(
             "idle guests",
             "idle guests that are kept",
             format!("{MAX_IDLE_PER_CORE} per core"),
             "dropped",
-            &["crates/eryx/tests/core/limits.rs: no_more_guests_are_kept_than_there_may_be"],
+            &["crates/eryx/tests/core/limits/memory.rs: no_more_guests_are_kept_than_there_may_be"],
         ),
         cap(
             "workers",
             "threads that run guests",
             MAX_WORKERS.to_string(),
             "runs wait for one",
-            &["crates/eryx/tests/core/concurrency.rs: more_runs_than_there_may_be_threads"],
+            &["crates/eryx/tests/core/runs/concurrency.rs: more_runs_than_there_may_be_threads"],
         ),
         cap(
             "awake sessions",
             "resting sessions whose guest keeps its slot",
             format!("{MAX_AWAKE_PER_CORE} per core"),
             "they sleep",
-            &["crates/eryx/tests/core/session.rs: sessions_that_slept_go_on_as_if_they_had_not"],
+            &[
+                "crates/eryx/tests/core/sessions/many.rs: sessions_that_slept_go_on_as_if_they_had_not",
+            ],
         ),
         cap(
             "state",

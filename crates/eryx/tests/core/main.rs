@@ -1,59 +1,14 @@
-//! The core as its users meet it: one module per feature, one real interpreter behind all of them.
+//! The core as its users meet it: one folder per subject, one module per feature, one real interpreter behind all of them.
 
-mod callback_asyncio;
-mod callback_endings;
-mod callback_signatures;
-mod callback_support;
-mod callback_sync;
 mod callbacks;
-mod cancel;
-mod collector;
-mod concurrency;
-mod corpus;
-mod exhaustion;
-mod exit;
-mod forked;
-mod fuel;
-#[path = "../../../eryx-vfs/tests/vfs/fuzz.rs"]
-mod fuzz;
-mod fuzz_damage;
-mod fuzz_support;
-mod guest_environment;
-mod host_panics;
-mod hostile_callbacks;
-mod hostile_driver;
-mod hostile_events;
-mod hostile_system;
-mod huge_pages;
-mod interpreter_crashes;
-mod isolation;
-mod leftovers;
-mod libraries;
-mod library_patches;
+mod files;
+mod host;
+mod hostile;
 mod limits;
-mod open_files;
-mod output;
-mod python_errors;
-mod runtime_files;
-mod session;
-mod session_failures;
-mod session_fork;
-mod session_model;
-mod session_refusals;
-mod session_resume;
-mod session_snapshot;
-mod session_support;
-mod snapshot_forged;
-mod snapshot_fuzz;
-mod snapshot_layout;
+mod python;
+mod runs;
+mod sessions;
+mod snapshots;
 #[cfg(target_os = "linux")]
 mod soak;
-mod sqlite;
-mod storage;
-mod storage_snapshot;
 mod support;
-mod tracing;
-mod values;
-mod values_fuzz;
-mod volumes;
-mod warnings;

@@ -5,16 +5,15 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use eryx::{Error, ExecutionOptions};
+use eryx_test::{fuzz, new_directory};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
-use crate::fuzz;
-use crate::fuzz_support::executor;
-use crate::huge_pages::asked_for_meanwhile;
-use crate::session_model::{Life, steps};
-use crate::session_support::runtimes;
+use crate::sessions::model::{Life, steps};
+use crate::support::huge_pages::asked_for_meanwhile;
+use crate::support::sessions::runtimes;
 use crate::support::{
-    AtOutput, new_directory, process_kibibytes, said_alone, sandbox, text, until, within,
+    AtOutput, executor, process_kibibytes, said_alone, sandbox, text, until, within,
 };
 
 /// Without being asked for more.

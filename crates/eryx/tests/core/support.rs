@@ -1,5 +1,12 @@
 //! What all modules share: the runtime, one-line runs, and looks at the outcome.
 
+pub(crate) mod callbacks;
+pub(crate) mod damage;
+pub(crate) mod huge_pages;
+pub(crate) mod layout;
+pub(crate) mod sessions;
+pub(crate) mod stage;
+
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::Command;
@@ -10,6 +17,7 @@ use eryx::{
     CancelHandle, Error, ExecutionOptions, ExecutionResult, Outcome, OutputSink, PythonError,
     ResourceLimits, RestoreStrategy, Runtime, Sandbox, SandboxOptions, Stream, Value,
 };
+use eryx_test::{new_directory, runtime_directory};
 
 /// What tells a run that is late on a busy machine from one that does not end. How soon runs end is measured by
 /// [`promptly`].
@@ -59,19 +67,6 @@ pub(crate) async fn until(mut is_so: impl FnMut() -> bool) {
         assert!(started.elapsed() < Duration::from_mins(1), "waited in vain");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-}
-
-/// Where the runtime's files are.
-pub(crate) fn runtime_directory() -> PathBuf {
-    let directory = std::env::var_os("ERYX_RUNTIME_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/eryx-runtime"),
-        PathBuf::from,
-    );
-    assert!(
-        directory.join("manifest.json").exists(),
-        "the Python runtime is missing: run `npm run build` first, or set ERYX_RUNTIME_DIR"
-    );
-    directory
 }
 
 /// The runtime that most tests share.
@@ -200,6 +195,14 @@ pub(crate) fn assert_timed_out(outcome: Outcome, started: Instant, limit: Durati
     hard
 }
 
+/// An executor of this thread, for tests that are no `async` functions.
+pub(crate) fn executor() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("an executor")
+}
+
 /// A list value.
 pub(crate) fn list<const N: usize>(items: [Value; N]) -> Value {
     Value::List(items.into())
@@ -247,15 +250,6 @@ pub(crate) fn process_kibibytes(field: &str) -> u64 {
         .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok())
         .expect("a number of KiB")
-}
-
-/// A new directory below cargo's own for tests; on the file system of the runtime's files.
-pub(crate) fn new_directory(name: &str) -> PathBuf {
-    let path =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&path);
-    std::fs::create_dir_all(&path).expect("the target directory is ours");
-    path
 }
 
 /// Puts the runtime's files, linked or copied, into a new directory.

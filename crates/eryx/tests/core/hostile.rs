@@ -1,0 +1,6 @@
+//! Code that attacks what is around it.
+
+mod callbacks;
+mod driver;
+mod events;
+mod system;

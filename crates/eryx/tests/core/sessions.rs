@@ -1,0 +1,10 @@
+//! One interpreter for many executions.
+
+mod endings;
+mod executions;
+mod failures;
+mod fork;
+mod leftovers;
+mod many;
+pub(crate) mod model;
+mod resume;
