@@ -8,7 +8,7 @@ export default defineConfig({
   resolve: {
     alias: [
       {
-        find: /^\.\.\/index\.js$/,
+        find: /^(\.\.\/)+index\.js$/,
         replacement: fileURLToPath(new URL(entry, import.meta.url)),
       },
     ],
@@ -25,7 +25,7 @@ export default defineConfig({
     hookTimeout: 180_000,
     typecheck: {
       enabled: true,
-      include: ["__test__/types.spec.ts"],
+      include: ["__test__/package/types.spec.ts"],
       tsconfig: "__test__/types.tsconfig.json",
     },
   },

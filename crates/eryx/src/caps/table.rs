@@ -231,7 +231,7 @@ fn calls() -> Vec<Cap> {
             "name and message of a callback's error",
             "10,000 characters each",
             "cut",
-            &["__test__/callback-errors.spec.ts: cut at 10,000 characters"],
+            &["__test__/callbacks/errors.spec.ts: cut at 10,000 characters"],
         ),
         cap(
             "callback name",
@@ -241,7 +241,7 @@ fn calls() -> Vec<Cap> {
                 count(MAX_CALLBACK_NAME)
             ),
             "refused",
-            &["__test__/callback-options.spec.ts: refuse more than 1,024 bytes"],
+            &["__test__/callbacks/options.spec.ts: refuse more than 1,024 bytes"],
         ),
         cap(
             "queue",
@@ -252,7 +252,7 @@ fn calls() -> Vec<Cap> {
             format!("{} per run", size(MAX_QUEUED_BYTES)),
             "the run waits",
             &[
-                "__test__/streaming.spec.ts: hold 5 MB for a handler that is slow",
+                "__test__/runs/streaming.spec.ts: hold 5 MB for a handler that is slow",
                 "crates/eryx/src/guest/host/tests/calls.rs: a_handler_without_room_holds_the_guest_back",
             ],
         ),
@@ -554,7 +554,7 @@ fn process() -> Vec<Cap> {
             &[
                 "crates/eryx/tests/core/snapshots/refusals.rs: more_memory_than_the_limit_is_refused",
                 "crates/eryx/tests/core/snapshots/refusals.rs: more_files_than_the_limit_are_refused",
-                "__test__/snapshot-damage.spec.ts: a bomb of packed pages is refused before it grows",
+                "__test__/snapshots/damage.spec.ts: a bomb of packed pages is refused before it grows",
             ],
         ),
         cap(
