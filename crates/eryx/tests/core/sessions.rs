@@ -7,4 +7,5 @@ mod fork;
 mod leftovers;
 mod many;
 pub(crate) mod model;
+mod resting;
 mod resume;

@@ -65,7 +65,7 @@ fn live(seed: u64, directory: &Path) {
     let runtime = &all[usize::try_from(seed).expect("64 bits") % all.len()].1;
     std::fs::create_dir_all(directory).expect("ours");
     executor().block_on(async {
-        let mut life = Life::new(runtime, directory).await;
+        let mut life = Life::new(runtime, directory, seed.is_multiple_of(2)).await;
         for (which, step) in &steps {
             let done = life.step(*which, step, false).await;
             done.unwrap_or_else(|error| panic!("seed {seed}: {error}"));

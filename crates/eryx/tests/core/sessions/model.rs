@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use eryx::{Answers, Error, ExecutionOptions, Runtime, SandboxOptions, Session, Value, Volume};
 use eryx_test::{fuzz, new_directory};
@@ -224,16 +225,19 @@ pub(crate) struct Life {
     runtime: &'static Runtime,
     sessions: Vec<(Session, Memory)>,
     snapshots: Vec<(Vec<u8>, Memory)>,
+    /// Each is packed as soon as it rests.
+    rests: bool,
     /// A directory of the host, which all of them have, and what is in it.
     directory: PathBuf,
     shared: Files,
 }
 
 impl Life {
-    /// `directory` is empty, and this life's own.
-    pub(crate) async fn new(runtime: &'static Runtime, directory: &Path) -> Self {
+    /// `directory` is empty, and this life's own. `rests`: sessions are packed as soon as they rest.
+    pub(crate) async fn new(runtime: &'static Runtime, directory: &Path, rests: bool) -> Self {
         let mut life = Self {
             runtime,
+            rests,
             sessions: Vec::new(),
             snapshots: Vec::new(),
             directory: directory.to_owned(),
@@ -251,6 +255,7 @@ impl Life {
         let mut shared = Volume::new(&self.directory, "/shared");
         shared.read_only = false;
         options.volumes = vec![shared];
+        options.sleep_after = self.rests.then_some(Duration::from_millis(1));
         options
     }
 
@@ -467,15 +472,19 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<(Index, Step)>> {
 fn random_lives_are_remembered() {
     let executor = executor();
     let runtimes = runtimes();
-    let strategy = (any::<Index>(), any::<bool>(), steps());
-    fuzz::run("session-model", &strategy, |(runtime, collapses, steps)| {
-        let directory = new_directory("session-model");
-        executor.block_on(async {
-            let mut life = Life::new(&runtime.get(runtimes).1, &directory).await;
-            for (which, step) in &steps {
-                life.step(*which, step, collapses).await?;
-            }
-            life.end().await
-        })
-    });
+    let strategy = (any::<Index>(), any::<bool>(), any::<bool>(), steps());
+    fuzz::run(
+        "session-model",
+        &strategy,
+        |(runtime, collapses, rests, steps)| {
+            let directory = new_directory("session-model");
+            executor.block_on(async {
+                let mut life = Life::new(&runtime.get(runtimes).1, &directory, rests).await;
+                for (which, step) in &steps {
+                    life.step(*which, step, collapses).await?;
+                }
+                life.end().await
+            })
+        },
+    );
 }
