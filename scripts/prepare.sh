@@ -2,6 +2,7 @@
 # What build and tests need and Debian has: installs what is missing where it may (as root, or with a sudo that asks for no
 # password), and names it where it may not. What is there is left alone.
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 # need TEST PACKAGE...: the Debian packages are missing unless the test command succeeds.
 missing=()
@@ -51,3 +52,17 @@ fi
 # Components of the toolchain; rustup adds those that are not there.
 cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
+
+# ruff and clang-format, which come as wheels. The list is copied behind them: it says which are there.
+install_checks() {
+  local list=scripts/requirements.txt into=target/checks
+  if cmp -s "$list" "$into/requirements.txt"; then return; fi
+  rm -rf "$into"
+  if ! PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check \
+    --target "$into" --only-binary :all: --no-deps --require-hashes -r "$list"; then
+    echo "prepare: ruff and clang-format are missing: pip could not install $list into $into" >&2
+    return 1
+  fi
+  cp "$list" "$into/requirements.txt"
+}
+install_checks

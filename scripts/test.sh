@@ -17,6 +17,12 @@ in_oracle() {
   (cd oracle && "$@")
 }
 
+checks=target/checks
+# Of the guest and of the oracle's guest; .clang-format-ignore has what is not ours.
+check_c() {
+  find crates/eryx-runtime/guest oracle/guest -name '*.[ch]' -exec "$checks/clang_format/data/bin/clang-format" --dry-run -Werror {} +
+}
+
 step "what the tests need" bash scripts/prepare.sh
 installed=node_modules/.package-lock.json
 if [ ! -f "$installed" ] || [ package-lock.json -nt "$installed" ]; then
@@ -25,6 +31,9 @@ fi
 
 step "build" node scripts/build.js
 step "cargo fmt" cargo fmt --check
+step "ruff check" "$checks/bin/ruff" check
+step "ruff format" "$checks/bin/ruff" format --check
+step "clang-format" check_c
 step "cargo clippy" cargo clippy --release --workspace --all-targets -- -D warnings
 step "cargo test" cargo test --release --workspace
 # A workspace of its own, in the same target directory.

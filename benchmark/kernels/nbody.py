@@ -17,11 +17,8 @@ def make_bodies():
          0.00296460137564761618, 0.00237847173959480950, -0.0000296589568540237556, 0.0000436624404335156298),
         (15.3796971148509165, -25.9193146099879641, 0.179258772950371181,
          0.00268067772490389322, 0.00162824170038242295, -0.0000951592254519715870, 0.0000515138902046611451),
-    ]
-    return [
-        [x, y, z, vx * DAYS, vy * DAYS, vz * DAYS, mass * SOLAR_MASS]
-        for x, y, z, vx, vy, vz, mass in rows
-    ]
+    ]  # fmt: skip
+    return [[x, y, z, vx * DAYS, vy * DAYS, vz * DAYS, mass * SOLAR_MASS] for x, y, z, vx, vy, vz, mass in rows]
 
 
 def advance(bodies, pairs, dt, steps):
@@ -57,7 +54,7 @@ def energy(bodies, pairs):
 
 def run():
     bodies = make_bodies()
-    pairs = [(a, b) for i, a in enumerate(bodies) for b in bodies[i + 1:]]
+    pairs = [(a, b) for i, a in enumerate(bodies) for b in bodies[i + 1 :]]
     advance(bodies, pairs, 0.01, 65_000)
     # pow() differs in the last digits between C libraries.
     return round(energy(bodies, pairs), 9)

@@ -10,7 +10,7 @@ MAIL = re.compile(r"[\w.]+@[\w.]+\.\w+")
 
 def make_text(lines):
     return "\n".join(
-        f'10.0.{i % 256}.{i * 7 % 256} - user{i} [10/Oct/2024:13:55:{i % 60:02}] '
+        f"10.0.{i % 256}.{i * 7 % 256} - user{i} [10/Oct/2024:13:55:{i % 60:02}] "
         f'"{"GET" if i % 3 else "POST"} /path/{i}?q={i * 3}" {200 + i % 5} {i * 11} user{i}@mail.example.org'
         for i in range(lines)
     )

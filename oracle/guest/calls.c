@@ -29,16 +29,22 @@ static uint32_t below(uint32_t limit) {
 static int chance(uint32_t of) { return below(of) == 0; }
 
 static const char *const ERRORS[] = {
-    "ok",          "toobig",     "acces",       "addrinuse",   "addrnotavail",  "afnosupport", "again",      "already",
-    "badf",        "badmsg",     "busy",        "canceled",    "child",         "connaborted", "connrefused", "connreset",
-    "deadlk",      "destaddrreq", "dom",        "dquot",       "exist",         "fault",       "fbig",       "hostunreach",
-    "idrm",        "ilseq",      "inprogress",  "intr",        "inval",         "io",          "isconn",     "isdir",
-    "loop",        "mfile",      "mlink",       "msgsize",     "multihop",      "nametoolong", "netdown",    "netreset",
-    "netunreach",  "nfile",      "nobufs",      "nodev",       "noent",         "noexec",      "nolck",      "nolink",
-    "nomem",       "nomsg",      "noprotoopt",  "nospc",       "nosys",         "notconn",     "notdir",     "notempty",
-    "notrecoverable", "notsock", "notsup",      "notty",       "nxio",          "overflow",    "ownerdead",  "perm",
-    "pipe",        "proto",      "protonosupport", "prototype", "range",        "rofs",        "spipe",      "srch",
-    "stale",       "timedout",   "txtbsy",      "xdev",        "notcapable",
+    "ok",          "toobig",         "acces",       "addrinuse",   "addrnotavail",
+    "afnosupport", "again",          "already",     "badf",        "badmsg",
+    "busy",        "canceled",       "child",       "connaborted", "connrefused",
+    "connreset",   "deadlk",         "destaddrreq", "dom",         "dquot",
+    "exist",       "fault",          "fbig",        "hostunreach", "idrm",
+    "ilseq",       "inprogress",     "intr",        "inval",       "io",
+    "isconn",      "isdir",          "loop",        "mfile",       "mlink",
+    "msgsize",     "multihop",       "nametoolong", "netdown",     "netreset",
+    "netunreach",  "nfile",          "nobufs",      "nodev",       "noent",
+    "noexec",      "nolck",          "nolink",      "nomem",       "nomsg",
+    "noprotoopt",  "nospc",          "nosys",       "notconn",     "notdir",
+    "notempty",    "notrecoverable", "notsock",     "notsup",      "notty",
+    "nxio",        "overflow",       "ownerdead",   "perm",        "pipe",
+    "proto",       "protonosupport", "prototype",   "range",       "rofs",
+    "spipe",       "srch",           "stale",       "timedout",    "txtbsy",
+    "xdev",        "notcapable",
 };
 
 static const char *name(__wasi_errno_t error) { return error < COUNT(ERRORS) ? ERRORS[error] : "?"; }
@@ -65,8 +71,9 @@ static int ended(__wasi_errno_t error) {
 static char long_name[300], longest_name[256], long_path[5000];
 
 static const char *const NAMES[] = {
-    "a", "b", "c", "d", "e", "d/a", "d/b", "d/e", "d/e/a", "e/a", "l", "m", "d/l", "l/a", "m/b", "a/b", "d/../a", "d/e/../b",
-    "./a", "d/.", "d/", "a/", "l/", "d//a", ".", "..", "d/..", "../a", "d/../../a", "/a", "/", "", "x/y", "größe", "\xff",
+    "a",   "b",   "c",    "d",    "e",         "d/a",      "d/b", "d/e", "d/e/a", "e/a",   "l",    "m",
+    "d/l", "l/a", "m/b",  "a/b",  "d/../a",    "d/e/../b", "./a", "d/.", "d/",    "a/",    "l/",   "d//a",
+    ".",   "..",  "d/..", "../a", "d/../../a", "/a",       "/",   "",    "x/y",   "größe", "\xff",
 };
 
 static const char *path(void) {
@@ -99,9 +106,7 @@ static int place(__wasi_fd_t fd) {
   return -1;
 }
 
-static char kind(__wasi_fd_t fd) {
-  return place(fd) >= 0 ? kinds[place(fd)] : fd == 3 ? 'd' : fd < 3 ? 's' : 'x';
-}
+static char kind(__wasi_fd_t fd) { return place(fd) >= 0 ? kinds[place(fd)] : fd == 3 ? 'd' : fd < 3 ? 's' : 'x'; }
 
 /**
  * How a descriptor is printed: its kind, and its place in the list. Not its number, which is the lowest free one here, as POSIX
@@ -163,18 +168,20 @@ static void show_stat(const __wasi_filestat_t *stat) {
 
 static uint64_t time_to_set(void) { return (uint64_t)below(1000) * 1000000007ull % SET_TIMES; }
 
-static __wasi_fstflags_t which_times(void) {
-  return chance(12) ? below(16) : (uint16_t[]){1, 4, 5, 2, 8, 10, 6, 9}[below(8)];
-}
+static __wasi_fstflags_t which_times(void) { return chance(12) ? below(16) : (uint16_t[]){1, 4, 5, 2, 8, 10, 6, 9}[below(8)]; }
 
 // Calls with a path.
 
 static void do_open(void) {
   static const __wasi_rights_t RIGHTS[] = {
-      __WASI_RIGHTS_FD_READ, __WASI_RIGHTS_FD_WRITE, __WASI_RIGHTS_FD_READ | __WASI_RIGHTS_FD_WRITE,
-      __WASI_RIGHTS_FD_READ | __WASI_RIGHTS_FD_READDIR, 0,
+      __WASI_RIGHTS_FD_READ,
+      __WASI_RIGHTS_FD_WRITE,
+      __WASI_RIGHTS_FD_READ | __WASI_RIGHTS_FD_WRITE,
+      __WASI_RIGHTS_FD_READ | __WASI_RIGHTS_FD_READDIR,
+      0,
   };
-  static const uint16_t FLAGS[] = {0, 0, 0, 0, 0, 0, __WASI_FDFLAGS_APPEND, __WASI_FDFLAGS_APPEND, __WASI_FDFLAGS_NONBLOCK, __WASI_FDFLAGS_SYNC};
+  static const uint16_t FLAGS[] = {
+      0, 0, 0, 0, 0, 0, __WASI_FDFLAGS_APPEND, __WASI_FDFLAGS_APPEND, __WASI_FDFLAGS_NONBLOCK, __WASI_FDFLAGS_SYNC};
   if (open_count == MAX_OPEN) return;
   __wasi_fd_t at = start(), fd = 0;
   const char *file = path();
@@ -507,11 +514,35 @@ static const struct {
   void (*make)(void);
   int weight;
 } KINDS[] = {
-    {do_open, 30},       {do_create_directory, 8}, {do_remove_directory, 4}, {do_unlink, 6},  {do_rename, 8},   {do_link, 5},
-    {do_symlink, 6},     {do_readlink, 4},         {do_path_stat, 10},       {do_path_times, 4}, {do_close, 10}, {do_renumber, 2},
-    {do_read, 10},       {do_write, 14},           {do_seek, 8},             {do_tell, 3},    {do_stat, 6},     {do_set_size, 4},
-    {do_set_times, 3},   {do_allocate, 1},         {do_fdstat, 4},           {do_set_flags, 3}, {do_flush, 2},  {do_advise, 2},
-    {do_prestat, 1},     {do_readdir, 6},          {do_clock, 1},            {do_poll, 2},    {do_socket, 1},
+    {do_open, 30},
+    {do_create_directory, 8},
+    {do_remove_directory, 4},
+    {do_unlink, 6},
+    {do_rename, 8},
+    {do_link, 5},
+    {do_symlink, 6},
+    {do_readlink, 4},
+    {do_path_stat, 10},
+    {do_path_times, 4},
+    {do_close, 10},
+    {do_renumber, 2},
+    {do_read, 10},
+    {do_write, 14},
+    {do_seek, 8},
+    {do_tell, 3},
+    {do_stat, 6},
+    {do_set_size, 4},
+    {do_set_times, 3},
+    {do_allocate, 1},
+    {do_fdstat, 4},
+    {do_set_flags, 3},
+    {do_flush, 2},
+    {do_advise, 2},
+    {do_prestat, 1},
+    {do_readdir, 6},
+    {do_clock, 1},
+    {do_poll, 2},
+    {do_socket, 1},
 };
 
 static void any_call(void) {

@@ -25,10 +25,9 @@ def main():
     call = scope["call"]
     sample(call, request["seconds"] / 6, 3, request["limit"])
     samples = sample(call, request["seconds"], request["minimum"], request["limit"])
-    at = lambda share: samples[min(len(samples) - 1, int(len(samples) * share))]
-    print(json.dumps({
-        "value": at(0.5), "p99": at(0.99), "min": samples[0], "max": samples[-1], "samples": len(samples),
-    }))
+    value, p99 = (samples[min(len(samples) - 1, int(len(samples) * share))] for share in (0.5, 0.99))
+    figures = {"value": value, "p99": p99, "min": samples[0], "max": samples[-1], "samples": len(samples)}
+    print(json.dumps(figures))
 
 
 main()

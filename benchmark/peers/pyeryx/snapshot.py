@@ -22,8 +22,9 @@ other = eryx.Session()
 other.execute("pass")
 restored = [timed(lambda: other.restore_state(snapshot)) for _ in range(request["restores"])]
 other.execute(request["check"])
-print(json.dumps({
+figures = {
     "bytes": len(snapshot),
     "snapshotMs": [ms for ms, _ in saved],
     "restoreMs": [ms for ms, _ in restored],
-}))
+}
+print(json.dumps(figures))

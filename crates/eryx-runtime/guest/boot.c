@@ -18,22 +18,46 @@ static uint8_t request_buffer[ERYX_REQUEST_BUFFER_SIZE];
 static int configure(PyInitConfig *config) {
     static char *search_paths[] = {"/usr/lib/python3.14", "/eryx"};
     static char *argv[] = {""};
-    struct { const char *name; int64_t value; } ints[] = {
-        {"utf8_mode", 1},      {"use_environment", 0},  {"install_signal_handlers", 0}, {"write_bytecode", 0},
-        {"use_hash_seed", 1},  {"hash_seed", 0},        {"user_site_directory", 0},     {"site_import", 0},
-        {"safe_path", 1},      {"parse_argv", 0},       {"buffered_stdio", 1},          {"pathconfig_warnings", 0},
+    struct {
+        const char *name;
+        int64_t value;
+    } ints[] = {
+        {"utf8_mode", 1},
+        {"use_environment", 0},
+        {"install_signal_handlers", 0},
+        {"write_bytecode", 0},
+        {"use_hash_seed", 1},
+        {"hash_seed", 0},
+        {"user_site_directory", 0},
+        {"site_import", 0},
+        {"safe_path", 1},
+        {"parse_argv", 0},
+        {"buffered_stdio", 1},
+        {"pathconfig_warnings", 0},
         /* Tracebacks and patches: the modules are those of the archive. */
         {"use_frozen_modules", 0},
     };
-    struct { const char *name, *value; } strings[] = {
-        {"home", "/usr"},         {"prefix", "/usr"},           {"exec_prefix", "/usr"}, {"base_prefix", "/usr"},
-        {"executable", ""},       {"base_executable", ""},      {"program_name", "python3"},
-        {"base_exec_prefix", "/usr"}, {"platlibdir", "lib"},    {"filesystem_encoding", "utf-8"},
-        {"stdlib_dir", "/usr/lib/python3.14"}, {"stdio_encoding", "utf-8"},  {"stdio_errors", "surrogateescape"},
+    struct {
+        const char *name, *value;
+    } strings[] = {
+        {"home", "/usr"},
+        {"prefix", "/usr"},
+        {"exec_prefix", "/usr"},
+        {"base_prefix", "/usr"},
+        {"executable", ""},
+        {"base_executable", ""},
+        {"program_name", "python3"},
+        {"base_exec_prefix", "/usr"},
+        {"platlibdir", "lib"},
+        {"filesystem_encoding", "utf-8"},
+        {"stdlib_dir", "/usr/lib/python3.14"},
+        {"stdio_encoding", "utf-8"},
+        {"stdio_errors", "surrogateescape"},
     };
     int failed = 0;
     for (size_t i = 0; i < sizeof ints / sizeof *ints; i++) failed |= PyInitConfig_SetInt(config, ints[i].name, ints[i].value);
-    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) failed |= PyInitConfig_SetStr(config, strings[i].name, strings[i].value);
+    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
+        failed |= PyInitConfig_SetStr(config, strings[i].name, strings[i].value);
     failed |= PyInitConfig_SetStrList(config, "module_search_paths", 2, search_paths);
     failed |= PyInitConfig_SetStrList(config, "argv", 1, argv);
     return failed;

@@ -109,7 +109,7 @@ static int is_sound(Stream *stream) {
 PyObject *eryx_streams_are_sound(PyObject *module, PyObject *arguments) {
     int sound = notes != NULL;
     for (Py_ssize_t i = 0; sound && i < STREAMS; i++) sound = is_sound(&streams[i]);
-    if (PyErr_Occurred()) {  /* closed, detached or deleted */
+    if (PyErr_Occurred()) { /* closed, detached or deleted */
         if (PyErr_ExceptionMatches(eryx_sandbox_interrupt)) return NULL;
         PyErr_Clear();
     }

@@ -169,7 +169,8 @@ static bool encode_dict(Encoder *out, PyObject *value, const Level *level) {
     Py_ssize_t position = 0;
     PyObject *key, *item;
     while (PyDict_Next(value, &position, &key, &item)) {
-        if (!(PyType_GetFlags(key->type) & TPFLAGS_STR)) return refuse(out, level, "%s is not transferable", "dict with a key that is not a str");
+        if (!(PyType_GetFlags(key->type) & TPFLAGS_STR))
+            return refuse(out, level, "%s is not transferable", "dict with a key that is not a str");
         Py_ssize_t size;
         const char *text = PyUnicode_AsUTF8AndSize(key, &size);
         if (!text) {

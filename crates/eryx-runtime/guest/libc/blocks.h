@@ -31,8 +31,6 @@ static inline uint32_t first(uint32_t mask) { return (uint32_t)__builtin_ctz(mas
 static inline uint32_t last(uint32_t mask) { return 31 - (uint32_t)__builtin_clz(mask); }
 
 /* How many bytes may be read from `at` without leaving memory: 0 to 4 GiB. */
-static inline uint64_t readable(const void *at) {
-    return (uint64_t)__builtin_wasm_memory_size(0) * WASM_PAGE - (uintptr_t)at;
-}
+static inline uint64_t readable(const void *at) { return (uint64_t)__builtin_wasm_memory_size(0) * WASM_PAGE - (uintptr_t)at; }
 
 #endif

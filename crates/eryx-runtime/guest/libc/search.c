@@ -73,18 +73,14 @@ static inline const uint8_t *find_end(const uint8_t *text, v128_t wanted) {
     return at + first(mask);
 }
 
-size_t strlen(const char *text) {
-    return (size_t)(find_end((const uint8_t *)text, wasm_i8x16_splat(0)) - (const uint8_t *)text);
-}
+size_t strlen(const char *text) { return (size_t)(find_end((const uint8_t *)text, wasm_i8x16_splat(0)) - (const uint8_t *)text); }
 
 size_t strnlen(const char *text, size_t most) {
     const char *end = memchr(text, 0, most);
     return end ? (size_t)(end - text) : most;
 }
 
-char *strchrnul(const char *text, int wanted) {
-    return (char *)find_end((const uint8_t *)text, wasm_i8x16_splat((int8_t)wanted));
-}
+char *strchrnul(const char *text, int wanted) { return (char *)find_end((const uint8_t *)text, wasm_i8x16_splat((int8_t)wanted)); }
 char *__strchrnul(const char *text, int wanted) { return strchrnul(text, wanted); }
 
 char *strchr(const char *text, int wanted) {

@@ -32,12 +32,10 @@ typedef struct {
 } Style;
 
 static const char days[][10] = {"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"};
-static const char months[][10] = {"January", "February", "March", "April", "May", "June", "July",
-                                  "August", "September", "October", "November", "December"};
+static const char months[][10] = {"January", "February", "March",     "April",   "May",      "June",
+                                  "July",    "August",   "September", "October", "November", "December"};
 
-static int at(Format format, size_t index) {
-    return format.wide ? (int)format.wide[index] : (unsigned char)format.narrow[index];
-}
+static int at(Format format, size_t index) { return format.wide ? (int)format.wide[index] : (unsigned char)format.narrow[index]; }
 
 static void put(Output *output, int character) {
     if (output->size == output->room) {
@@ -178,11 +176,13 @@ static bool is_allowed(int conversion, int modifier) {
 static const char *composed(int conversion) {
     switch (conversion) {
     case 'c': return "%a %b %e %H:%M:%S %Y";
-    case 'D': case 'x': return "%m/%d/%y";
+    case 'D':
+    case 'x': return "%m/%d/%y";
     case 'F': return "%Y-%m-%d";
     case 'R': return "%H:%M";
     case 'r': return "%I:%M:%S %p";
-    case 'T': case 'X': return "%H:%M:%S";
+    case 'T':
+    case 'X': return "%H:%M:%S";
     }
     return NULL;
 }
@@ -224,7 +224,8 @@ static bool convert(Output *output, int conversion, const struct tm *time, const
     case 't': return put_string(output, "\t", 1, style), true;
     case 'a': return put_name_of(output, days, time->tm_wday, 7, false, style), true;
     case 'A': return put_name_of(output, days, time->tm_wday, 7, true, style), true;
-    case 'b': case 'h': return put_name_of(output, months, time->tm_mon, 12, false, style), true;
+    case 'b':
+    case 'h': return put_name_of(output, months, time->tm_mon, 12, false, style), true;
     case 'B': return put_name_of(output, months, time->tm_mon, 12, true, style), true;
     case 'C': return put_number(output, year / 100 - (year % 100 < 0), 1, style), true;
     case 'd': return put_number(output, time->tm_mday, 2, style), true;
@@ -242,7 +243,9 @@ static bool convert(Output *output, int conversion, const struct tm *time, const
     case 'S': return put_number(output, time->tm_sec, 2, style), true;
     case 'u': return put_number(output, (time->tm_wday + 6) % 7 + 1, 1, style), true;
     case 'U': return put_number(output, week(time, 0), 2, style), true;
-    case 'g': case 'G': case 'V': return put_iso(output, conversion, time, style), true;
+    case 'g':
+    case 'G':
+    case 'V': return put_iso(output, conversion, time, style), true;
     case 'w': return put_number(output, time->tm_wday, 1, style), true;
     case 'W': return put_number(output, week(time, 1), 2, style), true;
     case 'y': return put_number(output, (year % 100 + 100) % 100, 2, style), true;
@@ -316,6 +319,7 @@ size_t strftime_l(char *restrict text, size_t room, const char *restrict format,
     return strftime(text, room, format, time);
 }
 
-size_t wcsftime_l(wchar_t *restrict text, size_t room, const wchar_t *restrict format, const struct tm *restrict time, locale_t locale) {
+size_t wcsftime_l(wchar_t *restrict text, size_t room, const wchar_t *restrict format, const struct tm *restrict time,
+                  locale_t locale) {
     return wcsftime(text, room, format, time);
 }

@@ -76,7 +76,8 @@ static inline int order(wchar_t a, wchar_t b) { return (a > b) - (a < b); }
 int wmemcmp(const wchar_t *a, const wchar_t *b, size_t count) {
     for (; count >= 4 * LANES; a += 4 * LANES, b += 4 * LANES, count -= 4 * LANES) {
         v128_t p = wasm_v128_xor(load(a), load(b)), q = wasm_v128_xor(load(a + LANES), load(b + LANES));
-        v128_t r = wasm_v128_xor(load(a + 2 * LANES), load(b + 2 * LANES)), s = wasm_v128_xor(load(a + 3 * LANES), load(b + 3 * LANES));
+        v128_t r = wasm_v128_xor(load(a + 2 * LANES), load(b + 2 * LANES)),
+               s = wasm_v128_xor(load(a + 3 * LANES), load(b + 3 * LANES));
         if (wasm_v128_any_true(wasm_v128_or(wasm_v128_or(p, q), wasm_v128_or(r, s)))) break;
     }
     for (; count >= LANES; a += LANES, b += LANES, count -= LANES) {
@@ -101,7 +102,8 @@ int wcsncmp(const wchar_t *a, const wchar_t *b, size_t most) {
     size_t at = 0;
     for (; lines - at >= 4 * LANES; at += 4 * LANES) {
         v128_t low = wasm_u32x4_min(differences(a + at, b + at), differences(a + at + LANES, b + at + LANES));
-        v128_t high = wasm_u32x4_min(differences(a + at + 2 * LANES, b + at + 2 * LANES), differences(a + at + 3 * LANES, b + at + 3 * LANES));
+        v128_t high =
+            wasm_u32x4_min(differences(a + at + 2 * LANES, b + at + 2 * LANES), differences(a + at + 3 * LANES, b + at + 3 * LANES));
         if (!wasm_i32x4_all_true(wasm_u32x4_min(low, high))) break;
     }
     for (; at < most && room - at >= LANES; at += LANES) {

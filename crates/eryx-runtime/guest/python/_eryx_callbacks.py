@@ -66,7 +66,7 @@ class CallbackLimitError(RuntimeError):
 class Namespace:
     # Functions of the host below a common name. Names with two underscores are not among theirs.
 
-    __slots__ = ("__name__", "__members__")
+    __slots__ = ("__members__", "__name__")
 
     def __init__(self, name):
         self.__name__ = name
@@ -187,12 +187,11 @@ def _signature(parameters, is_open):
     for name, required, keyword_only, annotation, has_default, default in parameters:
         # Python's own signatures have no required parameter behind an optional one.
         late = late or (required and optional)
-        keyword_only = keyword_only or late
         optional = optional or not required
         try:
             parameter = inspect.Parameter(
                 name,
-                inspect.Parameter.KEYWORD_ONLY if keyword_only else inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                inspect.Parameter.KEYWORD_ONLY if keyword_only or late else inspect.Parameter.POSITIONAL_OR_KEYWORD,
                 default=default if has_default else inspect.Parameter.empty if required else ...,
                 annotation=inspect.Parameter.empty if annotation in (None, "Any") else annotation,
             )

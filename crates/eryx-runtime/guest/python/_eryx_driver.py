@@ -357,7 +357,7 @@ _ORDERS = {"clear": _clear, "compile": _compile_libraries, "end": _end, "rebind"
 def _load(libraries):
     """The code objects of libraries that were compiled before."""
     _sources.update((filename, source) for filename, source, code in libraries)
-    for filename, source, code in libraries:
+    for _, source, _ in libraries:
         _eryx_files.note_source(source)
     return [marshal.loads(code) for filename, source, code in libraries]
 

@@ -4,6 +4,7 @@ CPython does that when it shuts down: functions of atexit, then the finalizers o
 is, so the objects are only told. A session rests between executions: there, open files are flushed and stay open.
 """
 
+import _io
 import atexit
 import gc
 import gzip
@@ -18,7 +19,6 @@ from asyncio import events
 
 import _eryx
 import _eryx_loop
-import _io
 
 # Answers of _eryx.rest(). Any other number: files are open for writing; it changes when one more was opened.
 _LAST = -1

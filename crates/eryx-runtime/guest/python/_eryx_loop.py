@@ -87,7 +87,7 @@ class Loop(base_events.BaseEventLoop):
         future = self.create_future()
         try:
             future.set_result(func(*args))
-        except (SystemExit, KeyboardInterrupt):
+        except SystemExit, KeyboardInterrupt:
             raise
         except BaseException as error:
             future.set_exception(error)
@@ -182,7 +182,7 @@ def advance(task):
         while True:
             try:
                 loop._run_once()
-            except (SystemExit, KeyboardInterrupt):
+            except SystemExit, KeyboardInterrupt:
                 pass  # the task has it as its exception too, and is done
             if not loop._ready or task.done() or resting is not None:
                 break

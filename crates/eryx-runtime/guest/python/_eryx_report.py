@@ -11,8 +11,7 @@ import _eryx
 
 # Where our modules lay when the image was made.
 _OURS = {
-    f"/eryx/_eryx_{name}.py"
-    for name in "awaits callbacks driver files loop platform report runner streams toplevel trace".split()
+    f"/eryx/_eryx_{name}.py" for name in "awaits callbacks driver files loop platform report runner streams toplevel trace".split()
 }
 _MAX_TEXT = 1 << 20
 _MAX_FRAMES = 1000

@@ -53,7 +53,7 @@ _streams = [_Stream("stdin", 0, "r"), _Stream("stdout", 1, "w"), _Stream("stderr
 
 def begin(used, stdin_used):
     """Puts the streams in their places. `used`: code ran before. `stdin_used`: an earlier run's stdin may be left."""
-    if stdin_used or used and not _eryx.streams_are_sound():
+    if stdin_used or (used and not _eryx.streams_are_sound()):
         _restore()
 
 

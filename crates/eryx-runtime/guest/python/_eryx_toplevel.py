@@ -62,7 +62,7 @@ def _find(tree):
     calls, imports, awaits = [], [], False
     todo = [(tree, None, None)]
     while todo:
-        node, holder, key = place = todo.pop()
+        node, _, _ = place = todo.pop()
         kind = type(node)
         if kind is ast.Call:
             calls.append(place)

@@ -17,13 +17,20 @@ decimal.getcontext().prec = 7
 decimal.getcontext().traps[decimal.Inexact] = True
 decimal.DefaultContext.prec = 8
 
+
 # The stack, from Python and from C.
 def deep(level):
     return deep(level - 1) + 1 if level else 0
+
+
 deep(4000)
+
+
 class Nested:
     def __repr__(self):
         return repr([self])
+
+
 sys.setrecursionlimit(10**9)
 try:
     repr(Nested())
@@ -49,13 +56,17 @@ sys.argv.append("leaked")
 sys.excepthook = sys.displayhook = sys.unraisablehook = lambda *_: None
 sys.ps1 = "leaked"
 threading.excepthook = lambda *_: None
+
+
 class Leaked(dict, metaclass=type("Meta", (type,), {})):
     pass
+
+
 json.JSONEncoder.default = Leaked
 for module in list(sys.modules.values()):
     try:
         module.__leaked__ = b"\xee" * 100
-    except (AttributeError, TypeError):
+    except AttributeError, TypeError:
         pass
 
 # The driver and what it runs on.
@@ -68,7 +79,7 @@ for number in range(1, 32):
     if number not in (24,):
         try:
             signal.signal(number, lambda *_: None)
-        except (OSError, ValueError):
+        except OSError, ValueError:
             pass
 locale.setlocale(locale.LC_ALL, "C")
 
@@ -84,6 +95,7 @@ held = [os.open("/data/leaked/file", os.O_RDWR) for _ in range(50)]
 os.lseek(held[0], 500, os.SEEK_SET)
 os.rename("/home/sandbox/leaked", "/home/moved")
 import io
+
 sys.stdin = io.StringIO("leaked")
 
 # Memory: pages of the image, more of them than are worth keeping, and memory beyond the image.
