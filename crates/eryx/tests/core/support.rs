@@ -10,7 +10,7 @@ pub(crate) mod stage;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 use std::time::{Duration, Instant};
 
 use eryx::{
@@ -94,7 +94,26 @@ pub(crate) fn sandbox() -> Sandbox {
 pub(crate) fn sandbox_with(change: impl FnOnce(&mut ResourceLimits)) -> Sandbox {
     let mut options = SandboxOptions::default();
     change(&mut options.limits);
+    compile_for(&options);
     Sandbox::new(runtime(), options).expect("the options are good")
+}
+
+/// Has the code that counts instructions compiled, if it is wanted: on a busy machine that takes longer than a run may.
+pub(crate) fn compile_for(options: &SandboxOptions) {
+    static COMPILED: Once = Once::new();
+    if options.limits.max_fuel.is_none() {
+        return;
+    }
+    let compile = || {
+        let mut options = SandboxOptions::default();
+        options.limits.max_fuel = Some(1_000_000_000);
+        options.limits.execution_timeout = None;
+        let sandbox = Sandbox::new(runtime(), options).expect("the options are good");
+        let ran = executor().block_on(sandbox.execute("", ExecutionOptions::default()));
+        ran.expect("it runs");
+    };
+    // On a thread of its own: the test's has an executor.
+    COMPILED.call_once(|| std::thread::spawn(compile).join().expect("it compiles"));
 }
 
 /// A sandbox with options of its own.

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use eryx::{Error, ExecutionOptions, Limit, Sandbox};
+use eryx::{Error, ExecutionOptions, Limit, Sandbox, SandboxOptions, Session};
 
-use crate::support::sessions::session_of;
 use crate::support::{runtime, said_alone, sandbox, sandbox_with, text, within};
 
 fn metered(fuel: u64) -> Sandbox {
@@ -160,7 +159,9 @@ async fn nobody_waits_for_the_first_to_compile() {
     if said_alone("env", &no_cache, test).is_some() {
         return;
     }
-    let sandbox_with_fuel = metered(10_000_000_000);
+    let mut options = SandboxOptions::default();
+    options.limits.max_fuel = Some(10_000_000_000);
+    let sandbox_with_fuel = Sandbox::new(runtime(), options.clone()).expect("good options");
     let compiled = Arc::new(AtomicBool::new(false));
     // More of them than threads.
     let waiting: Vec<_> = (0..20)
@@ -179,9 +180,7 @@ async fn nobody_waits_for_the_first_to_compile() {
     let timed_out = Error::Timeout { limit, hard: false };
     let late = sandbox_with_fuel.execute("1", within(limit)).await;
     assert_eq!(late.expect_err("not compiled yet").error, timed_out);
-    let session = session_of(runtime(), |options| {
-        options.limits.max_fuel = Some(1_000_000_000);
-    });
+    let session = Session::new(runtime(), options).expect("good options");
     let late = session.execute("1", within(limit)).await;
     assert_eq!(late.expect_err("not compiled yet").error, timed_out);
     let cancelled = within(Duration::from_mins(5));
