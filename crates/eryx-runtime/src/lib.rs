@@ -8,6 +8,8 @@
 //! these. Then the module is compiled, it compiles the standard library (`library`, with what [`patch`] changes in it), and its
 //! memory is frozen with everything imported (`freeze`). [`build`] runs all of it.
 
+#![deny(unsafe_code)]
+
 pub mod announce;
 pub mod check;
 mod command;

@@ -1,4 +1,6 @@
-//! What the guest is given to run: one list, as `_eryx_driver.start` takes it apart.
+//! What the guest is given to run: one list of the items that [`Field`] describes, as `_eryx_driver.start` takes it apart.
+//!
+//! What is no execution but something that the driver does itself is a list of three: null, its name, and an argument.
 
 use crate::callback::CallbackTable;
 use crate::options::SandboxConfig;
@@ -8,8 +10,39 @@ use crate::{Error, ExecutionOptions, OutputSink, Stream, Value};
 
 /// Bytes of randomness that every start gets.
 const SEED_BYTES: usize = 32;
-/// Items of the list.
-const FIELDS: u32 = 12;
+
+/// The items of a request, in their order. The names are those that the driver gives them: a test compares them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+enum Field {
+    /// The source, as bytes.
+    Code,
+    /// What tracebacks show.
+    Filename,
+    /// The variable whose value is delivered.
+    ResultName,
+    /// Variables that are set before: a map, or null.
+    Inputs,
+    /// Added to `os.environ`: a map, or null. To a fresh interpreter only.
+    Env,
+    /// Bytes for the random generators, or null: they go on.
+    Seed,
+    /// Whether somebody listens to what is printed, so that lines are handed over as they come.
+    Streamed,
+    /// The table of callbacks, or null: as before.
+    Callbacks,
+    /// Whether events of the run are wanted.
+    Traced,
+    /// Whether nothing ran in the interpreter yet.
+    Fresh,
+    /// Whether an earlier run was given something to read.
+    StdinUsed,
+    /// Code objects of the libraries, or null: as before.
+    Libraries,
+}
+
+/// How many there are.
+const FIELDS: u32 = Field::Libraries as u32 + 1;
 
 /// Where what the interpreter knows comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,27 +93,31 @@ pub(crate) fn encode(
     let fresh = start.past == Past::Fresh;
     let once = |bytes| if fresh { bytes } else { &[][..] };
     let mut request = Request::new();
-    request.add(&Value::Bytes(code.into_bytes()))?;
+    request.add(Field::Code, &Value::Bytes(code.into_bytes()))?;
     let filename = options.filename.take();
-    request.add(&filename.unwrap_or_else(|| "<sandbox>".to_owned()).into())?;
-    request.add(&config.result_variable.as_str().into())?;
-    request.add(&map_or_null(std::mem::take(&mut options.inputs)))?;
-    request.add_encoded(once(&config.env));
+    let filename = filename.unwrap_or_else(|| "<sandbox>".to_owned());
+    request.add(Field::Filename, &filename.into())?;
+    request.add(Field::ResultName, &config.result_variable.as_str().into())?;
+    let inputs = std::mem::take(&mut options.inputs);
+    request.add(Field::Inputs, &map_or_null(inputs))?;
+    request.add_encoded(Field::Env, once(&config.env));
     let seed = if start.reseed { Some(seed()?) } else { None };
-    request.add(&seed.into())?;
+    request.add(Field::Seed, &seed.into())?;
     let sink = options.sink.as_deref();
     let wants = |stream| sink.is_some_and(|sink| sink.wants(stream));
-    request.add(&(wants(Stream::Stdout) || wants(Stream::Stderr)).into())?;
+    let streamed = wants(Stream::Stdout) || wants(Stream::Stderr);
+    request.add(Field::Streamed, &streamed.into())?;
     if start.past == Past::Foreign {
-        request.add_table(&config.callbacks)?;
+        request.begin(Field::Callbacks);
+        add_table(&mut request.bytes, &config.callbacks)?;
     } else {
-        request.add_encoded(once(&config.callbacks.encoded));
+        request.add_encoded(Field::Callbacks, once(&config.callbacks.encoded));
     }
     let traced = options.trace || sink.is_some_and(OutputSink::wants_trace);
-    request.add(&traced.into())?;
-    request.add(&fresh.into())?;
-    request.add(&start.stdin_used.into())?;
-    Ok(request.0)
+    request.add(Field::Traced, &traced.into())?;
+    request.add(Field::Fresh, &fresh.into())?;
+    request.add(Field::StdinUsed, &start.stdin_used.into())?;
+    Ok(request.bytes)
 }
 
 /// Adds the libraries, which are compiled when the first run starts.
@@ -89,16 +126,20 @@ pub(crate) fn complete(
     config: &SandboxConfig,
     start: Start,
 ) -> Result<Vec<u8>, Error> {
-    let mut request = Request(request);
-    request.add_encoded(if start.past == Past::Fresh {
+    let mut request = Request {
+        bytes: request,
+        next: Field::Libraries as u32,
+    };
+    let libraries = if start.past == Past::Fresh {
         config.libraries.encoded()
     } else {
         &[]
-    });
-    if request.0.len() > wire::MAX_BYTES {
+    };
+    request.add_encoded(Field::Libraries, libraries);
+    if request.bytes.len() > wire::MAX_BYTES {
         return Err(refused(WireError::TooLarge));
     }
-    Ok(request.0)
+    Ok(request.bytes)
 }
 
 /// Encodes the request to remove the user's variables: `[None, "clear", None]`.
@@ -113,11 +154,11 @@ pub(crate) fn encode_end() -> Result<Vec<u8>, Error> {
 
 /// Encodes the request to give restored callbacks their places among others: `[None, "rebind", callbacks]`.
 pub(crate) fn encode_rebind(callbacks: &CallbackTable) -> Result<Vec<u8>, Error> {
-    let mut request = Request(vec![b'l', 3, 0, 0, 0]);
-    request.add(&Value::Null)?;
-    request.add(&"rebind".into())?;
-    request.add_table(callbacks)?;
-    Ok(request.0)
+    let mut request = vec![b'l', 3, 0, 0, 0];
+    wire::encode(&Value::Null, &mut request).map_err(refused)?;
+    wire::encode(&"rebind".into(), &mut request).map_err(refused)?;
+    add_table(&mut request, callbacks)?;
+    Ok(request)
 }
 
 /// Encodes the request to compile libraries: `[None, "compile", [[file name, source], ..]]`.
@@ -136,35 +177,47 @@ fn encode_order(name: &str, argument: Value) -> Result<Vec<u8>, Error> {
 }
 
 /// A list that is written item by item.
-struct Request(Vec<u8>);
+struct Request {
+    bytes: Vec<u8>,
+    /// The number of the next item.
+    next: u32,
+}
 
 impl Request {
     fn new() -> Self {
         let mut bytes = Vec::with_capacity(256);
         bytes.push(b'l');
         bytes.extend(FIELDS.to_le_bytes());
-        Self(bytes)
+        Self { bytes, next: 0 }
     }
 
-    fn add(&mut self, value: &Value) -> Result<(), Error> {
-        wire::encode(value, &mut self.0).map_err(refused)
+    fn begin(&mut self, field: Field) {
+        assert_eq!(self.next, field as u32, "{field:?} in its place");
+        self.next += 1;
     }
 
-    /// Adds callbacks, also when there are none.
-    fn add_table(&mut self, callbacks: &CallbackTable) -> Result<(), Error> {
-        if callbacks.encoded.is_empty() {
-            let none = || Value::List(Vec::new());
-            return self.add(&Value::List(vec![none(), none(), none()]));
-        }
-        self.add_encoded(&callbacks.encoded);
-        Ok(())
+    fn add(&mut self, field: Field, value: &Value) -> Result<(), Error> {
+        self.begin(field);
+        wire::encode(value, &mut self.bytes).map_err(refused)
     }
 
     /// Adds what is encoded already; nothing is null.
-    fn add_encoded(&mut self, bytes: &[u8]) {
-        self.0
-            .extend_from_slice(if bytes.is_empty() { b"n" } else { bytes });
+    fn add_encoded(&mut self, field: Field, encoded: &[u8]) {
+        self.begin(field);
+        let value = if encoded.is_empty() { b"n" } else { encoded };
+        self.bytes.extend_from_slice(value);
     }
+}
+
+/// Adds callbacks, also when there are none.
+fn add_table(bytes: &mut Vec<u8>, callbacks: &CallbackTable) -> Result<(), Error> {
+    if callbacks.encoded.is_empty() {
+        let none = || Value::List(Vec::new());
+        let table = Value::List(vec![none(), none(), none()]);
+        return wire::encode(&table, bytes).map_err(refused);
+    }
+    bytes.extend_from_slice(&callbacks.encoded);
+    Ok(())
 }
 
 fn refused(error: WireError) -> Error {
@@ -190,4 +243,51 @@ fn seed() -> Result<Vec<u8>, Error> {
         Error::Initialization(format!("the system's random generator failed: {error}"))
     })?;
     Ok(seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DRIVER: &str = include_str!("../../../eryx-runtime/guest/python/_eryx_driver.py");
+
+    /// What stands between two texts of the driver.
+    fn between(before: &str, after: &str) -> &'static str {
+        let (_, rest) = DRIVER.split_once(before).expect("it is in the driver");
+        rest.split_once(after).expect("it is in the driver").0
+    }
+
+    #[test]
+    fn the_driver_takes_these_items_in_this_order() {
+        let first = between("    code, ", ", *rest = request");
+        let rest = between("def _set_up(inputs, ", "):");
+        let names: Vec<_> = ["code"]
+            .into_iter()
+            .chain(first.split(", "))
+            .chain(rest.split(", "))
+            .collect();
+        use Field as F;
+        let fields = [
+            (F::Code, "code"),
+            (F::Filename, "filename"),
+            (F::ResultName, "result_name"),
+            (F::Inputs, "inputs"),
+            (F::Env, "env"),
+            (F::Seed, "seed"),
+            (F::Streamed, "streamed"),
+            (F::Callbacks, "callbacks"),
+            (F::Traced, "traced"),
+            (F::Fresh, "fresh"),
+            (F::StdinUsed, "stdin_used"),
+            (F::Libraries, "libraries"),
+        ];
+        assert_eq!(names, fields.map(|(_, name)| name));
+        assert!(
+            fields
+                .iter()
+                .zip(0..)
+                .all(|((field, _), at)| *field as u32 == at)
+        );
+        assert_eq!(fields.len(), FIELDS as usize);
+    }
 }
