@@ -30,6 +30,7 @@ if [ ! -f "$installed" ] || [ package-lock.json -nt "$installed" ]; then
 fi
 
 step "build" node scripts/build.js
+step "modules" node scripts/check-modules.js
 step "cargo fmt" cargo fmt --check
 step "ruff check" "$checks/bin/ruff" check
 step "ruff format" "$checks/bin/ruff" format --check
