@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use command::{Command, Reply, dropped};
 use interpreter::{Interpreter, Restored};
 use queue::Queue;
+use resting::Place;
 
 use crate::caps::MAX_FORKS;
 use crate::guest::interrupt::Interrupt;
@@ -50,8 +51,8 @@ struct Inner {
     used: AtomicU64,
     /// It is among those with a slot.
     has_slot: AtomicBool,
-    /// It is among those that [`resting`] looks at later.
-    is_listed: AtomicBool,
+    /// Where it is among those that are looked at when they have rested. `None`: it is none of them.
+    place: Mutex<Option<Place>>,
     /// There is nothing more to gain.
     is_packed: AtomicBool,
 }
@@ -91,7 +92,7 @@ impl Session {
             timeout: Mutex::new(timeout),
             used: AtomicU64::new(0),
             has_slot: AtomicBool::new(false),
-            is_listed: AtomicBool::new(false),
+            place: Mutex::new(None),
             is_packed: AtomicBool::new(false),
         }))
     }
@@ -271,6 +272,10 @@ async fn discard(context: &Context, mut interpreter: Interpreter, limit: Option<
 /// A session that nobody closed.
 impl Drop for Inner {
     fn drop(&mut self) {
+        let place = self.place.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = place.take() {
+            resting::strike(place);
+        }
         let limit = *self.timeout();
         let queue = self.queue.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(interpreter) = queue.interpreter.take() {
@@ -295,7 +300,7 @@ impl Inner {
             command.refuse();
             return interpreter;
         }
-        let packs = matches!(command, Command::Pack);
+        let packs = matches!(command, Command::Pack(_));
         self.is_packed.store(packs, Ordering::Relaxed);
         match command {
             Command::Execute {
@@ -336,7 +341,11 @@ impl Inner {
                 None
             }
             Command::Sleep => self.sleep(interpreter, Interpreter::sleep).await,
-            Command::Pack => self.sleep(interpreter, Interpreter::pack).await,
+            Command::Pack(reply) => {
+                let interpreter = self.sleep(interpreter, Interpreter::pack).await;
+                reply.give(Ok(()));
+                interpreter
+            }
         }
     }
 

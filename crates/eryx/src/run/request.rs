@@ -247,6 +247,7 @@ fn seed() -> Result<Vec<u8>, Error> {
 
 #[cfg(test)]
 mod tests {
+    use super::Field as F;
     use super::*;
 
     const DRIVER: &str = include_str!("../../../eryx-runtime/guest/python/_eryx_driver.py");
@@ -266,7 +267,6 @@ mod tests {
             .chain(first.split(", "))
             .chain(rest.split(", "))
             .collect();
-        use Field as F;
         let fields = [
             (F::Code, "code"),
             (F::Filename, "filename"),

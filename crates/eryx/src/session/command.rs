@@ -34,7 +34,7 @@ pub(super) enum Command {
     /// Gives the slot back. Nobody asked for it but the session itself.
     Sleep,
     /// Keeps the state in as little memory as it can. As for [`Command::Sleep`].
-    Pack,
+    Pack(Reply<()>),
 }
 
 impl Command {
@@ -46,10 +46,11 @@ impl Command {
             }
             Self::Fork(_, reply) => reply.give(Err(Error::Closed)),
             Self::Snapshot(reply) => reply.give(Err(Error::Closed)),
-            Self::Restore(_, reply) | Self::Clear(reply) | Self::Reset(reply) => {
-                reply.give(Err(Error::Closed));
-            }
-            Self::Sleep | Self::Pack => {}
+            Self::Restore(_, reply)
+            | Self::Clear(reply)
+            | Self::Reset(reply)
+            | Self::Pack(reply) => reply.give(Err(Error::Closed)),
+            Self::Sleep => {}
         }
     }
 }

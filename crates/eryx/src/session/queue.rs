@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::command::Command;
 use super::interpreter::Interpreter;
-use super::{Inner, resting, slots};
+use super::{Inner, slots};
 use crate::threads::workers::{self, survived};
 use crate::{CancelHandle, Error};
 
@@ -157,7 +157,7 @@ impl Inner {
                 }
                 Next::Rest(ends) => {
                     slots::make_room();
-                    resting::expect_sleep(&self);
+                    self.expect_sleep();
                     for end in ends {
                         let _ = end.send(());
                     }

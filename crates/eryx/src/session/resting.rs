@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
 use super::Inner;
-use super::command::Command;
+use super::command::{Command, Reply};
 use crate::threads::workers;
 
 /// The time, in nanoseconds since this was asked first.
@@ -25,10 +25,11 @@ fn beginning() -> Instant {
     *BEGINNING.get_or_init(Instant::now)
 }
 
-#[derive(Default)]
+/// Where a session is in the list: when it may have rested for long enough, and a number.
+pub(super) type Place = (Instant, u64);
+
 struct List {
-    /// By the time when they may have rested long enough, and a number.
-    sessions: BTreeMap<(Instant, u64), Weak<Inner>>,
+    sessions: BTreeMap<Place, Weak<Inner>>,
     /// The task is there.
     is_served: bool,
 }
@@ -44,19 +45,43 @@ fn list() -> MutexGuard<'static, List> {
     LIST.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The session rests from now on. It is packed if it does so for long enough.
-pub(super) fn expect_sleep(session: &Arc<Inner>) {
-    if session.is_packed.load(Ordering::Relaxed) {
-        return;
+/// Has the session looked at when it will have rested for long enough, if nobody uses it until then.
+fn enlist(session: &Arc<Inner>) -> Option<Place> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let place = (session.due()?, NUMBER.fetch_add(1, Ordering::Relaxed));
+    let mut list = list();
+    list.sessions.insert(place, Arc::downgrade(session));
+    if !std::mem::replace(&mut list.is_served, true) {
+        workers::spawn(serve());
+    } else if list.sessions.first_key_value().map(|(first, _)| first) == Some(&place) {
+        EARLIER.notify_one();
     }
-    session.used.store(now(), Ordering::Relaxed);
-    if !session.is_listed.swap(true, Ordering::AcqRel) {
-        session.list();
-    }
+    Some(place)
+}
+
+/// The session is no more.
+pub(super) fn strike(place: Place) {
+    list().sessions.remove(&place);
 }
 
 impl Inner {
-    /// When it will have rested long enough, if nobody uses it until then. `None`: never.
+    fn place(&self) -> MutexGuard<'_, Option<Place>> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The session rests from now on. It is packed if it does so for long enough.
+    pub(super) fn expect_sleep(self: &Arc<Self>) {
+        if self.is_packed.load(Ordering::Relaxed) {
+            return;
+        }
+        self.used.store(now(), Ordering::Relaxed);
+        let mut place = self.place();
+        if place.is_none() {
+            *place = enlist(self);
+        }
+    }
+
+    /// `None`: never.
     fn due(&self) -> Option<Instant> {
         let used = Duration::from_nanos(self.used.load(Ordering::Relaxed));
         beginning()
@@ -64,30 +89,17 @@ impl Inner {
             .checked_add(self.context.config.sleep_after)
     }
 
-    fn list(self: &Arc<Self>) {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let Some(due) = self.due() else { return };
-        let mut list = list();
-        let key = (due, NUMBER.fetch_add(1, Ordering::Relaxed));
-        list.sessions.insert(key, Arc::downgrade(self));
-        if !std::mem::replace(&mut list.is_served, true) {
-            workers::spawn(serve());
-        } else if list.sessions.first_key_value().map(|(first, _)| first) == Some(&key) {
-            EARLIER.notify_one();
-        }
-    }
-
     /// Packs its memory if it has rested for long enough. Otherwise it is listed again: now, or when it rests.
     async fn pack_if_due(self: Arc<Self>) {
         if self.due().is_none_or(|due| Instant::now() < due) {
-            return self.list();
+            *self.place() = enlist(&self);
+            return;
         }
         // Before the look at the queue: whoever comes to rest after it lists the session.
-        self.is_listed.store(false, Ordering::Release);
-        if self.push_if_idle(Command::Pack) {
-            let (sender, receiver) = oneshot::channel();
-            self.push_end(sender);
-            drop(receiver.await);
+        *self.place() = None;
+        let (reply, packed) = Reply::new();
+        if self.push_if_idle(Command::Pack(reply)) {
+            drop(packed.await);
         }
     }
 }
