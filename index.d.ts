@@ -59,14 +59,14 @@ export interface ResourceLimits {
   callbackTimeoutMs?: number | null;
   /** Linear memory, interpreter included. Python sees MemoryError. Default 134_217_728. null = 4 GiB. */
   maxMemoryBytes?: number | null;
-  /** Callbacks per execute(). Default 1000. null = none. */
+  /** Callbacks per execute(). Over it Python sees CallbackLimitError. Default 1000. null = none. */
   maxCallbackInvocations?: number | null;
   /**
-   * Wasm instructions per execute(); setting it turns counting on. Default null. The first run with it on a machine waits some
+   * Wasm instructions per execute(); setting it turns counting on. Over it: ResourceLimitError. Default null = none. The first run with it on a machine waits some
    * seconds for code that counts, within its `executionTimeoutMs`; later ones find it in the cache.
    */
   maxFuel?: number | bigint | null;
-  /** stdout + stderr kept per execute(); the rest is dropped and flagged. Default 10_485_760. */
+  /** stdout + stderr kept per execute(); the rest is dropped, and `outputTruncated` is true. Default 10_485_760. null = none. */
   maxOutputBytes?: number | null;
   /**
    * Files of one execute() outside of `vfs` and `volumes`: contents, names and directories. Python sees OSError ENOSPC.
@@ -206,8 +206,8 @@ export interface SandboxOptions extends Pick<
   /** The variable returned as `result`. No keyword, and none of Python's own. Default "result". */
   resultVariable?: string;
   /**
-   * A session that nobody used for so long keeps its memory packed: after `print(1)` some 20 KB in place of 0.75 MB. The next
-   * execution puts it back, which takes about a millisecond. Milliseconds; null = never. Default 10,000.
+   * Sessions only. Milliseconds without use, after which a session's memory is packed: after `print(1)` about 24 KB in place of
+   * 0.7 MB. The next use unpacks it, in about a millisecond. Above 0, at most 2_147_483_647. Default 10_000. null = never.
    */
   sleepAfterMs?: number | null;
 }

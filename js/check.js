@@ -227,16 +227,19 @@ export function checkCount(name, value, max) {
 
 /**
  * Milliseconds, as Node's own timers take them.
+ *
  * @param {string} name
  * @param {unknown} value
+ * @param {string} [ofNull] what null is
+ * @returns {number}
  */
-export function checkMilliseconds(name, value) {
+export function checkMilliseconds(name, value, ofNull = "no limit") {
   const max = 2 ** 31 - 1;
   if (typeof value !== "number" || !(value > 0) || value > max) {
     refuse(
       name,
       value,
-      `a number of milliseconds above 0 and up to ${max}, or null for no limit`,
+      `a number of milliseconds above 0 and up to ${max}, or null for ${ofNull}`,
     );
   }
   return value;

@@ -148,7 +148,9 @@ export function checkSandboxOptions(input) {
  */
 function checkSleep(sleepAfterMs) {
   if (sleepAfterMs === null) return Infinity;
-  return checkOptional("options.sleepAfterMs", sleepAfterMs, checkMilliseconds);
+  return checkOptional("options.sleepAfterMs", sleepAfterMs, (name, value) =>
+    checkMilliseconds(name, value, "never"),
+  );
 }
 
 /** @param {readonly Volume[]} [volumes] */

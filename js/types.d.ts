@@ -110,6 +110,8 @@ export interface AddonSandboxOptions {
   libraries: string[];
   vfsMountPath?: string;
   volumes: { hostPath: string; guestPath: string; readOnly: boolean }[];
+  /** Infinity is never. */
+  sleepAfterMs?: number;
 }
 
 export interface AddonExecutionOptions {

@@ -31,6 +31,10 @@ const TOOLS = [
     "pip is missing: install it for python3 (on Debian: apt-get install python3-pip).",
   ],
   [
+    ["cc", "--version"],
+    "cc is missing: install a C compiler (on Debian: apt-get install gcc libc6-dev).",
+  ],
+  [
     ["npm", "--version"],
     "npm is missing: install Node.js together with npm (on Debian: apt-get install npm).",
   ],

@@ -15,7 +15,6 @@ need() {
 need "command -v cc" gcc libc6-dev
 need "command -v python3" python3
 need "python3 -m pip --version" python3-pip
-need "command -v node && command -v npm" nodejs npm
 need "test -s /etc/ssl/certs/ca-certificates.crt" ca-certificates
 need "command -v redis-server" redis-server
 
@@ -38,6 +37,9 @@ install() {
   as_root apt-get update -qq
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
 }
+
+command -v npm >/dev/null || echo "prepare: npm is missing: install Node.js 20.19 or 22.12 with npm" >&2
+command -v cargo >/dev/null || { echo "prepare: cargo is missing: install Rust 1.95 with rustup" >&2; exit 1; }
 
 if [ "${#missing[@]}" -gt 0 ]; then
   echo "prepare: missing: ${missing[*]}"

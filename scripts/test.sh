@@ -39,7 +39,7 @@ step "cargo clippy" cargo clippy --release --workspace --all-targets -- -D warni
 step "cargo test" cargo test --release --workspace
 # A workspace of its own, in the same target directory.
 step "oracle: cargo fmt" in_oracle cargo fmt --check
-step "oracle: cargo test" in_oracle cargo test --release
+step "oracle: cargo test" in_oracle cargo test --release --locked
 # Users may not have the types of Node: the API is checked without them, all else with them.
 step "types of the API" npx tsc -p __test__/types.tsconfig.json
 step "types" npx tsc -p .

@@ -230,7 +230,7 @@ describe("JSON Schema", () => {
       makeValidator("schema", {});
       console.log(before, loaded());
     `;
-    const cwd = fileURLToPath(new URL("..", import.meta.url));
+    const cwd = fileURLToPath(new URL("../..", import.meta.url));
     const args = ["--input-type=module", "--eval", source];
     const options = { cwd, env: { ...process.env, NODE_OPTIONS: "" } };
     expect(execFileSync(process.execPath, args, options).toString()).toBe(

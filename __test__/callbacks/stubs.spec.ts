@@ -370,7 +370,7 @@ shop: _Shop
 
 // ---------------------------------------------------------------- pyright
 
-const root = fileURLToPath(new URL("..", import.meta.url));
+const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** What pyright says, strictly, of `program` with the builtins of `stubs`. */
 async function pyright(stubs: string, program: string) {

@@ -4,7 +4,7 @@ import * as shipped from "../../index.js";
 import { renderBundle } from "../../scripts/bundle.js";
 import { getNodeStdout } from "../helpers.js";
 
-const root = new URL("..", import.meta.url);
+const root = new URL("../..", import.meta.url);
 const text = (path: string) => readFileSync(new URL(path, root), "utf8");
 
 describe("the package's one file", () => {

@@ -4,9 +4,9 @@ import { run } from "../helpers.js";
 
 type Json = string | number | Json[];
 
-/** What CPython with the GNU C library answers: `tables/generate.py` writes these files. */
+/** What CPython with the GNU C library answers: `../tables/generate.py` writes these files. */
 function table(name: string): Json[] {
-  const path = new URL(`tables/${name}.json`, import.meta.url);
+  const path = new URL(`../tables/${name}.json`, import.meta.url);
   return JSON.parse(readFileSync(path, "utf8")) as Json[];
 }
 

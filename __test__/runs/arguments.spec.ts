@@ -474,3 +474,25 @@ describe("an argument that is refused", () => {
     await expect(promise).rejects.toThrow(TypeError);
   });
 });
+
+describe("sleepAfterMs", () => {
+  it.each(
+    except(null, "number").concat([
+      ["0", 0],
+      ["-1", -1],
+      ["NaN", NaN],
+    ]),
+  )("%s is refused", async (shown, sleepAfterMs) => {
+    expect(await catchArgumentError(create({ sleepAfterMs }))).toBe(
+      `options.sleepAfterMs: expected a number of milliseconds above 0 and up to 2147483647, or null for never, got ${shown}`,
+    );
+  });
+
+  it.each([1, 2 ** 31 - 1, null])("%s is taken", async (sleepAfterMs) => {
+    await using session = new Session({ sleepAfterMs });
+    await session.execute("x = [1]");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const result = await session.execute("x.append(2)\nx");
+    expect(result.value).toEqual([1, 2]);
+  });
+});

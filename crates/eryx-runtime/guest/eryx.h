@@ -1,4 +1,4 @@
-/* The contract between the guest and its host. The Rust side of it is crates/eryx/src/abi.rs. */
+/* The contract between the guest and its host. The Rust side of it is crates/eryx/src/guest/abi.rs. */
 #ifndef ERYX_H
 #define ERYX_H
 

@@ -4,8 +4,8 @@
 //! [`announce`] makes stores to dicts known, [`names`] decides which C functions the module exports, `compile` builds our
 //! C code with the C library and [`musl`], [`glue`] ties it to libpython, [`rewrite`] renames imports so that they meet, `merge`
 //! makes one module of the three, [`hook`] puts functions of ours in the place of some of libpython's, [`deepen`] makes C recursion
-//! end in time, [`check`] looks at its imports and at what it changes and [`strip`] takes its initial memory out. [`link()`] runs
-//! these. Then the module is compiled, it compiles the standard library (`library`, with what [`patch`] changes in it), and its
+//! end in time, [`check`] looks at its imports and at what it changes, [`strip`] takes its initial memory out, and [`poll`] puts
+//! polls into what is left, by which the host stops it. [`link()`] runs these. Then the module is compiled, it compiles the standard library (`library`, with what [`patch`] changes in it), and its
 //! memory is frozen with everything imported (`freeze`). [`build`] runs all of it.
 
 #![deny(unsafe_code)]

@@ -5,7 +5,7 @@
 //! function that calls itself by way of others: code cannot run for long without one.
 //!
 //! Whether a value is loaded that nobody needs costs little: ten kernels take as long with polls as without. Cranelift keeps such
-//! loads, because they may trap (tests: core/limits.rs).
+//! loads, because they may trap (tests: core/limits/time.rs).
 
 use anyhow::{Context as _, Result, bail};
 use petgraph::algo::kosaraju_scc;

@@ -76,7 +76,7 @@ pub(crate) const MAX_IDLE_PER_CORE: usize = 4;
 /// Threads that run guests. Each that computes keeps one.
 pub(crate) const MAX_WORKERS: usize = 128;
 /// Sessions with a slot, for each core.
-pub(crate) const MAX_AWAKE_PER_CORE: usize = 16;
+pub(crate) const MAX_SLOTS_PER_CORE: usize = 16;
 /// Forks that one call makes at most.
 pub const MAX_FORKS: usize = 10_000;
 

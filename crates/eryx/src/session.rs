@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use command::{Command, Reply, dropped};
 use interpreter::{Interpreter, Restored};
 use queue::Queue;
-use resting::Place;
+use resting::Due;
 
 use crate::caps::MAX_FORKS;
 use crate::guest::interrupt::Interrupt;
@@ -25,7 +25,7 @@ use crate::run::outcome::Outcome;
 use crate::run::waiter::Waiter;
 use crate::runtime::pool::Pool;
 use crate::sandbox::CancelOnDrop;
-use crate::snapshot::Kind;
+use crate::snapshot::SnapshotKind;
 use crate::threads::{process, workers};
 use crate::{Answers, Error, ExecutionOptions, Runtime, SandboxOptions, Storage};
 
@@ -52,7 +52,7 @@ struct Inner {
     /// It is among those with a slot.
     has_slot: AtomicBool,
     /// Where it is among those that are looked at when they have rested. `None`: it is none of them.
-    place: Mutex<Option<Place>>,
+    place: Mutex<Option<Due>>,
     /// There is nothing more to gain.
     is_packed: AtomicBool,
 }
@@ -392,7 +392,7 @@ impl Inner {
         interpreter: Option<Interpreter>,
         snapshot: &[u8],
     ) -> (Option<Interpreter>, Result<(), Error>) {
-        match self.read(snapshot, Kind::Rest).await {
+        match self.read(snapshot, SnapshotKind::Session).await {
             Ok(restored) => {
                 self.discard(interpreter).await;
                 (Some(self.restored(restored)), Ok(()))
@@ -456,7 +456,7 @@ impl Inner {
         discard(&self.context, interpreter, limit).await;
     }
 
-    async fn read(&self, snapshot: &[u8], kind: Kind) -> Result<Restored, Error> {
+    async fn read(&self, snapshot: &[u8], kind: SnapshotKind) -> Result<Restored, Error> {
         let pool = self.pool().await?;
         let (context, storage) = (&self.context, &self.storage);
         Restored::read(context, pool, (snapshot, kind), storage, self.owns_storage)

@@ -34,9 +34,9 @@ const UNCHARGED: u64 = 1 << 16;
 /// What a snapshot can be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
-pub(crate) enum Kind {
+pub(crate) enum SnapshotKind {
     /// A session between executions.
-    Rest = 0,
+    Session = 0,
     /// A run that waits for answers.
     Checkpoint = 1,
 }
@@ -44,17 +44,17 @@ pub(crate) enum Kind {
 /// The trees of files that belong to a guest: the one at `/`, and its storage.
 pub(crate) type Trees<T> = [Option<T>; 2];
 
-/// What snapshots of a session have in common.
+/// What a snapshot is of: its kind, its runtime, and the image that it differs from.
 #[derive(Clone, Copy)]
-pub(crate) struct Frame<'a> {
-    pub(crate) kind: Kind,
+pub(crate) struct Origin<'a> {
+    pub(crate) kind: SnapshotKind,
     /// Which runtime they belong to.
     pub(crate) runtime: &'a [u8; 32],
     /// The image that they differ from.
     pub(crate) base: &'a Image,
 }
 
-impl Frame<'_> {
+impl Origin<'_> {
     /// The state of a guest at rest as bytes: `memory`, which may differ from the image in `ranges`, what the host keeps of
     /// it, and its files.
     pub(crate) fn take(
@@ -114,7 +114,7 @@ impl<'a> Snapshot<'a> {
     /// Checks `bytes`, which may come from anywhere.
     pub(crate) fn parse(
         bytes: &'a [u8],
-        expected: Frame<'_>,
+        expected: Origin<'_>,
         max_memory: usize,
     ) -> Result<Self, Error> {
         let body = checked_body(bytes)?;

@@ -11,7 +11,7 @@ from asyncio import events
 
 import _eryx
 
-# Why the host refused a call: Refusal in crates/eryx/src/abi.rs.
+# Why the host refused a call: Refusal in crates/eryx/src/guest/abi.rs.
 _UNKNOWN = -1
 _LIMIT = -2
 _BUSY = -3

@@ -35,13 +35,13 @@ import _eryx_streams
 import _eryx_toplevel
 import _eryx_trace
 
-# What a delivered value is: Delivery in crates/eryx/src/abi.rs.
+# What a delivered value is: Delivery in crates/eryx/src/guest/abi.rs.
 KIND_RESULT = 0
 KIND_VALUE = 1
 KIND_OUTCOME = 2
 
 DONE = -1
-# The request does not fit: NO_MEMORY in crates/eryx/src/abi.rs.
+# The request does not fit: NO_MEMORY in crates/eryx/src/guest/abi.rs.
 _NO_MEMORY = -2
 
 _MAX_REPR = 10_000

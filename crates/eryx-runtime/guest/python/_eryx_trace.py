@@ -9,7 +9,7 @@ import _eryx
 import _eryx_callbacks
 import _eryx_report
 
-# What happened: TraceKind in crates/eryx/src/trace.rs.
+# What happened: TraceKind in crates/eryx/src/output/trace.rs.
 _LINE = 0
 _CALL = 1
 _RETURN = 2

@@ -16,8 +16,8 @@ type Function =
 
 /// Async functions and their definitions, in the order in which they were added.
 ///
-/// A function runs on the worker threads, and is dropped when nobody waits for
-/// its answer any more.
+/// All functions run on one thread, which also serves the timers of all runs: a function must not block. It is dropped when
+/// nobody waits for its answer any more.
 #[derive(Default)]
 pub struct CallbackFunctions {
     definitions: Vec<CallbackDefinition>,

@@ -1,4 +1,4 @@
-//! One live guest. The only file that calls its exports.
+//! One guest in its slot. The only file that calls its exports.
 
 use std::future::Future;
 use std::pin::pin;

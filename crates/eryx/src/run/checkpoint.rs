@@ -7,7 +7,7 @@ use crate::guest::host::Open;
 use crate::guest::instance::Instance;
 use crate::runtime::pool::Pool;
 use crate::snapshot::kept::Kept;
-use crate::snapshot::{Frame, Kind, Trees};
+use crate::snapshot::{Origin, SnapshotKind, Trees};
 use crate::{Arguments, Error, PendingCall, Suspension, Value};
 
 /// Answers to the calls of a checkpoint, by their numbers.
@@ -57,15 +57,15 @@ pub(crate) fn suspend(
         Some(&host.calls),
         (executions, false),
     );
-    let frame = Frame {
-        kind: Kind::Checkpoint,
+    let origin = Origin {
+        kind: SnapshotKind::Checkpoint,
         runtime,
         base: pool.image(),
     };
     let mut slot = instance.resting();
     let taken = slot
         .changed(pool.strategy())
-        .and_then(|changed| frame.take(&slot, &changed, &kept, trees));
+        .and_then(|changed| origin.take(&slot, &changed, &kept, trees));
     match taken {
         Ok(checkpoint) => Error::Suspended(Box::new(Suspension {
             reason,

@@ -12,7 +12,7 @@ use crate::run::outcome::Outcome;
 use crate::run::waiter::Waiter;
 use crate::run::{outcome, request};
 use crate::runtime::pool::Pool;
-use crate::snapshot::Kind;
+use crate::snapshot::SnapshotKind;
 use crate::{Answers, CancelHandle, Error, ExecutionError, ExecutionOptions, Storage};
 
 /// One execution.
@@ -33,7 +33,7 @@ impl Inner {
         interpreter.wake(pool).await?;
         slots::used(self);
         if slept {
-            slots::woke(self);
+            slots::took_slot(self);
         }
         Ok(())
     }
@@ -55,7 +55,7 @@ impl Inner {
         options.timeout = options.timeout.or(Some(*self.timeout()));
         let ready = async {
             let pool = self.pool().await?;
-            let mut restored = self.read(checkpoint, Kind::Checkpoint).await?;
+            let mut restored = self.read(checkpoint, SnapshotKind::Checkpoint).await?;
             let open = std::mem::take(&mut restored.kept.open);
             let last_call = restored.kept.last_call;
             let mut interpreter = self.restored(restored);

@@ -15,7 +15,7 @@ use crate::run::request::{Past, Start};
 use crate::runtime::pool::Pool;
 use crate::snapshot::kept::Kept;
 use crate::snapshot::pages::PackedMemory;
-use crate::snapshot::{Frame, Kind, Snapshot};
+use crate::snapshot::{Origin, Snapshot, SnapshotKind};
 use crate::{CancelHandle, Error, ExecutionOptions, Storage};
 use eryx_memory::SavedMemory;
 
@@ -338,8 +338,8 @@ impl Interpreter {
         let fresh = self.start.past == Past::Fresh;
         let (files, started) = self.files();
         let kept = Kept::of(files, started, None, (executions, fresh));
-        let frame = Frame {
-            kind: Kind::Rest,
+        let origin = Origin {
+            kind: SnapshotKind::Session,
             runtime: &context.runtime.identity(),
             base: pool.image(),
         };
@@ -348,12 +348,12 @@ impl Interpreter {
         let taken = if let Some(instance) = self.instance() {
             let mut slot = instance.resting();
             slot.changed(pool.strategy())
-                .and_then(|changed| frame.take(&slot, &changed, &kept, trees))
+                .and_then(|changed| origin.take(&slot, &changed, &kept, trees))
         } else {
             let saved = self.saved.memory(pool)?;
             saved
                 .pages()
-                .and_then(|memory| frame.take(&memory, &saved.changed(), &kept, trees))
+                .and_then(|memory| origin.take(&memory, &saved.changed(), &kept, trees))
         };
         taken.map_err(|error: io::Error| {
             Error::Snapshot(format!("the snapshot could not be taken: {error}"))
@@ -432,16 +432,16 @@ impl Restored {
     pub(crate) fn read(
         context: &Context,
         pool: &Pool,
-        (bytes, kind): (&[u8], Kind),
+        (bytes, kind): (&[u8], SnapshotKind),
         storage: &Storage,
         own: bool,
     ) -> Result<Self, Error> {
-        let frame = Frame {
+        let origin = Origin {
             kind,
             runtime: &context.runtime.identity(),
             base: pool.image(),
         };
-        let snapshot = Snapshot::parse(bytes, frame, context.max_memory())?;
+        let snapshot = Snapshot::parse(bytes, origin, context.max_memory())?;
         let (saved, [root, files]) = snapshot.unpack(pool.image(), context.max_files())?;
         // What a sandbox had in its working directory is in its tree at `/`, where no storage hides it.
         let mounted = (!own || files.is_some()).then_some(storage);

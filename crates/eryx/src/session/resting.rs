@@ -25,11 +25,11 @@ fn beginning() -> Instant {
     *BEGINNING.get_or_init(Instant::now)
 }
 
-/// Where a session is in the list: when it may have rested for long enough, and a number.
-pub(super) type Place = (Instant, u64);
+/// When a listed session is looked at, and a number that tells it from others of that moment.
+pub(super) type Due = (Instant, u64);
 
 struct List {
-    sessions: BTreeMap<Place, Weak<Inner>>,
+    sessions: BTreeMap<Due, Weak<Inner>>,
     /// The task is there.
     is_served: bool,
 }
@@ -46,7 +46,7 @@ fn list() -> MutexGuard<'static, List> {
 }
 
 /// Has the session looked at when it will have rested for long enough, if nobody uses it until then.
-fn enlist(session: &Arc<Inner>) -> Option<Place> {
+fn enlist(session: &Arc<Inner>) -> Option<Due> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let place = (session.due()?, NUMBER.fetch_add(1, Ordering::Relaxed));
     let mut list = list();
@@ -60,12 +60,12 @@ fn enlist(session: &Arc<Inner>) -> Option<Place> {
 }
 
 /// The session is no more.
-pub(super) fn strike(place: Place) {
+pub(super) fn strike(place: Due) {
     list().sessions.remove(&place);
 }
 
 impl Inner {
-    fn place(&self) -> MutexGuard<'_, Option<Place>> {
+    fn place(&self) -> MutexGuard<'_, Option<Due>> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -8,19 +8,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::command::Command;
 use super::{Inner, resting};
-use crate::caps::MAX_AWAKE_PER_CORE;
+use crate::caps::MAX_SLOTS_PER_CORE;
 use crate::threads::workers;
 
-static AWAKE: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
+static WITH_SLOT: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
 /// How many there are, to be looked at without locking.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
-fn awake() -> MutexGuard<'static, Vec<Weak<Inner>>> {
-    AWAKE.lock().unwrap_or_else(PoisonError::into_inner)
+fn with_slot() -> MutexGuard<'static, Vec<Weak<Inner>>> {
+    WITH_SLOT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn most() -> usize {
-    MAX_AWAKE_PER_CORE * workers::count()
+fn max_with_slot() -> usize {
+    MAX_SLOTS_PER_CORE * workers::count()
 }
 
 /// Notes that `session` is used now.
@@ -29,28 +29,31 @@ pub(super) fn used(session: &Inner) {
 }
 
 /// Notes that `session` has a slot.
-pub(super) fn woke(session: &Arc<Inner>) {
+pub(super) fn took_slot(session: &Arc<Inner>) {
     if session.has_slot.swap(true, Ordering::Relaxed) {
         return;
     }
-    let mut awake = awake();
-    awake.retain(|other| other.strong_count() > 0);
-    awake.push(Arc::downgrade(session));
-    COUNT.store(awake.len(), Ordering::Relaxed);
-    drop(awake);
+    let mut sessions_with_slot = with_slot();
+    sessions_with_slot.retain(|other| other.strong_count() > 0);
+    sessions_with_slot.push(Arc::downgrade(session));
+    COUNT.store(sessions_with_slot.len(), Ordering::Relaxed);
+    drop(sessions_with_slot);
     make_room();
 }
 
 /// Sends sessions to sleep that were not used for long, if there are too many. Those that are busy stay.
 pub(super) fn make_room() {
-    if COUNT.load(Ordering::Relaxed) <= most() {
+    if COUNT.load(Ordering::Relaxed) <= max_with_slot() {
         return;
     }
-    let mut awake = awake();
-    let mut sessions: Vec<_> = awake.iter().filter_map(Weak::upgrade).collect();
+    let mut sessions_with_slot = with_slot();
+    let mut sessions: Vec<_> = sessions_with_slot
+        .iter()
+        .filter_map(Weak::upgrade)
+        .collect();
     // Read once: others use their sessions meanwhile, and a sort whose order changes panics.
     sessions.sort_by_cached_key(|session| session.used.load(Ordering::Relaxed));
-    let mut excess = sessions.len().saturating_sub(most());
+    let mut excess = sessions.len().saturating_sub(max_with_slot());
     sessions.retain(|session| {
         let sleeps = excess > 0 && session.push_if_idle(Command::Sleep);
         if sleeps {
@@ -59,7 +62,7 @@ pub(super) fn make_room() {
         }
         !sleeps
     });
-    *awake = sessions.iter().map(Arc::downgrade).collect();
-    COUNT.store(awake.len(), Ordering::Relaxed);
-    drop(awake);
+    *sessions_with_slot = sessions.iter().map(Arc::downgrade).collect();
+    COUNT.store(sessions_with_slot.len(), Ordering::Relaxed);
+    drop(sessions_with_slot);
 }

@@ -28,9 +28,9 @@ fn image() -> Arc<Image> {
     Arc::new(Image::from_memory(&noise(PAGES, 1), Vec::new()).expect("an image"))
 }
 
-fn frame(image: &Image) -> Frame<'_> {
-    Frame {
-        kind: Kind::Rest,
+fn frame(image: &Image) -> Origin<'_> {
+    Origin {
+        kind: SnapshotKind::Session,
         runtime: &[7; 32],
         base: image,
     }

@@ -14,13 +14,13 @@ use crate::threads::workers;
 /// The clock looks after this guest. It gives no orders any more when this is dropped.
 #[derive(Debug)]
 pub(super) struct Computing {
-    guest: Arc<Guest>,
+    guest: Arc<ComputingGuest>,
     _watch: Watch,
 }
 
 /// What the clock needs of a guest.
 #[derive(Debug)]
-struct Guest {
+struct ComputingGuest {
     interrupt: Interrupt,
     brake: Arc<Brake>,
     thread: Option<ThreadClock>,
@@ -34,7 +34,7 @@ impl Computing {
         brake: &Arc<Brake>,
         timeouts: Option<&Arc<Timeouts>>,
     ) -> Self {
-        let guest = Arc::new(Guest {
+        let guest = Arc::new(ComputingGuest {
             interrupt: interrupt.clone(),
             brake: Arc::clone(brake),
             thread: ThreadClock::own(),
@@ -52,13 +52,13 @@ impl Computing {
     }
 }
 
-impl Guest {
+impl ComputingGuest {
     fn timeouts(&self) -> MutexGuard<'_, Option<Arc<Timeouts>>> {
         self.timeouts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Watched for Guest {
+impl Watched for ComputingGuest {
     fn look(&self) -> Option<Instant> {
         let reading = || self.thread.and_then(ThreadClock::read);
         match self.interrupt.check_computing(reading) {
