@@ -133,6 +133,12 @@ impl SavedMemory {
         self.size
     }
 
+    /// How many bytes may differ from the lowest image below it.
+    #[must_use]
+    pub fn changed_bytes(&self) -> usize {
+        pages_in(&self.changed()) * PAGE
+    }
+
     /// Whether others hold a part of it: forks.
     #[must_use]
     pub fn is_shared(&self) -> bool {
@@ -167,12 +173,12 @@ impl SavedMemory {
         {
             return Ok(usable);
         }
-        self.size = slot.accessible();
         if *self.ranges == *written {
             self.refresh(slot)?;
         } else {
             self.replace(slot, &written)?;
         }
+        self.size = slot.accessible();
         Ok(true)
     }
 

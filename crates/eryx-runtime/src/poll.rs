@@ -4,8 +4,12 @@
 //! memory of its own, so that nothing else in the module can touch it. Each loop begins with a poll, and so does each
 //! function that calls itself by way of others: code cannot run for long without one.
 //!
-//! Whether a value is loaded that nobody needs costs little: ten kernels take as long with polls as without. Cranelift keeps such
-//! loads, because they may trap (tests: core/limits/time.rs).
+//! Whether a value is loaded that nobody needs costs little: ten kernels take as long with polls as without.
+//!
+//! Each poll of a function loads from an address of its own. Cranelift drops a load from an address that was loaded from before, also
+//! one that may trap, if nothing came in between that may write to that memory (`alias_analysis.rs`: of the loads in two loops one
+//! after the other only the first is left). A load that is the first of its address it keeps, because it may trap; out of a loop it
+//! moves none that may. `slot::tests::brake` of eryx-memory tries both, and core/limits/time.rs loops of C code.
 
 use anyhow::{Context as _, Result, bail};
 use petgraph::algo::kosaraju_scc;
@@ -19,6 +23,8 @@ use wasmparser::{FunctionBody, MemorySectionReader, Operator, Parser, Payload, T
 
 /// The memory that polls load from: the module's second one, of one page.
 const MEMORY: u32 = 1;
+/// Bytes of it.
+const PAGE: u64 = 1 << 16;
 
 /// Adds the memory and the polls.
 ///
@@ -124,18 +130,21 @@ impl<'a> Code<'a> {
 
     fn with_polls(&self, wasm: &[u8], entries: &[bool]) -> Result<CodeSection> {
         let mut section = CodeSection::new();
-        let poll = poll();
         for (body, &at_entry) in self.bodies.iter().zip(entries) {
-            section.raw(&polled(wasm, body, at_entry, &poll)?);
+            section.raw(&polled(wasm, body, at_entry)?);
         }
         Ok(section)
     }
 }
 
-/// The bytes of a poll.
-fn poll() -> Vec<u8> {
+/// The bytes of a function's poll of this number.
+fn poll(number: usize) -> Result<Vec<u8>> {
+    let offset = 4 * number as u64;
+    if offset >= PAGE {
+        bail!("a function with more than {number} polls");
+    }
     let page = MemArg {
-        offset: 0,
+        offset,
         align: 2,
         memory_index: MEMORY,
     };
@@ -147,12 +156,12 @@ fn poll() -> Vec<u8> {
     ] {
         instruction.encode(&mut bytes);
     }
-    bytes
+    Ok(bytes)
 }
 
 /// A function's bytes with polls at the beginning of its loops. A loop that begins with another one needs none of its own: in the
 /// evaluation loop that is a third of the cost.
-fn polled(wasm: &[u8], body: &FunctionBody<'_>, at_entry: bool, poll: &[u8]) -> Result<Vec<u8>> {
+fn polled(wasm: &[u8], body: &FunctionBody<'_>, at_entry: bool) -> Result<Vec<u8>> {
     let operators = body.get_operators_reader()?;
     let mut places = Vec::new();
     if at_entry {
@@ -175,11 +184,11 @@ fn polled(wasm: &[u8], body: &FunctionBody<'_>, at_entry: bool, poll: &[u8]) -> 
         }
     }
     let range = body.range();
-    let mut bytes = Vec::with_capacity(range.len() + places.len() * poll.len());
+    let mut bytes = Vec::with_capacity(range.len() + places.len() * 8);
     let mut from = range.start;
-    for place in places {
+    for (number, place) in places.into_iter().enumerate() {
         bytes.extend(&wasm[from..place]);
-        bytes.extend(poll);
+        bytes.extend(poll(number)?);
         from = place;
     }
     bytes.extend(&wasm[from..range.end]);

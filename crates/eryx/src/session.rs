@@ -51,9 +51,11 @@ struct Inner {
     used: AtomicU64,
     /// It is among those with a slot.
     has_slot: AtomicBool,
+    /// It is to give its slot back, and has not done so yet.
+    is_to_sleep: AtomicBool,
     /// Where it is among those that are looked at when they have rested. `None`: it is none of them.
     place: Mutex<Option<Due>>,
-    /// There is nothing more to gain.
+    /// It was packed, or cannot be, and was not used since.
     is_packed: AtomicBool,
 }
 
@@ -92,6 +94,7 @@ impl Session {
             timeout: Mutex::new(timeout),
             used: AtomicU64::new(0),
             has_slot: AtomicBool::new(false),
+            is_to_sleep: AtomicBool::new(false),
             place: Mutex::new(None),
             is_packed: AtomicBool::new(false),
         }))
@@ -300,8 +303,10 @@ impl Inner {
             command.refuse();
             return interpreter;
         }
-        let packs = matches!(command, Command::Pack(_));
-        self.is_packed.store(packs, Ordering::Relaxed);
+        self.is_to_sleep.store(false, Ordering::Relaxed);
+        if !matches!(command, Command::Sleep) {
+            self.is_packed.store(false, Ordering::Relaxed);
+        }
         match command {
             Command::Execute {
                 code,
@@ -332,7 +337,7 @@ impl Inner {
             Command::Clear(reply) => {
                 let mut interpreter = interpreter;
                 reply.give(self.clear(&mut interpreter).await);
-                interpreter
+                interpreter.filter(|interpreter| !interpreter.is_lost())
             }
             Command::Reset(reply) => {
                 self.discard(interpreter).await;
@@ -343,6 +348,8 @@ impl Inner {
             Command::Sleep => self.sleep(interpreter, Interpreter::sleep).await,
             Command::Pack(reply) => {
                 let interpreter = self.sleep(interpreter, Interpreter::pack).await;
+                let is_awake = interpreter.as_ref().is_some_and(Interpreter::is_awake);
+                self.is_packed.store(!is_awake, Ordering::Relaxed);
                 reply.give(Ok(()));
                 interpreter
             }

@@ -73,8 +73,15 @@ impl Brake {
     /// Gives an order, which the guest meets at its next poll. From any thread.
     pub fn give(&self, order: Order) {
         self.order.store(order as u8, Ordering::SeqCst);
-        // If it fails, it is tried again with the next tick.
+        // If it fails, `repeat` tries it again.
         drop(self.close());
+    }
+
+    /// Gives the order again that the guest has not met, if there is one.
+    pub fn repeat(&self) {
+        if self.is_given() {
+            drop(self.close());
+        }
     }
 
     /// Takes the order that the guest has not met, so that its thread can follow it elsewhere than at a poll.

@@ -33,7 +33,7 @@ impl Inner {
         interpreter.wake(pool).await?;
         slots::used(self);
         if slept {
-            slots::took_slot(self);
+            slots::note(self, true);
         }
         Ok(())
     }
@@ -140,9 +140,14 @@ impl Inner {
         };
         let new = || Interpreter::new(&self.context, pool, Some(&self.storage));
         let mut interpreter = interpreter.unwrap_or_else(new);
+        let slept = !interpreter.is_awake();
         if let Err(error) = self.wake(&mut interpreter, pool).await {
             self.settle(waiter, Err(error.into()));
             return Some(interpreter);
+        }
+        if slept {
+            // To unpack a large state takes its time, which is none of the code's.
+            started = Instant::now();
         }
         let config = &self.context.config;
         let start = interpreter.start;

@@ -22,6 +22,9 @@ use eryx_memory::SavedMemory;
 /// How long the driver may take for what it does itself, unless an execution may take less.
 const ORDER_LIMIT: Duration = Duration::from_secs(5);
 
+/// Sessions with more bytes that differ from the image are not packed: that would take long, and whoever uses them then waits.
+const MAX_PACKED: usize = 64 << 20;
+
 /// A guest and what is needed to put it back to where it was before an execution.
 pub(crate) struct Interpreter {
     residence: Residence,
@@ -73,6 +76,7 @@ impl Saved {
     fn pack(&mut self, pool: &Pool) {
         if let Self::Memory(memory) = self
             && !memory.is_shared()
+            && memory.changed_bytes() <= MAX_PACKED
             && let Some(packed) = PackedMemory::new(memory, pool.image())
         {
             *self = Self::Packed(packed);
@@ -124,13 +128,18 @@ impl Interpreter {
         Ok(())
     }
 
+    /// Its state is not known any more: it can only be dropped.
+    pub(crate) fn is_lost(&self) -> bool {
+        !self.has_saved && !self.is_awake()
+    }
+
     pub(crate) fn is_awake(&self) -> bool {
         matches!(self.residence, Residence::Awake(_))
     }
 
     /// Gives the slot back.
     pub(crate) fn sleep(&mut self, pool: &Pool) {
-        if !self.has_saved {
+        if self.expect_state(pool).is_err() {
             return;
         }
         if let Some(instance) = self.asleep(None) {

@@ -149,10 +149,12 @@ impl Inner {
                 Next::Command(command, interpreter) => {
                     let performed = survived(self.perform(command, interpreter)).await;
                     // A function of the host's has panicked. What is queued must not wait for it for ever.
-                    performed.unwrap_or(None)
+                    let left = performed.unwrap_or(None);
+                    slots::note(&self, left.as_ref().is_some_and(Interpreter::is_awake));
+                    left
                 }
                 Next::Discard(interpreter) => {
-                    self.discard(Some(interpreter)).await;
+                    drop(survived(self.discard(Some(interpreter))).await);
                     None
                 }
                 Next::Rest(ends) => {

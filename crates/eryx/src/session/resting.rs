@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::Inner;
 use super::command::{Command, Reply};
-use crate::threads::workers;
+use crate::threads::workers::{self, survived};
 
 /// The time, in nanoseconds since this was asked first.
 pub(super) fn now() -> u64 {
@@ -97,6 +97,10 @@ impl Inner {
         }
         // Before the look at the queue: whoever comes to rest after it lists the session.
         *self.place() = None;
+        // It may have come to rest just now, and found itself listed.
+        if self.due().is_none_or(|due| Instant::now() < due) {
+            return self.expect_sleep();
+        }
         let (reply, packed) = Reply::new();
         if self.push_if_idle(Command::Pack(reply)) {
             drop(packed.await);
@@ -112,7 +116,7 @@ async fn serve() {
         }
         let first = list().sessions.pop_first();
         if let Some(session) = first.and_then(|(_, session)| session.upgrade()) {
-            session.pack_if_due().await;
+            drop(survived(session.pack_if_due()).await);
         }
     }
 }

@@ -28,17 +28,24 @@ pub(super) fn used(session: &Inner) {
     session.used.store(resting::now(), Ordering::Relaxed);
 }
 
-/// Notes that `session` has a slot.
-pub(super) fn took_slot(session: &Arc<Inner>) {
-    if session.has_slot.swap(true, Ordering::Relaxed) {
+/// Notes whether `session` has a slot. Only whoever has its interpreter calls this.
+pub(super) fn note(session: &Arc<Inner>, has_slot: bool) {
+    if session.has_slot.swap(has_slot, Ordering::Relaxed) == has_slot {
         return;
     }
-    let mut sessions_with_slot = with_slot();
-    sessions_with_slot.retain(|other| other.strong_count() > 0);
-    sessions_with_slot.push(Arc::downgrade(session));
-    COUNT.store(sessions_with_slot.len(), Ordering::Relaxed);
-    drop(sessions_with_slot);
-    make_room();
+    let mut sessions = with_slot();
+    sessions.retain(|other| {
+        other.strong_count() > 0
+            && (has_slot || !std::ptr::eq(other.as_ptr(), Arc::as_ptr(session)))
+    });
+    if has_slot {
+        sessions.push(Arc::downgrade(session));
+    }
+    COUNT.store(sessions.len(), Ordering::Relaxed);
+    drop(sessions);
+    if has_slot {
+        make_room();
+    }
 }
 
 /// Sends sessions to sleep that were not used for long, if there are too many. Those that are busy stay.
@@ -46,23 +53,19 @@ pub(super) fn make_room() {
     if COUNT.load(Ordering::Relaxed) <= max_with_slot() {
         return;
     }
-    let mut sessions_with_slot = with_slot();
-    let mut sessions: Vec<_> = sessions_with_slot
-        .iter()
-        .filter_map(Weak::upgrade)
-        .collect();
+    let sessions = with_slot().clone();
+    let mut sessions: Vec<_> = sessions.iter().filter_map(Weak::upgrade).collect();
     // Read once: others use their sessions meanwhile, and a sort whose order changes panics.
     sessions.sort_by_cached_key(|session| session.used.load(Ordering::Relaxed));
     let mut excess = sessions.len().saturating_sub(max_with_slot());
-    sessions.retain(|session| {
-        let sleeps = excess > 0 && session.push_if_idle(Command::Sleep);
-        if sleeps {
-            excess -= 1;
-            session.has_slot.store(false, Ordering::Relaxed);
+    for session in sessions {
+        if excess == 0 {
+            break;
         }
-        !sleeps
-    });
-    *sessions_with_slot = sessions.iter().map(Arc::downgrade).collect();
-    COUNT.store(sessions_with_slot.len(), Ordering::Relaxed);
-    drop(sessions_with_slot);
+        let is_told = session.is_to_sleep.load(Ordering::Relaxed);
+        if is_told || session.push_if_idle(Command::Sleep) {
+            session.is_to_sleep.store(true, Ordering::Relaxed);
+            excess -= 1;
+        }
+    }
 }

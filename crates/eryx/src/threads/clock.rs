@@ -1,6 +1,7 @@
 //! The clock: a thread that looks after guests which compute, and after tasks that wait for a thread.
 
 use std::fmt::Debug;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -121,10 +122,12 @@ impl Clock {
     fn run(&self) {
         let mut idle = 0;
         loop {
-            let next = self.look();
+            // Without the clock nothing could be interrupted any more: what panics is passed over.
+            let next = catch_unwind(AssertUnwindSafe(|| self.look())).unwrap_or(None);
             // Before the look at the queue: who comes after it rings.
             self.slow.store(true, Ordering::SeqCst);
-            let waiting = self.queue.get().is_some_and(|queue| queue());
+            let serve = || self.queue.get().is_some_and(|queue| queue());
+            let waiting = catch_unwind(AssertUnwindSafe(serve)).unwrap_or(true);
             self.slow.fetch_and(!waiting, Ordering::SeqCst);
             let period = if waiting { BUSY_TICK } else { TICK };
             let due = next.map(|next| next.saturating_duration_since(Instant::now()));

@@ -189,6 +189,10 @@ impl Workers {
             if has_place && let Some(task) = queue.ready.pop_front() {
                 self.waiting.store(queue.ready.len(), Ordering::Release);
                 queue.busy.push((number, Instant::now()));
+                // More may have come while this thread looked out, and woken nobody.
+                if !queue.ready.is_empty() && queue.busy.len() < queue.allowed {
+                    WORKERS.send(&mut queue);
+                }
                 return Some(task);
             }
             if may_look && has_place && !self.looking.swap(true, Ordering::AcqRel) {

@@ -9,7 +9,7 @@ use super::super::{Brake, Order};
 use super::*;
 use crate::SignalWord;
 
-/// `run` counts at 16 until the word at 32 is set, `spin` for ever. Both poll.
+/// `run` counts at 16 until the word at 32 is set, `spin` for ever, behind a loop that ends. All poll, each at an address of its own.
 const LOOPS: &str = r#"(module
     (memory (export "memory") 1)
     (memory 1 1)
@@ -19,7 +19,13 @@ const LOOPS: &str = r#"(module
         (loop (drop (i32.load 1 (i32.const 0))) (call $count) (br_if 0 (i32.eqz (i32.load (i32.const 32)))))
         (i32.load (i32.const 32)))
     (func (export "spin")
-        (loop (drop (i32.load 1 (i32.const 0))) (br 0)))
+        (local i32)
+        (loop (drop (i32.load 1 (i32.const 0)))
+            (br_if 0 (i32.lt_u (local.tee 0 (i32.add (local.get 0) (i32.const 1))) (i32.const 10))))
+        (loop (drop (i32.load 1 offset=4 (i32.const 0)))
+            (loop (drop (i32.load 1 offset=8 (i32.const 0)))
+                (br_if 0 (i32.and (local.tee 0 (i32.add (local.get 0) (i32.const 1))) (i32.const 255))))
+            (br 0)))
     (func (export "poll") (call $poll)))"#;
 
 struct Guest {

@@ -1,7 +1,7 @@
 //! `eryx.call`, `eryx.cancel`, `eryx.next_answer`, `eryx.read_answer`: the guest's calls of host functions.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -66,6 +66,8 @@ struct InFlight {
 /// The calls of one run that may take only so long. Also ended while the guest computes, and then by other threads.
 pub(crate) struct Timeouts {
     due: Mutex<BTreeMap<(Instant, u64), Late>>,
+    /// Somebody is at it.
+    expiring: AtomicBool,
     mailbox: Arc<Mailbox>,
     handler: Option<Arc<dyn CallbackHandler>>,
 }
@@ -93,7 +95,7 @@ impl Timeouts {
     }
 
     /// Whether a call has taken too long.
-    pub(crate) fn are_due(&self) -> bool {
+    fn are_due(&self) -> bool {
         self.next().is_some_and(|at| at <= Instant::now())
     }
 
@@ -104,8 +106,14 @@ impl Timeouts {
         (at <= Instant::now()).then(|| (call, first.remove()))
     }
 
+    /// Whether somebody should end such calls: nobody is at it yet. Who is told so does.
+    pub(crate) fn begin_to_expire(&self) -> bool {
+        self.are_due() && !self.expiring.swap(true, Ordering::AcqRel)
+    }
+
     /// Ends the calls that have taken too long.
     pub(crate) fn expire(&self) {
+        self.expiring.store(false, Ordering::Release);
         while let Some((call, late)) = self.pop() {
             let milliseconds = late.limit.as_secs_f64() * 1000.0;
             // Refused if the answer came in time: then that counts, though the guest has yet to take it.
@@ -267,6 +275,7 @@ impl Calls {
     fn limit(&mut self, call: u64, deadline: Instant, late: Late) {
         let timeouts = self.timeouts.get_or_insert_with(|| {
             Arc::new(Timeouts {
+                expiring: AtomicBool::new(false),
                 due: Mutex::default(),
                 mailbox: Arc::clone(&self.mailbox),
                 handler: self.handler.clone(),

@@ -60,13 +60,15 @@ impl ComputingGuest {
 
 impl Watched for ComputingGuest {
     fn look(&self) -> Option<Instant> {
+        // An order whose page could not be protected, or was opened for one before.
+        self.brake.repeat();
         let reading = || self.thread.and_then(ThreadClock::read);
         match self.interrupt.check_computing(reading) {
             Verdict::Continue => {}
             Verdict::Ask => self.brake.give(Order::Ask),
             Verdict::Cut => self.brake.give(Order::Cut),
         }
-        if let Some(late) = self.timeouts().as_ref().filter(|it| it.are_due()) {
+        if let Some(late) = self.timeouts().as_ref().filter(|it| it.begin_to_expire()) {
             let late = Arc::clone(late);
             // A function of the host's is told, which may take its time.
             workers::spawn(async move { late.expire() });

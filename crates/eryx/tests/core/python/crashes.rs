@@ -286,8 +286,7 @@ async fn crashes_leave_nothing_behind() {
     // Guests whose memory is being given back hold it for a moment.
     let most = held.0 + (16 << 10);
     until(|| process_kibibytes("VmRSS") < most).await;
-    assert_eq!(
-        (descriptors(), process_kibibytes("Threads")),
-        (held.1, held.2)
-    );
+    // So do threads that came because others were busy.
+    until(|| process_kibibytes("Threads") <= held.2).await;
+    assert_eq!(descriptors(), held.1);
 }
