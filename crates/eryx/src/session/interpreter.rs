@@ -23,7 +23,7 @@ use eryx_memory::SavedMemory;
 const ORDER_LIMIT: Duration = Duration::from_secs(5);
 
 /// Sessions with more bytes that differ from the image are not packed: that would take long, and whoever uses them then waits.
-const MAX_PACKED: usize = 64 << 20;
+const LARGE: usize = 64 << 20;
 
 /// A guest and what is needed to put it back to where it was before an execution.
 pub(crate) struct Interpreter {
@@ -76,7 +76,7 @@ impl Saved {
     fn pack(&mut self, pool: &Pool) {
         if let Self::Memory(memory) = self
             && !memory.is_shared()
-            && memory.changed_bytes() <= MAX_PACKED
+            && memory.changed_bytes() <= LARGE
             && let Some(packed) = PackedMemory::new(memory, pool.image())
         {
             *self = Self::Packed(packed);
