@@ -207,7 +207,7 @@ export interface SandboxOptions extends Pick<
   resultVariable?: string;
   /**
    * Sessions only. Milliseconds without use, after which a session's memory is packed: after `print(1)` about 24 KB in place of
-   * 0.7 MB. The next use unpacks it, in about a millisecond. Above 0, at most 2_147_483_647. Default 10_000. null = never.
+   * 0.4 MB. The next use unpacks it, in about a millisecond. Above 0, at most 2_147_483_647. Default 10_000. null = never.
    */
   sleepAfterMs?: number | null;
 }
