@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use eryx::{CallbackFailure, CancelHandle};
+use eryx::{CallbackFailure, CancelHandle, Outcome};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
@@ -10,14 +10,14 @@ use crate::calls::{Handler, Replies};
 use crate::events::{Dispatch, Line, Queue, Sink};
 use crate::options::{ExecutionOptions, Streams};
 
-/// The core's options of the execution with the number `id`.
-pub(crate) fn options(
+/// The core's options of the execution with the number `id`, and what is called with its outcome.
+pub(crate) fn prepare(
     options: ExecutionOptions,
     execution: &Execution,
     dispatch: &Arc<Dispatch>,
     id: u32,
     has_callbacks: bool,
-) -> Result<eryx::ExecutionOptions> {
+) -> Result<(eryx::ExecutionOptions, impl FnOnce(Outcome) + Send + use<>)> {
     let streams = Streams::from_bits(options.streams);
     let mut options = options.to_core(execution.cancel.clone())?;
     if streams.any() || has_callbacks {
@@ -33,7 +33,8 @@ pub(crate) fn options(
             options.sink = Some(Arc::new(Sink { line, streams }));
         }
     }
-    Ok(options)
+    let dispatch = Arc::clone(dispatch);
+    Ok((options, move |outcome| dispatch.done(id, outcome)))
 }
 
 /// One execution, to cancel it and to answer its calls.

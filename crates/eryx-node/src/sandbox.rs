@@ -50,12 +50,9 @@ impl Sandbox {
         options: ExecutionOptions,
         execution: &Execution,
     ) -> Result<Option<ErrorObject>> {
-        let options =
-            execution::options(options, execution, &self.dispatch, id, self.has_callbacks)?;
-        let dispatch = Arc::clone(&self.dispatch);
-        let started = self.core.spawn(code, options, move |outcome| {
-            dispatch.done(id, outcome);
-        });
+        let (options, done) =
+            execution::prepare(options, execution, &self.dispatch, id, self.has_callbacks)?;
+        let started = self.core.spawn(code, options, done);
         Ok(started.err().map(ErrorObject::from))
     }
 

@@ -58,12 +58,9 @@ impl Session {
         options: ExecutionOptions,
         execution: &Execution,
     ) -> Result<Option<ErrorObject>> {
-        let options =
-            execution::options(options, execution, &self.dispatch, id, self.has_callbacks)?;
-        let dispatch = Arc::clone(&self.dispatch);
-        let queued = self
-            .core
-            .spawn(code, options, move |outcome| dispatch.done(id, outcome));
+        let (options, done) =
+            execution::prepare(options, execution, &self.dispatch, id, self.has_callbacks)?;
+        let queued = self.core.spawn(code, options, done);
         Ok(queued.err().map(ErrorObject::from))
     }
 
@@ -113,16 +110,15 @@ impl Session {
     ) -> Result<Self> {
         let has_callbacks = options.callbacks.is_some();
         let dispatch = Arc::clone(&runtime.dispatch);
-        let execution_options =
-            execution::options(execution_options, execution, &dispatch, id, has_callbacks)?;
-        let reporting = Arc::clone(&dispatch);
+        let (execution_options, done) =
+            execution::prepare(execution_options, execution, &dispatch, id, has_callbacks)?;
         let core = eryx::Session::resume(
             &runtime.core,
             options.into_core(vfs)?,
             checkpoint.to_vec(),
             decoded(&answers)?,
             execution_options,
-            move |outcome| reporting.done(id, outcome),
+            done,
         )
         .map_err(|error| outcome::thrown(&error))?;
         Ok(Self {

@@ -47,7 +47,7 @@ struct Inner {
     executions: AtomicU64,
     /// The limit of executions that bring none of their own.
     timeout: Mutex<Option<Duration>>,
-    /// When its interpreter was last used: see [`resting::now`].
+    /// When its interpreter was last used: see [`resting`].
     used: AtomicU64,
     /// It is among those with a slot.
     has_slot: AtomicBool,
@@ -297,7 +297,7 @@ impl Inner {
     async fn perform(
         self: &Arc<Self>,
         command: Command,
-        interpreter: Option<Interpreter>,
+        mut interpreter: Option<Interpreter>,
     ) -> Option<Interpreter> {
         if self.queue().closed {
             command.refuse();
@@ -320,12 +320,10 @@ impl Inner {
                 waiter,
             } => self.resume(&checkpoint, answers, options, waiter).await,
             Command::Fork(count, reply) => {
-                let mut interpreter = interpreter;
                 reply.give(self.fork(&mut interpreter, count).await);
                 interpreter
             }
             Command::Snapshot(reply) => {
-                let mut interpreter = interpreter;
                 reply.give(self.snapshot(&mut interpreter).await);
                 interpreter
             }
@@ -335,7 +333,6 @@ impl Inner {
                 interpreter
             }
             Command::Clear(reply) => {
-                let mut interpreter = interpreter;
                 reply.give(self.clear(&mut interpreter).await);
                 interpreter.filter(|interpreter| !interpreter.is_lost())
             }
@@ -347,7 +344,7 @@ impl Inner {
             }
             Command::Sleep => self.sleep(interpreter, Interpreter::sleep).await,
             Command::Pack(reply) => {
-                let interpreter = self.sleep(interpreter, Interpreter::pack).await;
+                interpreter = self.sleep(interpreter, Interpreter::pack).await;
                 let is_awake = interpreter.as_ref().is_some_and(Interpreter::is_awake);
                 self.is_packed.store(!is_awake, Ordering::Relaxed);
                 reply.give(Ok(()));

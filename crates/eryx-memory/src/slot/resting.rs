@@ -7,7 +7,7 @@ use super::mappings::Mappings;
 use super::{Mapped, Private, RestoreStrategy, pagemap};
 use crate::PAGE;
 use crate::image::Image;
-use crate::ranges::{Ranges, joined};
+use crate::ranges::{Ranges, joined, pages_in};
 
 /// A written page beyond so many goes back to the kernel instead of being copied back: a run that touched a lot must
 /// not leave its pages resident in an idle slot.
@@ -147,7 +147,7 @@ impl<'a> Resting<'a> {
 
     /// Puts back `written` pages, of which the first are copied.
     fn put_back(&mut self, bytes: &[u8], written: &Ranges) -> io::Result<usize> {
-        let private: usize = written.iter().map(|(from, to)| (to - from) / PAGE).sum();
+        let private = pages_in(written);
         if private > WARM_PAGES {
             self.mapped.restores += 1;
         }

@@ -31,7 +31,7 @@ impl Inner {
     ) -> Result<(), Error> {
         let slept = !interpreter.is_awake();
         interpreter.wake(pool).await?;
-        slots::used(self);
+        self.note_used();
         if slept {
             slots::note(self, true);
         }

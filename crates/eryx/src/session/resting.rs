@@ -15,7 +15,7 @@ use super::command::{Command, Reply};
 use crate::threads::workers::{self, survived};
 
 /// The time, in nanoseconds since this was asked first.
-pub(super) fn now() -> u64 {
+fn now() -> u64 {
     let since = Instant::now().duration_since(beginning());
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -69,12 +69,21 @@ impl Inner {
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Notes that the session is used now.
+    pub(super) fn note_used(&self) {
+        self.used.store(now(), Ordering::Relaxed);
+    }
+
     /// The session rests from now on. It is packed if it does so for long enough.
     pub(super) fn expect_sleep(self: &Arc<Self>) {
-        if self.is_packed.load(Ordering::Relaxed) {
-            return;
+        if !self.is_packed.load(Ordering::Relaxed) {
+            self.note_used();
+            self.list();
         }
-        self.used.store(now(), Ordering::Relaxed);
+    }
+
+    /// Lists it, unless it is listed.
+    fn list(self: &Arc<Self>) {
         let mut place = self.place();
         if place.is_none() {
             *place = enlist(self);
@@ -91,15 +100,10 @@ impl Inner {
 
     /// Packs its memory if it has rested for long enough. Otherwise it is listed again: now, or when it rests.
     async fn pack_if_due(self: Arc<Self>) {
-        if self.due().is_none_or(|due| Instant::now() < due) {
-            *self.place() = enlist(&self);
-            return;
-        }
-        // Before the look at the queue: whoever comes to rest after it lists the session.
+        // First: whoever comes to rest after this lists the session, and what came before it is seen below.
         *self.place() = None;
-        // It may have come to rest just now, and found itself listed.
         if self.due().is_none_or(|due| Instant::now() < due) {
-            return self.expect_sleep();
+            return self.list();
         }
         let (reply, packed) = Reply::new();
         if self.push_if_idle(Command::Pack(reply)) {

@@ -6,8 +6,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use super::Inner;
 use super::command::Command;
-use super::{Inner, resting};
 use crate::caps::MAX_SLOTS_PER_CORE;
 use crate::threads::workers;
 
@@ -21,11 +21,6 @@ fn with_slot() -> MutexGuard<'static, Vec<Weak<Inner>>> {
 
 fn max_with_slot() -> usize {
     MAX_SLOTS_PER_CORE * workers::count()
-}
-
-/// Notes that `session` is used now.
-pub(super) fn used(session: &Inner) {
-    session.used.store(resting::now(), Ordering::Relaxed);
 }
 
 /// Notes whether `session` has a slot. Only whoever has its interpreter calls this.
