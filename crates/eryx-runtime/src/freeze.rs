@@ -20,6 +20,25 @@ pub(crate) fn freeze(
     library: Vec<u8>,
     guest_python: &Path,
 ) -> Result<Frozen> {
+    let mut boot = prepare(module, stripped, library, guest_python)?;
+    let modules = names(&mut boot, "sys", "sys.modules")?;
+    let builtins = names(&mut boot, "builtins", "vars(builtins)")?;
+    let mut frozen = boot.freeze().map_err(|error| anyhow!(error))?;
+    frozen.manifest.modules = modules;
+    frozen.manifest.builtins = builtins;
+    Ok(frozen)
+}
+
+/// An interpreter as it is when it is frozen.
+///
+/// # Errors
+/// The preparation raised.
+pub(crate) fn prepare(
+    module: &Path,
+    stripped: &Stripped,
+    library: Vec<u8>,
+    guest_python: &Path,
+) -> Result<Boot> {
     let (mut boot, root) = library::boot(module, stripped, library)?;
     let folder = root.lookup(root.root(), "eryx")?;
     for path in stamp::files(guest_python, &["py"])? {
@@ -33,12 +52,7 @@ pub(crate) fn freeze(
     let prepare = "import _eryx_image\n_eryx_image.prepare()";
     boot.exec(prepare)
         .map_err(|error| anyhow!("the image cannot be prepared: {error}"))?;
-    let modules = names(&mut boot, "sys", "sys.modules")?;
-    let builtins = names(&mut boot, "builtins", "vars(builtins)")?;
-    let mut frozen = boot.freeze().map_err(|error| anyhow!(error))?;
-    frozen.manifest.modules = modules;
-    frozen.manifest.builtins = builtins;
-    Ok(frozen)
+    Ok(boot)
 }
 
 /// The keys of a dict of Python's that do not begin with an underscore, sorted.

@@ -207,6 +207,17 @@ impl Boot {
         Ok(text.map_err(|_| "a text outside of memory")?)
     }
 
+    /// The value of an exported global that is an i64.
+    ///
+    /// # Errors
+    /// There is none of this name and type.
+    pub fn counter(&mut self, name: &str) -> Result<u64> {
+        let global = self.instance.get_global(&mut self.store, name);
+        let value = global.and_then(|global| global.get(&mut self.store).i64());
+        let value = value.ok_or("the module has no such counter")?;
+        Ok(value.cast_unsigned())
+    }
+
     /// Calls an exported function.
     ///
     /// # Errors
