@@ -40,6 +40,18 @@ impl Layout {
         self.guest().join("patches")
     }
 
+    /// Which way branches go: [`crate::hint::Profile`].
+    #[must_use]
+    pub fn profile(&self) -> PathBuf {
+        self.root.join("crates/eryx-runtime/branches.txt")
+    }
+
+    /// The programs that say so.
+    #[must_use]
+    pub fn training(&self) -> PathBuf {
+        self.root.join("crates/eryx-runtime/training")
+    }
+
     /// The guest's C sources and headers.
     #[must_use]
     pub fn guest(&self) -> PathBuf {

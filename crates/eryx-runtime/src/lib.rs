@@ -5,7 +5,9 @@
 //! C code with the C library and [`musl`], [`glue`] ties it to libpython, [`rewrite`] renames imports so that they meet, `merge`
 //! makes one module of the three, [`hook`] puts functions of ours in the place of some of libpython's, [`deepen`] makes C recursion
 //! end in time, [`check`] looks at its imports and at what it changes, [`strip`] takes its initial memory out, and [`poll`] puts
-//! polls into what is left, by which the host stops it. [`link()`] runs these. Then the module is compiled, it compiles the standard library (`library`, with what [`patch`] changes in it), and its
+//! polls into what is left, by which the host stops it. [`link()`] runs these. Then [`hint`] tells which way its branches go
+//! ([`train()`] counts that), the module is compiled, it compiles the standard library (`library`, with what [`patch`] changes in
+//! it), and its
 //! memory is frozen with everything imported (`freeze`). [`build`] runs all of it.
 
 #![deny(unsafe_code)]
@@ -19,6 +21,7 @@ pub mod deepen;
 pub mod digest;
 mod freeze;
 pub mod glue;
+pub mod hint;
 pub mod hook;
 pub mod inputs;
 mod layout;
@@ -38,6 +41,7 @@ mod publish;
 pub mod rewrite;
 mod stamp;
 pub mod strip;
+mod train;
 pub mod update;
 pub mod wheel;
 
@@ -46,3 +50,4 @@ pub use layout::Layout;
 pub use link::{Linked, link};
 pub use progress::Progress;
 pub use publish::build;
+pub use train::train;

@@ -1,11 +1,12 @@
 //! `eryx-runtime build`: makes the Python runtime in `target/eryx-runtime`. `eryx-runtime lock`: renews the lock file.
+//! `eryx-runtime train`: renews the profile of branches.
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use eryx_runtime::{Layout, build, update};
+use eryx_runtime::{Layout, build, train, update};
 
-const USAGE: &str = "usage: eryx-runtime build|lock [WORKSPACE]";
+const USAGE: &str = "usage: eryx-runtime build|lock|train [WORKSPACE]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     let mut progress = |line: &str| eprintln!("{line}");
     let done = match arguments.first().map(String::as_str) {
         Some("build") => build(&layout, &mut progress),
+        Some("train") => train(&layout, &mut progress),
         Some("lock") => update::update(&layout, &mut progress).map(drop),
         _ => {
             eprintln!("{USAGE}");

@@ -4,6 +4,7 @@ mod announce;
 mod c_library;
 mod check;
 mod glue;
+mod hint;
 mod hook;
 mod lock;
 mod modules;
