@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, anyhow};
 use eryx::manifest::{FORMAT, Manifest, file};
 use eryx_vfs::ArchiveFs;
 
+use crate::hint::{self, Profile};
 use crate::inputs;
 use crate::lock::Lock;
 use crate::progress::Steps;
@@ -18,6 +19,12 @@ use crate::{Layout, Linked, Progress, digest, freeze, library, link};
 
 /// Version of CPython in the pinned wheel.
 const PYTHON: &str = "3.14.0";
+/// The sources of the stage between linking and compiling.
+const HINTS: [(&str, &[u8]); 3] = [
+    ("hint.rs", include_bytes!("hint.rs")),
+    ("branches.rs", include_bytes!("hint/branches.rs")),
+    ("profile.rs", include_bytes!("hint/profile.rs")),
+];
 /// How hard `python.wasm.zst` is packed: it is read only when a variant is compiled.
 const ZSTD_LEVEL: i32 = 19;
 
@@ -62,6 +69,10 @@ fn key(layout: &Layout, linked: &Linked) -> Result<Key> {
         include_bytes!("../../eryx/src/runtime/engine.rs"),
     );
     key.add_files(&stamp::files(&layout.patches(), &["patch"])?)?;
+    key.add_files(&[layout.profile()])?;
+    for (name, source) in HINTS {
+        key.add(name, source);
+    }
     key.add("library.rs", include_bytes!("library.rs"));
     key.add("patch.rs", include_bytes!("patch.rs"));
     key.add("freeze.rs", include_bytes!("freeze.rs"));
@@ -74,15 +85,16 @@ fn key(layout: &Layout, linked: &Linked) -> Result<Key> {
 }
 
 fn make(layout: &Layout, lock: &Lock, linked: &Linked, progress: &mut dyn Progress) -> Result<()> {
+    let stripped = strip::strip_python(&fs::read(&linked.wasm)?)?;
+    let wasm = hinted(layout, &stripped.wasm, progress)?;
     let mut steps = Steps::new(progress, 4);
     let output = |name: &str| layout.output.join(name);
-    let stripped = strip::strip_python(&fs::read(&linked.wasm)?)?;
     steps.run("compiling to machine code", || {
-        let code = eryx::builder::compile(&stripped.wasm).map_err(|error| anyhow!(error))?;
+        let code = eryx::builder::compile(&wasm).map_err(|error| anyhow!(error))?;
         replace(&output(file::MODULE), &code)?;
         replace(
             &output(file::WASM),
-            &zstd::encode_all(stripped.wasm.as_slice(), ZSTD_LEVEL)?,
+            &zstd::encode_all(wasm.as_slice(), ZSTD_LEVEL)?,
         )
     })?;
     let module = output(file::MODULE);
@@ -106,6 +118,22 @@ fn make(layout: &Layout, lock: &Lock, linked: &Linked, progress: &mut dyn Progre
             &serde_json::to_vec_pretty(&manifest)?,
         )
     })
+}
+
+/// The module with branch hints.
+fn hinted(layout: &Layout, wasm: &[u8], progress: &mut dyn Progress) -> Result<Vec<u8>> {
+    let path = layout.profile();
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let profile = Profile::parse(&text)?;
+    let hinted = hint::add(wasm, &profile)?;
+    progress.line(&format!(
+        "hints for {} branches of {} functions; the profile has {}",
+        hinted.branches,
+        hinted.functions,
+        profile.functions()
+    ));
+    Ok(hinted.wasm)
 }
 
 /// Puts a new file in the place of `path`. Processes that have the old one mapped keep it as it was.

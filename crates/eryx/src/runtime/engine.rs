@@ -32,6 +32,7 @@ fn config(metering: Metering) -> Config {
     }
     config
         .cranelift_opt_level(OptLevel::Speed)
+        .wasm_branch_hinting(true)
         .consume_fuel(metering == Metering::Fuel)
         .table_lazy_init(false)
         .wasm_backtrace_max_frames(None)
