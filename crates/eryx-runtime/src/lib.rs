@@ -7,8 +7,7 @@
 //! end in time, [`check`] looks at its imports and at what it changes, [`strip`] takes its initial memory out, and [`poll`] puts
 //! polls into what is left, by which the host stops it. [`link()`] runs these. Then [`hint`] tells which way its branches go
 //! ([`train()`] counts that), the module is compiled, it compiles the standard library (`library`, with what [`patch`] changes in
-//! it), and its
-//! memory is frozen with everything imported (`freeze`). [`build`] runs all of it.
+//! it), and its memory is frozen with everything imported (`freeze`). [`build`] runs all of it.
 
 #![deny(unsafe_code)]
 
