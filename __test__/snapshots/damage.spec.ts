@@ -259,7 +259,7 @@ describe("with the right checksum", () => {
       body.writeBigUInt64LE(2n ** 32n, support.MEMORY),
     );
     expect(await refusal(bytes)).toBe(
-      "its memory of 4294967296 bytes is more than maxMemoryBytes, 134217728",
+      "its memory of 4294967296 bytes is more than the memory limit of 134217728 bytes",
     );
   });
 

@@ -82,7 +82,7 @@ first = draw()`;
     const error = await catchRejection(refusing.restoreState(bytes));
     expect(error.code).toBe("ERYX_SNAPSHOT");
     expect(error.message).toMatch(
-      /^the snapshot cannot be restored: its memory of \d+ bytes is more than maxMemoryBytes, 33554432$/,
+      /^the snapshot cannot be restored: its memory of \d+ bytes is more than the memory limit of 33554432 bytes$/,
     );
     expect(await evaluate(refusing, "y")).toBe(1);
     await using lower = await restoreSession(bytes, {

@@ -196,7 +196,7 @@ fn event(event: &TraceEvent) -> Value {
 
 impl From<Error> for ErrorObject {
     fn from(error: Error) -> Self {
-        let message = error.to_string();
+        let message = message(&error);
         let coded = |code: &str| Self {
             code: code.to_owned(),
             message: message.clone(),
@@ -221,11 +221,11 @@ impl From<Error> for ErrorObject {
             },
             Error::ResourceLimit(limit) => Self {
                 hard: true,
-                limit: Some(limit.option_name().to_owned()),
+                limit: Some(option(limit.field())),
                 ..coded("ERYX_RESOURCE_LIMIT")
             },
-            Error::Initialization(_) => coded("ERYX_INITIALIZATION"),
-            Error::InvalidArgument(_) => coded("ERYX_INVALID_ARGUMENT"),
+            Error::Initialization(_) | Error::MemoryLimit { .. } => coded("ERYX_INITIALIZATION"),
+            Error::InvalidArgument { .. } => coded("ERYX_INVALID_ARGUMENT"),
             Error::Suspended(suspension) => Self {
                 reason: Some(suspension.reason),
                 pending: Some(encoded(&Value::List(
@@ -239,6 +239,42 @@ impl From<Error> for ErrorObject {
             _ => coded("ERYX_INTERNAL"),
         }
     }
+}
+
+/// The core's text, with options named as JavaScript has them.
+fn message(error: &Error) -> String {
+    match error {
+        Error::InvalidArgument { argument, problem } => format!("{}: {problem}", option(argument)),
+        Error::MemoryLimit { .. } => {
+            let text = error.to_string();
+            text.replacen("max_memory_bytes", &option("max_memory_bytes"), 1)
+        }
+        Error::ResourceLimit(limit) => {
+            format!("execution went over the limit {}", option(limit.field()))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// An option as JavaScript has it.
+fn option(core: &str) -> String {
+    match core {
+        "mount_path" => "vfsMountPath".to_owned(),
+        "results" | "errors" => format!("options.{core}"),
+        // The name of a variable is the user's.
+        variable if variable.starts_with("env.") => variable.to_owned(),
+        core => camel_case(core),
+    }
+}
+
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |mut name, word| {
+        let mut letters = word.chars();
+        name.extend(letters.next().map(|letter| letter.to_ascii_uppercase()));
+        name + letters.as_str()
+    })
 }
 
 /// A call in the shape of the contract.

@@ -50,7 +50,10 @@ fn compile(layout: &Layout, wasm: &[u8]) -> Result<PathBuf> {
     let mut key = Key::default();
     key.add("counting.wasm", wasm);
     key.add("wasmtime", eryx::manifest::WASMTIME_VERSION.as_bytes());
-    key.add("engine.rs", include_bytes!("../../eryx/src/runtime/engine.rs"));
+    key.add(
+        "engine.rs",
+        include_bytes!("../../eryx/src/runtime/engine.rs"),
+    );
     if !key.matches(&stamp, std::slice::from_ref(&module)) {
         let code = eryx::builder::compile(wasm).map_err(|error| anyhow!(error))?;
         fs::write(&module, code)?;

@@ -1,5 +1,6 @@
 //! Everything that can go wrong, by consequence.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::{ExecutionOutput, Limit, Value};
@@ -28,14 +29,29 @@ pub enum Error {
         hard: bool,
     },
     /// The run went over a limit that ends it. The interpreter was cut off.
-    #[error("{}", resource_limit_message(*.0))]
+    #[error("execution went over the limit {0}")]
     ResourceLimit(Limit),
     /// Nothing was started: the options cannot be met on this machine or with this runtime.
     #[error("{0}")]
     Initialization(String),
-    /// An argument that cannot be used; nothing was started.
-    #[error("{0}")]
-    InvalidArgument(String),
+    /// The memory limit is below what the interpreter itself takes; nothing was started.
+    #[error(
+        "max_memory_bytes: {limit} bytes are less than the {floor} that the interpreter itself takes"
+    )]
+    MemoryLimit {
+        /// [`ResourceLimits::max_memory_bytes`](crate::ResourceLimits::max_memory_bytes).
+        limit: u64,
+        /// The least that it may be with this runtime.
+        floor: u64,
+    },
+    /// An argument or option that cannot be used; nothing was started.
+    #[error("{argument}: {problem}")]
+    InvalidArgument {
+        /// Its name in this crate, perhaps with the entry: `mount_path`, `volumes[0].guest_path`, `env.HOME`.
+        argument: Cow<'static, str>,
+        /// What came, and what is expected.
+        problem: String,
+    },
     /// Bytes that are no snapshot, or one of another version or runtime. The session is as before.
     #[error("{0}")]
     Snapshot(String),
@@ -53,6 +69,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// Of an argument that cannot be used.
+    pub(crate) fn invalid(argument: impl Into<Cow<'static, str>>, problem: impl ToString) -> Self {
+        Self::InvalidArgument {
+            argument: argument.into(),
+            problem: problem.to_string(),
+        }
+    }
+
     /// Of a snapshot that cannot be restored.
     pub(crate) fn refused_snapshot(why: &str) -> Self {
         Self::Snapshot(format!("the snapshot cannot be restored: {why}"))
@@ -62,10 +86,6 @@ impl Error {
     pub(crate) fn panicked() -> Self {
         Self::Internal("a function of the host panicked".into())
     }
-}
-
-fn resource_limit_message(limit: Limit) -> String {
-    format!("execution went over the limit {}", limit.option_name())
 }
 
 /// A run that ended at an `await` and can go on from there.

@@ -1,5 +1,6 @@
 //! What one execution may use.
 
+use std::fmt;
 use std::time::Duration;
 
 /// Limits of one execution. `None` means none.
@@ -12,7 +13,7 @@ pub struct ResourceLimits {
     /// Callbacks that one execution may call. Default 1,000. Over it Python raises `CallbackLimitError`.
     pub max_callback_invocations: Option<u64>,
     /// Bytes of linear memory, interpreter included. Default 128 MiB; `None` is wasm's own 4 GiB. Over it Python raises
-    /// `MemoryError`. Below what the interpreter itself takes: [`Error::Initialization`](crate::Error::Initialization).
+    /// `MemoryError`. Below what the interpreter itself takes: [`Error::MemoryLimit`](crate::Error::MemoryLimit).
     pub max_memory_bytes: Option<u64>,
     /// Bytes of stdout and stderr kept, together. Default 10 MiB. The rest is dropped and flagged.
     pub max_output_bytes: Option<u64>,
@@ -61,12 +62,18 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// The name of the option in the JavaScript contract.
+    /// The field of [`ResourceLimits`] that sets it.
     #[must_use]
-    pub fn option_name(self) -> &'static str {
+    pub fn field(self) -> &'static str {
         match self {
-            Self::Memory => "maxMemoryBytes",
-            Self::Fuel => "maxFuel",
+            Self::Memory => "max_memory_bytes",
+            Self::Fuel => "max_fuel",
         }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.field())
     }
 }

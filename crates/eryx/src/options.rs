@@ -106,7 +106,7 @@ impl SandboxConfig {
         let result_variable = options
             .result_variable
             .unwrap_or_else(|| "result".to_owned());
-        check_variable_name("resultVariable", &result_variable)?;
+        check_variable_name("result_variable", &result_variable)?;
         for (name, value) in &options.env {
             check_variable(name, value)?;
         }
@@ -136,7 +136,7 @@ fn encoded_env(env: Vec<(String, String)>) -> Result<Vec<u8>, Error> {
     let entries = env.into_iter().map(|(name, value)| (name, value.into()));
     Value::Map(entries.collect())
         .to_bytes()
-        .map_err(|error| Error::InvalidArgument(format!("env: {error}")))
+        .map_err(|error| Error::invalid("env", error))
 }
 
 /// Variables of a module that the interpreter itself reads or writes: with others in them, code fails in strange ways.
@@ -152,7 +152,7 @@ const MODULE_VARIABLES: [&str; 8] = [
 ];
 
 /// Refuses names that code could not use as variables, or that are the interpreter's own.
-fn check_variable_name(what: &str, name: &str) -> Result<(), Error> {
+fn check_variable_name(argument: &'static str, name: &str) -> Result<(), Error> {
     let stored = identifier(name);
     let why = if !is_identifier(name) {
         "is not a Python identifier"
@@ -163,23 +163,20 @@ fn check_variable_name(what: &str, name: &str) -> Result<(), Error> {
     } else {
         return Ok(());
     };
-    Err(Error::InvalidArgument(format!(
-        "{what}: {} {why}",
-        quoted(name)
-    )))
+    Err(Error::invalid(argument, format!("{} {why}", quoted(name))))
 }
 
 fn check_variable(name: &str, value: &str) -> Result<(), Error> {
     if name.is_empty() || name.contains(['=', '\0']) || name.len() > MAX_NAME_BYTES {
-        let name = quoted(name);
-        return Err(Error::InvalidArgument(format!(
-            "env: {name} is not a name of an environment variable"
-        )));
+        let problem = format!("{} is not a name of an environment variable", quoted(name));
+        return Err(Error::invalid("env", problem));
     }
     if value.contains('\0') {
-        return Err(Error::InvalidArgument(format!(
-            "env.{name}: the value contains a NUL character"
-        )));
+        let argument = format!("env.{name}");
+        return Err(Error::invalid(
+            argument,
+            "the value contains a NUL character",
+        ));
     }
     Ok(())
 }
@@ -189,25 +186,20 @@ impl ExecutionOptions {
     pub(crate) fn check(&self, code: &str, config: &SandboxConfig) -> Result<(), Error> {
         if code.len() > MAX_CODE_BYTES {
             let size = code.len();
-            return Err(Error::InvalidArgument(format!(
-                "code: {size} bytes are more than the {MAX_CODE_BYTES} allowed"
-            )));
+            let problem = format!("{size} bytes are more than the {MAX_CODE_BYTES} allowed");
+            return Err(Error::invalid("code", problem));
         }
         for (name, _) in &self.inputs {
             check_variable_name("inputs", name)?;
             if config.callbacks.names.contains(&identifier(name)) {
-                return Err(Error::InvalidArgument(format!(
-                    "inputs: {} is the name of a callback",
-                    quoted(name)
-                )));
+                let problem = format!("{} is the name of a callback", quoted(name));
+                return Err(Error::invalid("inputs", problem));
             }
         }
         match &self.filename {
             Some(name) if name.contains('\0') || name.len() > MAX_NAME_BYTES => {
-                Err(Error::InvalidArgument(format!(
-                    "filename: {} is too long or contains a NUL character",
-                    quoted(name)
-                )))
+                let problem = format!("{} is too long or contains a NUL character", quoted(name));
+                Err(Error::invalid("filename", problem))
             }
             _ => Ok(()),
         }
@@ -244,11 +236,8 @@ mod tests {
             ("__conditional_annotations__", own),
             ("__loader__", own),
         ] {
-            let message = format!("inputs: {bad:?} {why}");
-            assert_eq!(
-                check_variable_name("inputs", bad),
-                Err(Error::InvalidArgument(message))
-            );
+            let refused = Error::invalid("inputs", format!("{bad:?} {why}"));
+            assert_eq!(check_variable_name("inputs", bad), Err(refused));
         }
     }
 
@@ -259,7 +248,7 @@ mod tests {
         assert_eq!(options.check(&" ".repeat(MAX_CODE_BYTES), &config), Ok(()));
         assert!(matches!(
             options.check(&" ".repeat(MAX_CODE_BYTES + 1), &config),
-            Err(Error::InvalidArgument(_))
+            Err(Error::InvalidArgument { .. })
         ));
     }
 

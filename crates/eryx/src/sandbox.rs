@@ -34,7 +34,7 @@ impl Sandbox {
     /// A sandbox with these options. Starts nothing.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`], or [`Error::Initialization`] if the memory limit is below what the interpreter
+    /// [`Error::InvalidArgument`], or [`Error::MemoryLimit`] if the memory limit is below what the interpreter
     /// takes.
     pub fn new(runtime: &Runtime, options: SandboxOptions) -> Result<Self, Error> {
         Ok(Self(Arc::new(Inner {

@@ -359,8 +359,8 @@ impl Inner {
         count: usize,
     ) -> Result<Vec<Session>, Error> {
         if count > MAX_FORKS {
-            let text = format!("fork: expected at most {MAX_FORKS} forks, got {count}");
-            return Err(Error::InvalidArgument(text));
+            let problem = format!("expected at most {MAX_FORKS} forks, got {count}");
+            return Err(Error::invalid("count", problem));
         }
         let storages = self.fork_storages(count);
         let Some(interpreter) = interpreter else {

@@ -167,7 +167,7 @@ impl<'a> Snapshot<'a> {
         }
         if memory_size > max_memory {
             return Err(Error::refused_snapshot(&format!(
-                "its memory of {memory_size} bytes is more than maxMemoryBytes, {max_memory}"
+                "its memory of {memory_size} bytes is more than the memory limit of {max_memory} bytes"
             )));
         }
         let host = wire::decode(host).map_err(|_| damaged())?;

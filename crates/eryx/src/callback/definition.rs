@@ -120,7 +120,7 @@ impl CallbackTable {
             .iter()
             .map(|definition| definition.name.clone())
             .collect();
-        let refused = |error| Error::InvalidArgument(format!("callbacks: {error}"));
+        let refused = |error| Error::invalid("callbacks", error);
         let described: Result<Vec<_>, _> = definitions.into_iter().map(described).collect();
         let (names_in_order, details): (Vec<_>, Vec<_>) =
             described.map_err(refused)?.into_iter().unzip();
@@ -231,11 +231,12 @@ fn check_parameters(definition: &CallbackDefinition) -> Result<(), Error> {
     let parameters = definition.signature.iter().flat_map(|it| &it.parameters);
     for Parameter { name, .. } in parameters {
         if !seen.insert(name) {
-            return Err(Error::InvalidArgument(format!(
-                "callbacks: {} has two parameters {}",
+            let problem = format!(
+                "{} has two parameters {}",
                 quoted(&definition.name),
                 quoted(name)
-            )));
+            );
+            return Err(Error::invalid("callbacks", problem));
         }
     }
     Ok(())

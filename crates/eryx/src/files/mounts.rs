@@ -68,20 +68,19 @@ impl Mounts {
         volumes: Vec<Volume>,
     ) -> Result<Self, Error> {
         let path = path.unwrap_or_else(|| DEFAULT_PATH.to_owned());
-        check("vfsMountPath", &path)?;
+        check("mount_path", &path)?;
         let mut claims = Claims::new();
-        claims.add("vfsMountPath", &path)?;
+        claims.add("mount_path", "the working directory", &path)?;
         if volumes.len() > MAX_VOLUMES {
             let count = volumes.len();
-            return Err(Error::InvalidArgument(format!(
-                "volumes: {count} are more than the {MAX_VOLUMES} allowed"
-            )));
+            let problem = format!("{count} are more than the {MAX_VOLUMES} allowed");
+            return Err(Error::invalid("volumes", problem));
         }
         let mut opened = Vec::with_capacity(volumes.len());
         for (index, volume) in volumes.into_iter().enumerate() {
-            let what = format!("volumes[{index}].guestPath");
-            check(&what, &volume.guest_path)?;
-            claims.add(&what, &volume.guest_path)?;
+            let argument = format!("volumes[{index}].guest_path");
+            check(&argument, &volume.guest_path)?;
+            claims.add(&argument, &format!("volumes[{index}]"), &volume.guest_path)?;
             let files = open(&volume)?;
             opened.push((volume.guest_path, files));
         }
@@ -197,10 +196,13 @@ fn open(volume: &Volume) -> Result<HostFs, Error> {
 fn template(path: &str, volumes: &[(String, HostFs)]) -> Result<MemoryFs, Error> {
     let root = Arc::new(MemoryFs::new(u64::MAX));
     make_places(&root, path, volumes).map_err(|(path, error)| match error {
-        eryx_vfs::Error::AlreadyExists => Error::InvalidArgument(format!(
-            "volumes: a file cannot be mounted at {}, which is a directory",
-            quoted(path)
-        )),
+        eryx_vfs::Error::AlreadyExists => Error::invalid(
+            "volumes",
+            format!(
+                "a file cannot be mounted at {}, which is a directory",
+                quoted(path)
+            ),
+        ),
         error => Error::Internal(format!("a mount point: {error}")),
     })?;
     Ok(root.fork())

@@ -19,9 +19,9 @@ impl Libraries {
     pub(crate) fn new(entry: Option<String>, sources: Vec<String>) -> Result<Self, Error> {
         let size: usize = sources.iter().map(String::len).sum();
         if size > MAX_LIBRARY_BYTES {
-            return Err(Error::InvalidArgument(format!(
-                "libraries: {size} bytes of Python are more than the {MAX_LIBRARY_BYTES} allowed"
-            )));
+            let problem =
+                format!("{size} bytes of Python are more than the {MAX_LIBRARY_BYTES} allowed");
+            return Err(Error::invalid("libraries", problem));
         }
         let named = sources.into_iter().enumerate();
         let entry = entry.map(|source| ("<entry>".to_owned(), source));
@@ -49,7 +49,7 @@ impl Libraries {
         });
         let mut encoded = Vec::new();
         wire::encode(&Value::List(entries.collect()), &mut encoded)
-            .map_err(|error| Error::InvalidArgument(format!("libraries: {error}")))?;
+            .map_err(|error| Error::invalid("libraries", error))?;
         self.encoded.get_or_init(|| encoded);
         Ok(())
     }

@@ -35,9 +35,7 @@ impl Context {
             .max_memory_bytes
             .filter(|&limit| limit < floor)
         {
-            return Err(Error::Initialization(format!(
-                "maxMemoryBytes: {limit} bytes are less than the {floor} that the interpreter itself takes"
-            )));
+            return Err(Error::MemoryLimit { limit, floor });
         }
         Ok(Self {
             runtime: runtime.clone(),

@@ -170,10 +170,10 @@ pub(crate) fn encode_compile(libraries: &[(String, String)]) -> Result<Vec<u8>, 
 }
 
 /// Something that the driver does itself: it runs none of the user's code.
-fn encode_order(name: &str, argument: Value) -> Result<Vec<u8>, Error> {
+fn encode_order(name: &'static str, argument: Value) -> Result<Vec<u8>, Error> {
     Value::List(vec![Value::Null, name.into(), argument])
         .to_bytes()
-        .map_err(|error| Error::InvalidArgument(format!("{name}: {error}")))
+        .map_err(|error| Error::invalid(name, error))
 }
 
 /// A list that is written item by item.
@@ -222,9 +222,7 @@ fn add_table(bytes: &mut Vec<u8>, callbacks: &CallbackTable) -> Result<(), Error
 
 fn refused(error: WireError) -> Error {
     match error {
-        WireError::TooDeep | WireError::TooLarge => {
-            Error::InvalidArgument(format!("inputs: {error}"))
-        }
+        WireError::TooDeep | WireError::TooLarge => Error::invalid("inputs", error),
         other => Error::Internal(other.to_string()),
     }
 }

@@ -77,8 +77,8 @@ impl Inner {
         let answer = |call| answers.take(call);
         state.calls.take_up(last_call, open, answer);
         if let Some((list, call)) = answers.left() {
-            let text = format!("options.{list}: expected ids of pending calls, got {call}");
-            done(Err(Error::InvalidArgument(text).into()));
+            let problem = format!("expected ids of pending calls, got {call}");
+            done(Err(Error::invalid(list, problem).into()));
             return None;
         }
         let run = Run {

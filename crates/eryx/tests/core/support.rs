@@ -260,6 +260,15 @@ pub(crate) fn said_alone(program: &str, arguments: &[&str], test: &str) -> Optio
     Some(said)
 }
 
+/// The text of an error about an argument.
+pub(crate) fn invalid(error: &eryx::Error) -> String {
+    assert!(
+        matches!(error, eryx::Error::InvalidArgument { .. }),
+        "{error:?}"
+    );
+    error.to_string()
+}
+
 /// A field of `/proc/self/status` in KiB.
 #[cfg(target_os = "linux")]
 pub(crate) fn process_kibibytes(field: &str) -> u64 {

@@ -10,12 +10,10 @@ use crate::names::quoted;
 const RESERVED: [(&str, &str); 2] = [("the standard library", "/usr"), ("the devices", "/dev")];
 
 /// Refuses what is no absolute, normalised path below `/`.
-pub(super) fn check(what: &str, path: &str) -> Result<(), Error> {
+pub(super) fn check(argument: &str, path: &str) -> Result<(), Error> {
     let refused = |why: &str| {
-        Err(Error::InvalidArgument(format!(
-            "{what}: expected {why}, got {}",
-            quoted(path)
-        )))
+        let problem = format!("expected {why}, got {}", quoted(path));
+        Err(Error::invalid(argument.to_owned(), problem))
     };
     let Some(parts) = path.strip_prefix('/').filter(|parts| !parts.is_empty()) else {
         return refused("an absolute path other than \"/\"");
@@ -50,19 +48,20 @@ impl Claims {
     }
 
     /// Takes a place that is neither another one, nor above or below one.
-    pub(super) fn add(&mut self, what: &str, path: &str) -> Result<(), Error> {
+    pub(super) fn add(&mut self, argument: &str, owner: &str, path: &str) -> Result<(), Error> {
         let clash = self
             .0
             .iter()
             .find(|(_, other)| is_within(path, other) || is_within(other, path));
-        if let Some((owner, other)) = clash {
-            return Err(Error::InvalidArgument(format!(
-                "{what}: {} overlaps {}, which is the place of {owner}",
+        if let Some((taken_by, other)) = clash {
+            let problem = format!(
+                "{} overlaps {}, which is the place of {taken_by}",
                 quoted(path),
                 quoted(other)
-            )));
+            );
+            return Err(Error::invalid(argument.to_owned(), problem));
         }
-        self.0.push((what.to_owned(), path.to_owned()));
+        self.0.push((owner.to_owned(), path.to_owned()));
         Ok(())
     }
 }
@@ -107,14 +106,14 @@ mod tests {
             ("/b", "/dev/shm"),
         ] {
             let mut claims = Claims::new();
-            claims.add("x", taken).expect("free");
-            assert!(claims.add("y", path).is_err(), "{taken} {path}");
+            claims.add("x", "x", taken).expect("free");
+            assert!(claims.add("y", "y", path).is_err(), "{taken} {path}");
         }
         let mut claims = Claims::new();
         for path in ["/a/b", "/a/c", "/ab", "/usr2"] {
-            claims.add("x", path).expect("free");
+            claims.add("x", "x", path).expect("free");
         }
-        let error = claims.add("y", "/a").expect_err("taken").to_string();
+        let error = claims.add("y", "y", "/a").expect_err("taken").to_string();
         assert_eq!(
             error,
             "y: \"/a\" overlaps \"/a/b\", which is the place of x"

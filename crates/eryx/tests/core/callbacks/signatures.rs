@@ -6,7 +6,7 @@ use eryx::{
 };
 
 use crate::support::callbacks::{options_with, printed_with_tools, sandbox_of, succeed_in};
-use crate::support::{runtime, text};
+use crate::support::{invalid, runtime, text};
 
 fn parameter(name: &str, change: impl FnOnce(&mut Parameter)) -> Parameter {
     let mut parameter = Parameter::new(name);
@@ -414,7 +414,7 @@ async fn inputs_may_not_have_a_callbacks_name() {
         options.inputs = vec![(name.into(), 1.into())];
         let failure = sandbox.execute("1", options).await.expect_err("refused");
         let message = format!(r#"inputs: "{name}" is the name of a callback"#);
-        assert_eq!(failure.error, eryx::Error::InvalidArgument(message));
+        assert_eq!(invalid(&failure.error), message);
     }
 }
 

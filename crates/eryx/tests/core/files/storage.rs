@@ -2,7 +2,7 @@
 
 use eryx::{Error, ExecutionOptions, Storage, StorageKind};
 
-use crate::support::{printed_by, refused, sandbox_of};
+use crate::support::{invalid, printed_by, refused, sandbox_of};
 
 fn storage() -> Storage {
     Storage::new(1 << 20)
@@ -280,10 +280,8 @@ fn mount_paths_are_checked() {
         "", "/", "data", "/data/", "/a/../b", "/./a", "//a", "/a\0", "/usr", "/usr/x",
     ] {
         let error = refused(|options| options.mount_path = Some(path.to_owned()));
-        let Error::InvalidArgument(message) = error else {
-            panic!("{error:?}");
-        };
-        assert!(message.starts_with("vfsMountPath: "), "{message}");
+        let message = invalid(&error);
+        assert!(message.starts_with("mount_path: "), "{message}");
     }
 }
 

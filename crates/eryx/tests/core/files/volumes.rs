@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use eryx::{Error, Sandbox, Storage, Volume};
 use eryx_test::new_directory;
 
-use crate::support::{printed_by, refused, sandbox_of};
+use crate::support::{invalid, printed_by, refused, sandbox_of};
 
 fn writable(host: &Path, guest: &str) -> Volume {
     let mut volume = Volume::new(host, guest);
@@ -225,26 +225,23 @@ fn paths_are_checked() {
         let volumes = volumes
             .iter()
             .map(|(host, guest)| Volume::new(*host, *guest));
-        match refused(|options| options.volumes = volumes.collect()) {
-            Error::InvalidArgument(message) => message,
-            other => panic!("{other:?}"),
-        }
+        invalid(&refused(|options| options.volumes = volumes.collect()))
     };
     assert_eq!(
         invalid(&[(&host, "v")]),
-        "volumes[0].guestPath: expected an absolute path other than \"/\", got \"v\""
+        "volumes[0].guest_path: expected an absolute path other than \"/\", got \"v\""
     );
     assert_eq!(
         invalid(&[(&host, "/a"), (&host, "/a/b")]),
-        "volumes[1].guestPath: \"/a/b\" overlaps \"/a\", which is the place of volumes[0].guestPath"
+        "volumes[1].guest_path: \"/a/b\" overlaps \"/a\", which is the place of volumes[0]"
     );
     assert_eq!(
         invalid(&[(&host, "/data/x")]),
-        "volumes[0].guestPath: \"/data/x\" overlaps \"/data\", which is the place of vfsMountPath"
+        "volumes[0].guest_path: \"/data/x\" overlaps \"/data\", which is the place of the working directory"
     );
     assert_eq!(
         invalid(&[(&host, "/usr/local")]),
-        "volumes[0].guestPath: \"/usr/local\" overlaps \"/usr\", which is the place of the standard library"
+        "volumes[0].guest_path: \"/usr/local\" overlaps \"/usr\", which is the place of the standard library"
     );
     assert_eq!(
         invalid(&[(&host.join("f"), "/tmp")]),

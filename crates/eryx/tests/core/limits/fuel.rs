@@ -62,7 +62,7 @@ async fn running_out() {
         assert_eq!(failure.error, Error::ResourceLimit(Limit::Fuel));
         assert_eq!(
             failure.error.to_string(),
-            "execution went over the limit maxFuel"
+            "execution went over the limit max_fuel"
         );
         assert_eq!(text(&failure.output.stdout), "before\n");
         let next = sandbox

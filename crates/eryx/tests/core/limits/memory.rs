@@ -59,11 +59,14 @@ async fn a_limit_below_the_interpreter_names_the_floor() {
     let mut options = SandboxOptions::default();
     options.limits.max_memory_bytes = Some(floor - 1);
     let error = Sandbox::new(runtime(), options.clone()).expect_err("too little");
-    let message = format!(
-        "maxMemoryBytes: {} bytes are less than the {floor} that the interpreter itself takes",
-        floor - 1
+    let limit = floor - 1;
+    assert_eq!(error, Error::MemoryLimit { limit, floor });
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "max_memory_bytes: {limit} bytes are less than the {floor} that the interpreter itself takes"
+        )
     );
-    assert_eq!(error, Error::Initialization(message));
     options.limits.max_memory_bytes = Some(floor);
     let sandbox = Sandbox::new(runtime(), options).expect("just enough");
     let result = sandbox

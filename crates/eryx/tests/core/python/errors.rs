@@ -260,7 +260,7 @@ async fn the_file_name_is_the_callers() {
         options.filename = Some(name);
         let failure = sandbox().execute("1", options).await.expect_err("refused");
         assert!(
-            matches!(failure.error, Error::InvalidArgument(message) if message.starts_with("filename: "))
+            matches!(failure.error, Error::InvalidArgument { argument, .. } if argument == "filename")
         );
     }
     for name in [

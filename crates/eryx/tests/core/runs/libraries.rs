@@ -3,7 +3,7 @@
 use eryx::{Error, ExecutionOptions, Sandbox, SandboxOptions};
 
 use crate::support::callbacks::{options_with, succeed_in, succeeded, tools};
-use crate::support::{python_error, runtime, text};
+use crate::support::{invalid, python_error, runtime, text};
 
 fn options(sources: &[&str]) -> SandboxOptions {
     let mut options = SandboxOptions::default();
@@ -290,10 +290,8 @@ async fn their_size_is_capped() {
     assert!(Sandbox::new(runtime(), options(&[&large])).is_ok());
     let error = Sandbox::new(runtime(), options(&[&large, "#"])).expect_err("must be refused");
     assert_eq!(
-        error,
-        Error::InvalidArgument(
-            "libraries: 4194305 bytes of Python are more than the 4194304 allowed".into()
-        )
+        invalid(&error),
+        "libraries: 4194305 bytes of Python are more than the 4194304 allowed"
     );
 }
 

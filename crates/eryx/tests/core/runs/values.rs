@@ -4,7 +4,7 @@ mod fuzz;
 
 use eryx::{BigInt, Error, ExecutionOptions, ExecutionResult, Sandbox, SandboxOptions, Value};
 
-use crate::support::{list, run, runtime, sandbox, succeed};
+use crate::support::{invalid, list, run, runtime, sandbox, succeed};
 
 async fn with_inputs(code: &str, inputs: Vec<(String, Value)>) -> ExecutionResult {
     let mut options = ExecutionOptions::default();
@@ -306,12 +306,12 @@ async fn the_result_variable_has_any_name() {
     }
     for name in ["", "a b", "1a", "a.b", "a-b", "a\0", "é\u{301}\u{2028}"] {
         let error = named(name).expect_err("no identifier");
-        let message = format!("resultVariable: {name:?} is not a Python identifier");
-        assert_eq!(error, Error::InvalidArgument(message));
+        let message = format!("result_variable: {name:?} is not a Python identifier");
+        assert_eq!(invalid(&error), message);
     }
     let error = named("class").expect_err("a keyword");
-    let message = r#"resultVariable: "class" is a keyword of Python"#;
-    assert_eq!(error, Error::InvalidArgument(message.into()));
+    let message = r#"result_variable: "class" is a keyword of Python"#;
+    assert_eq!(invalid(&error), message);
 }
 
 #[tokio::test]
@@ -321,7 +321,7 @@ async fn names_of_inputs_are_checked() {
         options.inputs = vec![("good".into(), 1.into()), (name.into(), 1.into())];
         let failure = sandbox().execute("1", options).await.expect_err("refused");
         let message = format!("inputs: {name:?} is not a Python identifier");
-        assert_eq!(failure.error, Error::InvalidArgument(message));
+        assert_eq!(invalid(&failure.error), message);
     }
     for (name, why) in [
         ("lambda", "is a keyword of Python"),
@@ -331,7 +331,7 @@ async fn names_of_inputs_are_checked() {
         options.inputs = vec![(name.into(), Value::Map(Vec::new()))];
         let failure = sandbox().execute("1", options).await.expect_err("refused");
         let message = format!("inputs: {name:?} {why}");
-        assert_eq!(failure.error, Error::InvalidArgument(message));
+        assert_eq!(invalid(&failure.error), message);
     }
 }
 
@@ -353,9 +353,7 @@ async fn inputs_that_are_too_large_are_refused_before_the_run() {
         let mut options = ExecutionOptions::default();
         options.inputs = vec![("given".into(), value)];
         let failure = sandbox().execute("1", options).await.expect_err("refused");
-        let Error::InvalidArgument(message) = failure.error else {
-            panic!("{:?}", failure.error);
-        };
+        let message = invalid(&failure.error);
         assert!(message.starts_with("inputs: "), "{message}");
     }
 }
@@ -467,7 +465,7 @@ async fn code_that_is_too_large_is_refused() {
     let failure = run(&" ".repeat(eryx::MAX_CODE_BYTES + 1))
         .await
         .expect_err("refused");
-    assert!(matches!(failure.error, Error::InvalidArgument(_)));
+    assert!(matches!(failure.error, Error::InvalidArgument { .. }));
     assert!(run(&"#".repeat(4 << 20)).await.is_ok());
 }
 

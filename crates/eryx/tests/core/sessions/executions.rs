@@ -259,7 +259,7 @@ async fn executions_are_counted_however_they_end() {
     let mut options = ExecutionOptions::default();
     options.inputs = vec![("a b".into(), 1.into())];
     let refused = failure_with(&session, "1", options).await;
-    assert!(matches!(refused.error, Error::InvalidArgument(_)));
+    assert!(matches!(refused.error, Error::InvalidArgument { .. }));
     assert_eq!(session.execution_count(), 5);
 }
 

@@ -15,7 +15,7 @@ use crate::support::sessions::{
     DRAW, FOREVER, LARGE, TRAP, assert_all_differ, execute, failure, refusal, runtimes, session,
     suspended, suspending, suspending_session, value, with_each_strategy,
 };
-use crate::support::{list, runtime, within};
+use crate::support::{invalid, list, runtime, within};
 
 fn sandbox(runtime: &Runtime) -> Sandbox {
     Sandbox::new(runtime, options_with(suspending())).expect("the options are good")
@@ -450,11 +450,8 @@ async fn answers_to_calls_that_do_not_wait_are_refused() {
             (errors, "errors", id + 7),
         ] {
             let (_, outcome) = resume(runtime, &stop.checkpoint, answers).await;
-            let text = format!("options.{list}: expected ids of pending calls, got {unknown}");
-            assert_eq!(
-                outcome.expect_err("refused").error,
-                Error::InvalidArgument(text)
-            );
+            let text = format!("{list}: expected ids of pending calls, got {unknown}");
+            assert_eq!(invalid(&outcome.expect_err("refused").error), text);
         }
         assert_eq!(answered(runtime, &stop, 3.into()).await, Some(3.into()));
     })

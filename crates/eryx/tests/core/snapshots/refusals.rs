@@ -158,7 +158,7 @@ async fn more_memory_than_the_limit_is_refused() {
         let message = refused(&lower, &bytes).await;
         let size = Layout::parse(&bytes).memory_size();
         let expected = format!(
-            "its memory of {size} bytes is more than maxMemoryBytes, {}",
+            "its memory of {size} bytes is more than the memory limit of {} bytes",
             48 << 20
         );
         assert_eq!(message, expected);

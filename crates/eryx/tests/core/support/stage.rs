@@ -265,7 +265,7 @@ async fn resumed(checkpoint: Vec<u8>) -> Result<&'static str, TestCaseError> {
         Ok(_) => "resumed",
         Err(Error::Snapshot(_)) => "refused",
         // The call that the answer is for may not be among those that wait.
-        Err(Error::InvalidArgument(_)) => "refused the answer",
+        Err(Error::InvalidArgument { .. }) => "refused the answer",
         Err(_) => {
             ended(outcome)?;
             "failed"
