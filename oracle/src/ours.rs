@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
-use eryx::builder::Command;
+use eryx::internals::builder::Command;
 use eryx_vfs::{MemoryFs, Namespace};
 
 /// A program under our imports.

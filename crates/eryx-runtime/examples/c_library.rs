@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
-use eryx::builder::Boot;
+use eryx::internals::builder::Boot;
 use eryx_runtime::compile::Library;
 use eryx_runtime::{Layout, program};
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
-use eryx::builder::{Boot, Frozen};
+use eryx::internals::builder::{Boot, Frozen};
 use eryx_vfs::FileSystem as _;
 
 use crate::strip::Stripped;

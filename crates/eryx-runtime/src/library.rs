@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
-use eryx::builder::Boot;
+use eryx::internals::builder::Boot;
 use eryx_vfs::{ArchiveFs, FileSystem, Kind, MemoryFs, Namespace, NodeId};
 
 use crate::patch;

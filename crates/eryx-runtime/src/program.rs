@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
-use eryx::builder::{self, Boot};
+use eryx::internals::builder::{self, Boot};
 use eryx_vfs::{MemoryFs, Namespace};
 
 use crate::compile::{self, Library};

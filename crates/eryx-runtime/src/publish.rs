@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
-use eryx::manifest::{FORMAT, Manifest, file};
+use eryx::internals::manifest::{FORMAT, Manifest, file};
 use eryx_vfs::ArchiveFs;
 
 use crate::hint::{self, Profile};
@@ -60,7 +60,10 @@ pub fn build(layout: &Layout, progress: &mut dyn Progress) -> Result<()> {
 fn key(layout: &Layout, linked: &Linked) -> Result<Key> {
     let mut key = Key::default();
     key.add("wasmtime", wasmtime_version().as_bytes());
-    key.add("cpu", format!("{:?}", eryx::CPU_BASELINE).as_bytes());
+    key.add(
+        "cpu",
+        format!("{:?}", eryx::internals::manifest::CPU_BASELINE).as_bytes(),
+    );
     key.add_files(&[linked.stripped.clone(), linked.image.clone()])?;
     key.add_files(&[linked.stdlib_tar.clone(), linked.tzdata_wheel.clone()])?;
     key.add_files(&stamp::files(&layout.guest().join("python"), &["py"])?)?;
@@ -90,7 +93,7 @@ fn make(layout: &Layout, lock: &Lock, linked: &Linked, progress: &mut dyn Progre
     let mut steps = Steps::new(progress, 4);
     let output = |name: &str| layout.output.join(name);
     steps.run("compiling to machine code", || {
-        let code = eryx::builder::compile(&wasm).map_err(|error| anyhow!(error))?;
+        let code = eryx::internals::builder::compile(&wasm).map_err(|error| anyhow!(error))?;
         replace(&output(file::MODULE), &code)?;
         replace(
             &output(file::WASM),
@@ -144,7 +147,11 @@ fn replace(path: &Path, content: &[u8]) -> Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn manifest(lock: &Lock, image: eryx::manifest::ImageManifest, output: &Path) -> Result<Manifest> {
+fn manifest(
+    lock: &Lock,
+    image: eryx::internals::manifest::ImageManifest,
+    output: &Path,
+) -> Result<Manifest> {
     let names = [
         file::MODULE,
         file::WASM,
@@ -170,7 +177,7 @@ fn manifest(lock: &Lock, image: eryx::manifest::ImageManifest, output: &Path) ->
         format: FORMAT,
         python: PYTHON.to_owned(),
         wasmtime: wasmtime_version().to_owned(),
-        cpu: eryx::CPU_BASELINE.0.to_owned(),
+        cpu: eryx::internals::manifest::CPU_BASELINE.0.to_owned(),
         runtime: digest::of_bytes(identity.join(" ").as_bytes()),
         inputs,
         outputs,
@@ -179,5 +186,5 @@ fn manifest(lock: &Lock, image: eryx::manifest::ImageManifest, output: &Path) ->
 }
 
 fn wasmtime_version() -> &'static str {
-    eryx::manifest::WASMTIME_VERSION
+    eryx::internals::manifest::WASMTIME_VERSION
 }

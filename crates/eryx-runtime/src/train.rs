@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
-use eryx::builder::Boot;
-use eryx::manifest::file;
+use eryx::internals::builder::Boot;
+use eryx::internals::manifest::file;
 
 use crate::freeze;
 use crate::hint::{Counters, Profile, counting};
@@ -49,13 +49,16 @@ fn compile(layout: &Layout, wasm: &[u8]) -> Result<PathBuf> {
     let stamp = layout.work.join("counting.stamp");
     let mut key = Key::default();
     key.add("counting.wasm", wasm);
-    key.add("wasmtime", eryx::manifest::WASMTIME_VERSION.as_bytes());
+    key.add(
+        "wasmtime",
+        eryx::internals::manifest::WASMTIME_VERSION.as_bytes(),
+    );
     key.add(
         "engine.rs",
         include_bytes!("../../eryx/src/runtime/engine.rs"),
     );
     if !key.matches(&stamp, std::slice::from_ref(&module)) {
-        let code = eryx::builder::compile(wasm).map_err(|error| anyhow!(error))?;
+        let code = eryx::internals::builder::compile(wasm).map_err(|error| anyhow!(error))?;
         fs::write(&module, code)?;
         key.write(&stamp, std::slice::from_ref(&module))?;
     }

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use eryx::{
-    Call, CallbackHandler, ExecutionOptions, RestoreStrategy, Runtime, Sandbox, SandboxOptions,
-};
+use eryx::internals::RestoreStrategy;
+use eryx::{Call, CallbackHandler, ExecutionOptions, Runtime, Sandbox, SandboxOptions};
 use eryx_test::runtime_directory;
 use tokio::runtime::{Builder, Runtime as Executor};
 

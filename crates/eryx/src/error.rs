@@ -70,10 +70,13 @@ pub enum Error {
 
 impl Error {
     /// Of an argument that cannot be used.
-    pub(crate) fn invalid(argument: impl Into<Cow<'static, str>>, problem: impl ToString) -> Self {
+    pub(crate) fn invalid(
+        argument: impl Into<Cow<'static, str>>,
+        problem: impl Into<String>,
+    ) -> Self {
         Self::InvalidArgument {
             argument: argument.into(),
-            problem: problem.to_string(),
+            problem: problem.into(),
         }
     }
 

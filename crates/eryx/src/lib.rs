@@ -27,7 +27,11 @@ mod error;
 mod files;
 mod guest;
 mod limits;
-pub mod manifest;
+#[cfg_attr(
+    not(feature = "internals"),
+    expect(unreachable_pub, reason = "the builder writes what is read here")
+)]
+mod manifest;
 mod names;
 mod options;
 mod output;
@@ -47,12 +51,10 @@ pub use caps::{
     DEFAULT_RESTORED_BYTES, MAX_CODE_BYTES, MAX_FORKS, MAX_QUEUED_BYTES, QUEUED_EVENT_BYTES,
 };
 pub use error::{Error, ExecutionError, PendingCall, PythonError, PythonFrame, Suspension};
-pub use eryx_memory::RestoreStrategy;
 pub use eryx_vfs::Error as FileError;
 pub use files::mounts::Volume;
 pub use files::storage::{Storage, StorageEntry, StorageError, StorageKind, StorageMetadata};
 pub use limits::{Limit, ResourceLimits};
-pub use manifest::CPU_BASELINE;
 pub use num_bigint::BigInt;
 pub use options::cancel::CancelHandle;
 pub use options::{ExecutionOptions, SandboxOptions};
@@ -60,8 +62,24 @@ pub use output::trace::{TraceEvent, TraceKind};
 pub use output::{ExecutionOutput, OutputSink, Stream, Usage, Warning, WarningKind};
 pub use run::checkpoint::Answers;
 pub use run::outcome::{ExecutionResult, Outcome};
-pub use runtime::{Runtime, builder};
+pub use runtime::Runtime;
 pub use sandbox::Sandbox;
 pub use session::Session;
 pub use threads::workers::spawn;
 pub use value::{Value, WireError};
+
+/// For the builder of the runtime and the tests. No part of the API: it changes without notice.
+#[cfg(feature = "internals")]
+pub mod internals {
+    pub use eryx_memory::RestoreStrategy;
+
+    /// What is in a runtime's directory.
+    pub mod manifest {
+        pub use crate::manifest::*;
+    }
+
+    /// Compiles the module and makes the image.
+    pub mod builder {
+        pub use crate::runtime::builder::*;
+    }
+}

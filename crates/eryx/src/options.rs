@@ -136,7 +136,7 @@ fn encoded_env(env: Vec<(String, String)>) -> Result<Vec<u8>, Error> {
     let entries = env.into_iter().map(|(name, value)| (name, value.into()));
     Value::Map(entries.collect())
         .to_bytes()
-        .map_err(|error| Error::invalid("env", error))
+        .map_err(|error| Error::invalid("env", error.to_string()))
 }
 
 /// Variables of a module that the interpreter itself reads or writes: with others in them, code fails in strange ways.

@@ -1,6 +1,7 @@
 //! The Python runtime: its files, loaded once, and the guests made from them.
 
-pub mod builder;
+#[cfg(feature = "internals")]
+pub(crate) mod builder;
 mod cache;
 pub(crate) mod engine;
 mod making;
@@ -12,14 +13,14 @@ use std::sync::mpsc::{self, Receiver};
 
 use eryx_vfs::ArchiveFs;
 
+use crate::Error;
 use crate::manifest::{ImageManifest, Manifest, file};
 use crate::runtime::cache::{CodeCache, hash};
 use crate::runtime::engine::{Code, Metering};
 use crate::runtime::making::Making;
 use crate::runtime::pool::Pool;
 use crate::threads::{process, workers};
-use crate::{Error, RestoreStrategy};
-use eryx_memory::Image;
+use eryx_memory::{Image, RestoreStrategy};
 
 /// A loaded runtime. Clones share it; all sandboxes of a process should.
 #[derive(Clone)]
@@ -52,14 +53,19 @@ impl Runtime {
     /// # Errors
     /// [`Error::Initialization`] if they are missing or damaged, or were made for another version or CPU.
     pub fn load(directory: &Path) -> Result<Self, Error> {
-        Self::load_with(directory, RestoreStrategy::detect())
+        Self::open(directory, RestoreStrategy::detect())
     }
 
     /// As [`Runtime::load`], with a given way to clean slots. For tests of that.
     ///
     /// # Errors
     /// As [`Runtime::load`].
+    #[cfg(feature = "internals")]
     pub fn load_with(directory: &Path, strategy: RestoreStrategy) -> Result<Self, Error> {
+        Self::open(directory, strategy)
+    }
+
+    fn open(directory: &Path, strategy: RestoreStrategy) -> Result<Self, Error> {
         process::check()?;
         let manifest = Manifest::load(directory)?;
         let library = begin_library(directory, &manifest);

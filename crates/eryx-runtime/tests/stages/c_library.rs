@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use eryx::builder::Boot;
+use eryx::internals::builder::Boot;
 use eryx_runtime::compile::Library;
 use eryx_runtime::{Layout, program};
 

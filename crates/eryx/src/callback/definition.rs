@@ -120,7 +120,7 @@ impl CallbackTable {
             .iter()
             .map(|definition| definition.name.clone())
             .collect();
-        let refused = |error| Error::invalid("callbacks", error);
+        let refused = |error: WireError| Error::invalid("callbacks", error.to_string());
         let described: Result<Vec<_>, _> = definitions.into_iter().map(described).collect();
         let (names_in_order, details): (Vec<_>, Vec<_>) =
             described.map_err(refused)?.into_iter().unzip();

@@ -48,6 +48,7 @@ impl<'a> GuestMemory<'a> {
     }
 
     /// Text up to a NUL, cut at `max` bytes, lossy. For messages only.
+    #[cfg(any(test, feature = "internals"))]
     pub(crate) fn c_string(&self, at: u32, max: usize) -> Result<String, Fault> {
         let tail = self.0.get(at as usize..).ok_or(Fault)?;
         let size = tail

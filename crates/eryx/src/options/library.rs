@@ -49,7 +49,7 @@ impl Libraries {
         });
         let mut encoded = Vec::new();
         wire::encode(&Value::List(entries.collect()), &mut encoded)
-            .map_err(|error| Error::invalid("libraries", error))?;
+            .map_err(|error| Error::invalid("libraries", error.to_string()))?;
         self.encoded.get_or_init(|| encoded);
         Ok(())
     }

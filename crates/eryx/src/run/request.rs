@@ -173,7 +173,7 @@ pub(crate) fn encode_compile(libraries: &[(String, String)]) -> Result<Vec<u8>, 
 fn encode_order(name: &'static str, argument: Value) -> Result<Vec<u8>, Error> {
     Value::List(vec![Value::Null, name.into(), argument])
         .to_bytes()
-        .map_err(|error| Error::invalid(name, error))
+        .map_err(|error| Error::invalid(name, error.to_string()))
 }
 
 /// A list that is written item by item.
@@ -222,7 +222,7 @@ fn add_table(bytes: &mut Vec<u8>, callbacks: &CallbackTable) -> Result<(), Error
 
 fn refused(error: WireError) -> Error {
     match error {
-        WireError::TooDeep | WireError::TooLarge => Error::invalid("inputs", error),
+        WireError::TooDeep | WireError::TooLarge => Error::invalid("inputs", error.to_string()),
         other => Error::Internal(other.to_string()),
     }
 }

@@ -13,9 +13,10 @@ use std::process::Command;
 use std::sync::{Once, OnceLock};
 use std::time::{Duration, Instant};
 
+use eryx::internals::RestoreStrategy;
 use eryx::{
     CancelHandle, Error, ExecutionOptions, ExecutionResult, Outcome, OutputSink, PythonError,
-    ResourceLimits, RestoreStrategy, Runtime, Sandbox, SandboxOptions, Stream, Value,
+    ResourceLimits, Runtime, Sandbox, SandboxOptions, Stream, Value,
 };
 use eryx_test::{new_directory, runtime_directory};
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use eryx::manifest::{FORMAT, Manifest, file};
+use eryx::internals::manifest::{FORMAT, Manifest, file};
 use eryx::{Error, ExecutionOptions, Runtime, Sandbox, SandboxOptions};
 use eryx_test::runtime_directory;
 use sha2::Digest as _;

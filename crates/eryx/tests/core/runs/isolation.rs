@@ -7,7 +7,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use eryx::{Error, ExecutionOptions, Outcome, RestoreStrategy, Runtime, Sandbox, SandboxOptions};
+use eryx::internals::RestoreStrategy;
+use eryx::{Error, ExecutionOptions, Outcome, Runtime, Sandbox, SandboxOptions};
 
 use crate::support::{copied_runtime, huge_pages, strategies, text, within};
 

@@ -2,9 +2,10 @@
 
 use std::sync::OnceLock;
 
+use eryx::internals::RestoreStrategy;
 use eryx::{
     CallbackFailure, CallbackFunctions, Error, ExecutionError, ExecutionOptions, Outcome,
-    ResourceLimits, RestoreStrategy, Runtime, SandboxOptions, Session, Suspension, Value,
+    ResourceLimits, Runtime, SandboxOptions, Session, Suspension, Value,
 };
 use eryx_test::runtime_directory;
 
