@@ -105,12 +105,12 @@ static PyObject *call(PyObject *function, PyObject *argument) {
 
 /* Reports a run for whose report even the reserve is too small. */
 static int64_t out_of_memory(void) {
-    static const uint8_t outcome[] = "m\2\0\0\0\4\0\0\0types\13\0\0\0MemoryError\7\0\0\0messages\13\0\0\0MemoryError";
+    static const uint8_t report[] = "m\2\0\0\0\4\0\0\0types\13\0\0\0MemoryError\7\0\0\0messages\13\0\0\0MemoryError";
     PyErr_Clear();
     PyObject *flushed = call(eryx_driver_flush, NULL);
     if (flushed) Py_DecRef(flushed);
     PyErr_Clear();
-    eryx_host_deliver(ERYX_KIND_OUTCOME, outcome, sizeof outcome - 1);
+    eryx_host_deliver(ERYX_KIND_REPORT, report, sizeof report - 1);
     return ERYX_DONE;
 }
 

@@ -16,7 +16,7 @@
 /* ---- imports */
 
 /* Hands one encoded value to the host. `kind` says what it is: see KIND_* in _eryx_driver.py. */
-enum { ERYX_KIND_OUTCOME = 2 };
+enum { ERYX_KIND_REPORT = 2 };
 ERYX_IMPORT("deliver") void eryx_host_deliver(int32_t kind, const uint8_t *data, uint32_t size);
 /* Waits inside a guest call until a timer of `nanoseconds` passed or something for the guest arrived. */
 ERYX_IMPORT("wait") int32_t eryx_host_wait(int64_t nanoseconds);
@@ -35,7 +35,7 @@ ERYX_IMPORT("next_answer") int32_t eryx_host_next_answer(EryxAnswer *answer);
 ERYX_IMPORT("read_answer") void eryx_host_read_answer(uint8_t *data);
 /* The run is about to end; `unfinished`: something has to be done before its interpreter goes. What the answer
  * means is at the top of _eryx_files.py. */
-ERYX_IMPORT("rest") int64_t eryx_host_rest(int32_t unfinished);
+ERYX_IMPORT("finish") int64_t eryx_host_finish(int32_t unfinished);
 /* The most bytes that the guest's memory may have. */
 ERYX_IMPORT("memory_limit") uint32_t eryx_host_memory_limit(void);
 /* Hands encoded events of a traced run to the host. */
@@ -80,7 +80,7 @@ PyObject *eryx_mend_union(PyObject *module, PyObject *type);
 PyObject *eryx_finalizable(PyObject *module, PyObject *arguments);
 PyObject *eryx_finalize(PyObject *module, PyObject *object);
 PyObject *eryx_flush_file(PyObject *module, PyObject *file);
-PyObject *eryx_rest(PyObject *module, PyObject *finalizers);
+PyObject *eryx_finish(PyObject *module, PyObject *finalizers);
 PyObject *eryx_note_ends(PyObject *module, PyObject *arguments);
 PyObject *eryx_has_exit_functions(PyObject *module, PyObject *arguments);
 PyObject *eryx_mark_image(PyObject *module, PyObject *arguments);

@@ -124,11 +124,11 @@ static int has_ends(int first) {
 /* has_exit_functions(): whether functions wait for the interpreter's end, new modules left aside. */
 PyObject *eryx_has_exit_functions(PyObject *module, PyObject *arguments) { return eryx_bool(has_ends(1)); }
 
-/* rest(finalizers): the run is about to end. `finalizers`: code so far may have defined some. What the answer means is at
+/* finish(finalizers): the run is about to end. `finalizers`: code so far may have defined some. What the answer means is at
  * the top of _eryx_files.py. */
-PyObject *eryx_rest(PyObject *module, PyObject *finalizers) {
+PyObject *eryx_finish(PyObject *module, PyObject *finalizers) {
     int unfinished = finalizers == Py_GetConstantBorrowed(Py_CONSTANT_TRUE) || has_ends(0);
-    return PyLong_FromLongLong(eryx_host_rest(unfinished));
+    return PyLong_FromLongLong(eryx_host_finish(unfinished));
 }
 
 static int note_first(PyObject *object, void *argument) {

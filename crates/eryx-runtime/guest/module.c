@@ -162,7 +162,7 @@ static PyMethodDef methods[] = {
     {"finalizable", eryx_finalizable, METH_NOARGS, NULL},
     {"finalize", eryx_finalize, METH_O, NULL},
     {"flush", eryx_flush_file, METH_O, NULL},
-    {"rest", eryx_rest, METH_O, NULL},
+    {"finish", eryx_finish, METH_O, NULL},
     {"note_ends", eryx_note_ends, METH_VARARGS, NULL},
     {"has_exit_functions", eryx_has_exit_functions, METH_NOARGS, NULL},
     {"note_streams", eryx_note_streams, METH_VARARGS, NULL},

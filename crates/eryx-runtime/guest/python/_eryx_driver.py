@@ -38,7 +38,7 @@ import _eryx_trace
 # What a delivered value is: Delivery in crates/eryx/src/guest/abi.rs.
 KIND_RESULT = 0
 KIND_VALUE = 1
-KIND_OUTCOME = 2
+KIND_REPORT = 2
 
 DONE = -1
 # The request does not fit: NO_MEMORY in crates/eryx/src/guest/abi.rs.
@@ -312,14 +312,14 @@ def _lines(source):
 
 def _compile_libraries(libraries):
     """Delivers code objects, marshalled, which later runs get with their sources. Nothing of it is run here."""
-    outcome = {}
+    report = {}
     try:
         made = [marshal.dumps(_compile_part(source, filename, _FLAGS)) for filename, source in libraries]
         _eryx.deliver(KIND_RESULT, made, "libraries")
     except BaseException as error:
         _sources.update(libraries)
-        _eryx_report.describe(error, outcome)
-        _deliver_outcome(outcome)
+        _eryx_report.describe(error, report)
+        _deliver_report(report)
     return DONE
 
 
@@ -450,11 +450,11 @@ def flush():
 
 def _finish(error):
     """Reports the end of the run."""
-    outcome = {}
+    report = {}
     if _run.owed and (_run.interrupted or type(error) is _eryx.SandboxInterrupt):
         _owed[:] = _run.owed
     if error is not None and not _run.interrupted:
-        _report_error(error, outcome)
+        _report_error(error, report)
     rest = _eryx_files.end_code(_context)
     if type(_names.get(_VALUE)) is types.CoroutineType or _eryx_callbacks.made != _eryx_callbacks.begun:
         _warn_of_missing_awaits()
@@ -462,25 +462,25 @@ def _finish(error):
     value = _names.pop(_VALUE, None)
     _eryx_trace.end()
     was_set = not _run.watched or _eryx.unwatch()
-    if not outcome and not _run.interrupted:
-        _deliver_values(value, was_set, outcome)
+    if not report and not _run.interrupted:
+        _deliver_values(value, was_set, report)
     if rest and _eryx_files.leave(_context, rest):
         flush()
     if _never_awaited:
-        outcome["never_awaited"] = [[message, callback] for message, callback in _never_awaited.items()]
-    if outcome:
-        _deliver_outcome(outcome)
+        report["never_awaited"] = [[message, callback] for message, callback in _never_awaited.items()]
+    if report:
+        _deliver_report(report)
     return DONE
 
 
-def _report_error(error, outcome):
+def _report_error(error, report):
     if not issubclass(type(error), SystemExit):  # isinstance would ask the object
-        _eryx_report.describe(error, outcome)
+        _eryx_report.describe(error, report)
         return
     code = _exit_status(_exit_code(error))
     if code:
         text = f"SystemExit: {code}"
-        outcome.update(type="SystemExit", message=text, traceback=text, frames=[], exit_code=code)
+        report.update(type="SystemExit", message=text, traceback=text, frames=[], exit_code=code)
 
 
 def _exit_status(code):
@@ -499,16 +499,19 @@ def _exit_status(code):
     return 1
 
 
-def _deliver_values(value, was_set, outcome):
+def _deliver_values(value, was_set, report):
     name = _run.result_name
     if was_set and name in _names:
-        outcome.update(_deliver(KIND_RESULT, _names[name], name, "result_error"))
+        report.update(_deliver(KIND_RESULT, _names[name], name, "result_error"))
     if value is None:
         return
-    outcome.update(_deliver(KIND_VALUE, value, "value", "value_error"))
+    report.update(_deliver(KIND_VALUE, value, "value", "value_error"))
     failed = f"<{_eryx_report.type_name(type(value))}: repr failed with {{}}>"
+    # Their repr takes up to ten times their size, and would be cut.
+    if type(value) in (str, bytes, bytearray) and len(value) > _MAX_REPR:
+        value = value[: _MAX_REPR + 1]
     text = _eryx_report.text_of(repr, value, failed)
-    outcome["value_repr"] = _eryx_report.clean(text if len(text) <= _MAX_REPR else text[:_MAX_REPR] + "...")
+    report["value_repr"] = _eryx_report.clean(text if len(text) <= _MAX_REPR else text[:_MAX_REPR] + "...")
 
 
 def _warn_of_missing_awaits():
@@ -526,7 +529,7 @@ def _warn_of_missing_awaits():
 
 
 def _deliver(kind, value, name, failure):
-    """What the outcome says of a value that cannot cross: the entry `failure`."""
+    """What the report says of a value that cannot cross: the entry `failure`."""
     try:
         _eryx.deliver(kind, value, name)
     except MemoryError:
@@ -536,12 +539,12 @@ def _deliver(kind, value, name, failure):
     return {}
 
 
-def _deliver_outcome(outcome):
+def _deliver_report(report):
     try:
-        _eryx.deliver(KIND_OUTCOME, outcome, "outcome")
+        _eryx.deliver(KIND_REPORT, report, "report")
     except MemoryError:
-        small = {key: outcome[key][:1000] for key in ("type", "message") if key in outcome}
-        _eryx.deliver(KIND_OUTCOME, small or {"result_error": "not enough memory to hand it over"}, "outcome")
+        small = {key: report[key][:1000] for key in ("type", "message") if key in report}
+        _eryx.deliver(KIND_REPORT, small or {"result_error": "not enough memory to hand it over"}, "report")
 
 
 def _unraisable(unraisable):

@@ -20,7 +20,7 @@ from asyncio import events
 import _eryx
 import _eryx_loop
 
-# Answers of _eryx.rest(). Any other number: files are open for writing; it changes when one more was opened.
+# Answers of _eryx.finish(). Any other number: files are open for writing; it changes when one more was opened.
 _LAST = -1
 _NOTHING = 0
 
@@ -40,18 +40,18 @@ _writers = []
 
 def end_code(context):
     """The code has ended. What the host says of this interpreter, for `leave`: 0 if there is nothing left to do."""
-    rest = _eryx.rest(_defines_finalizers)
-    if rest == _LAST:
+    answer = _eryx.finish(_defines_finalizers)
+    if answer == _LAST:
         _guarded(_run_exit_functions, context)
-    elif rest == _NOTHING and _writers:
+    elif answer == _NOTHING and _writers:
         _writers.clear()
-    return rest
+    return answer
 
 
-def leave(context, rest):
+def leave(context, answer):
     """Flushes what stays open, or finishes it if nothing runs in this interpreter any more. Whether something of the user's was
     called."""
-    step, argument = (_finalize_all, context) if rest == _LAST else (_flush_writers, rest)
+    step, argument = (_finalize_all, context) if answer == _LAST else (_flush_writers, answer)
     return _guarded(step, argument) is not False
 
 
@@ -186,11 +186,11 @@ def _rank(kind):
     return 4 if issubclass(kind, _io._RawIOBase) else 1
 
 
-def _flush_writers(rest):
+def _flush_writers(answer):
     global _stamp
-    if rest != _stamp or any(_references(writer()) != count for writer, count in _writers if writer() is not None):
+    if answer != _stamp or any(_references(writer()) != count for writer, count in _writers if writer() is not None):
         _find_writers()
-        _stamp = rest
+        _stamp = answer
     # The second time for writers around others.
     for kinds in (io.TextIOWrapper, gzip.GzipFile, _BUFFERED, _BUFFERED):
         _flush([thing for writer, _ in _writers if issubclass(type(thing := writer()), kinds)])

@@ -606,7 +606,7 @@ pub(super) const BOUNDED: &[(&str, &[&str])] = &[
     ("eryx.memory_limit", &[]),
     ("eryx.next_answer", &["answers"]),
     ("eryx.read_answer", &[]),
-    ("eryx.rest", &[]),
+    ("eryx.finish", &[]),
     ("eryx.trace", &["event message", "events", "queue"]),
     ("eryx.wait", &["time"]),
     ("clock_res_get", &[]),

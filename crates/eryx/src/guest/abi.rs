@@ -38,7 +38,7 @@ pub(crate) enum Delivery {
     /// The last expression's value.
     Value,
     /// The dict that says how the run ended.
-    Outcome,
+    Report,
 }
 
 impl Delivery {
@@ -46,28 +46,28 @@ impl Delivery {
         Some(match raw {
             0 => Self::Result,
             1 => Self::Value,
-            2 => Self::Outcome,
+            2 => Self::Report,
             _ => return None,
         })
     }
 }
 
-/// What `eryx.rest` answers. The Python side is `_eryx_files.py`.
+/// What `eryx.finish` answers. The Python side is `_eryx_files.py`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AtRest {
+pub(crate) enum Finish {
     /// Nothing runs in this interpreter any more: what is open is to be finished.
     Last,
     /// No file is open for writing.
-    Nothing,
+    NoWriters,
     /// There are files open for writing. The number changes when one more was opened.
     Writers(u64),
 }
 
-impl AtRest {
+impl Finish {
     pub(crate) fn to_guest(self) -> i64 {
         match self {
             Self::Last => -1,
-            Self::Nothing => 0,
+            Self::NoWriters => 0,
             Self::Writers(opened) => i64::try_from(opened).unwrap_or(i64::MAX).max(1),
         }
     }

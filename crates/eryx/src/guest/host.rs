@@ -176,9 +176,9 @@ impl Host {
         }
     }
 
-    /// Rests until `until`, or until [`Host::verdict`] is to be looked at.
-    async fn rest(&self, until: Option<Instant>) {
-        self.interrupt.rest(self.brake.as_deref(), until).await;
+    /// Waits until `until`, or until [`Host::verdict`] is to be looked at.
+    async fn wait(&self, until: Option<Instant>) {
+        self.interrupt.wait(self.brake.as_deref(), until).await;
     }
 
     /// A call was made: it may take too long while the guest goes on to compute.
@@ -197,20 +197,20 @@ impl Host {
         }
     }
 
-    /// Awaits `rest`, during which the guest does not compute.
-    async fn at_rest<T>(&mut self, rest: impl AsyncFnOnce(&Self) -> T) -> T {
+    /// Awaits `wait`, during which the guest does not compute.
+    async fn while_waiting<T>(&mut self, wait: impl AsyncFnOnce(&Self) -> T) -> T {
         let computes = self.computing.take().is_some();
-        let rested = rest(self).await;
+        let waited = wait(self).await;
         self.set_computing(computes);
-        rested
+        waited
     }
 
     /// Sleeps until `until`, an answer, or something else that must be looked at.
     pub(crate) async fn sleep(&mut self, until: Option<Instant>) {
         let until = until.into_iter().chain(self.calls.next_deadline()).min();
-        self.at_rest(async |host| {
+        self.while_waiting(async |host| {
             tokio::select! {
-                () = host.rest(until) => {}
+                () = host.wait(until) => {}
                 () = host.calls.mailbox().arrived() => {}
             }
         })
@@ -316,11 +316,11 @@ async fn held_back<R: Future<Output = ()>>(
     loop {
         let host = caller.data_mut();
         host.calls.expire();
-        let has_room = host.at_rest(async |host| {
+        let has_room = host.while_waiting(async |host| {
             tokio::select! {
                 biased;
                 () = ready() => true,
-                () = host.rest(host.calls.next_deadline()) => false,
+                () = host.wait(host.calls.next_deadline()) => false,
             }
         });
         if has_room.await {
@@ -333,12 +333,12 @@ async fn held_back<R: Future<Output = ()>>(
 }
 
 /// Defines every import.
-pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
-    files::link(linker)?;
-    system::link(linker)?;
-    calls::link(linker)?;
-    deliver::link(linker)?;
-    trace::link(linker)
+pub(crate) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    files::add_to_linker(linker)?;
+    system::add_to_linker(linker)?;
+    calls::add_to_linker(linker)?;
+    deliver::add_to_linker(linker)?;
+    trace::add_to_linker(linker)
 }
 
 #[cfg(test)]

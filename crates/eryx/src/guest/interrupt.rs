@@ -177,7 +177,7 @@ impl Interrupt {
 
     /// Sleeps until `until`, or for ever. Earlier if the next stage is due; [`Interrupt::check`] tells.
     /// Returns at once if `brake` has an order that was given as the guest still computed.
-    pub(crate) async fn rest(&self, brake: Option<&Brake>, until: Option<Instant>) {
+    pub(crate) async fn wait(&self, brake: Option<&Brake>, until: Option<Instant>) {
         if brake.is_none_or(|brake| !brake.is_given()) {
             self.sleep(until).await;
         }

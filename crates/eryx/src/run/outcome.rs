@@ -91,7 +91,7 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn new(delivered: Delivered) -> Self {
         let mut report = Self::default();
-        match delivered.outcome.map(|bytes| wire::decode(&bytes)) {
+        match delivered.report.map(|bytes| wire::decode(&bytes)) {
             None => {}
             Some(Ok(Value::Map(entries))) => report.read(entries),
             Some(_) => report.failure = Some(tampered()),

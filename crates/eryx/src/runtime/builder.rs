@@ -88,7 +88,7 @@ impl Boot {
     ) -> Result<Self> {
         let code = Code::load(module, Metering::Off)?;
         let mut linker = Linker::new(&code.engine);
-        host::link(&mut linker)?;
+        host::add_to_linker(&mut linker)?;
         let values = globals.iter().map(|(_, value)| *value).collect();
         let slot = Slot::new(Arc::new(Image::from_memory(memory, values)?))?;
         let mut store = Store::new(&code.engine, Host::new(unlimited(files), Arc::default()));

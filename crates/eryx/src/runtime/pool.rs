@@ -45,7 +45,7 @@ impl Pool {
     ) -> wasmtime::Result<Self> {
         check_globals(&code.module, &manifest)?;
         let mut linker = Linker::new(&code.engine);
-        host::link(&mut linker)?;
+        host::add_to_linker(&mut linker)?;
         let module = linker.instantiate_pre(&code.module)?;
         Ok(Self {
             module,

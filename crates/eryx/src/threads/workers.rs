@@ -25,7 +25,7 @@ const LOOK_OUT: Duration = Duration::from_micros(40);
 /// A thread that has been at one task for so long counts as one that is not there.
 const SLICE: Duration = Duration::from_millis(2);
 /// A thread beyond the cores' own ends when it had nothing to do for so long.
-const REST: Duration = Duration::from_secs(2);
+const KEEP_ALIVE: Duration = Duration::from_secs(2);
 
 /// The queue and its threads.
 struct Workers {
@@ -207,7 +207,7 @@ impl Workers {
             queue.idle += 1;
             let (woken, time) = self
                 .wake
-                .wait_timeout(queue, REST)
+                .wait_timeout(queue, KEEP_ALIVE)
                 .unwrap_or_else(PoisonError::into_inner);
             queue = woken;
             queue.idle -= 1;

@@ -1,11 +1,11 @@
-//! `eryx.deliver`, `eryx.wait` and `eryx.rest`: values from the guest, waits inside a guest call, and the end of its code.
+//! `eryx.deliver`, `eryx.wait` and `eryx.finish`: values from the guest, waits inside a guest call, and the end of its code.
 
 use std::time::{Duration, Instant};
 
 use wasmtime::{Caller, Linker};
 
 use super::{Host, Wake, parts, wait};
-use crate::guest::abi::{AtRest, Delivery, MODULE};
+use crate::guest::abi::{Delivery, Finish, MODULE};
 use crate::value::wire::MAX_BYTES;
 
 /// What the guest has handed over in this run, encoded. The last of each kind counts.
@@ -13,12 +13,12 @@ use crate::value::wire::MAX_BYTES;
 pub(crate) struct Delivered {
     pub(crate) result: Option<Vec<u8>>,
     pub(crate) value: Option<Vec<u8>>,
-    pub(crate) outcome: Option<Vec<u8>>,
+    pub(crate) report: Option<Vec<u8>>,
 }
 
-pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.func_wrap(MODULE, "deliver", deliver)?;
-    linker.func_wrap(MODULE, "rest", rest)?;
+    linker.func_wrap(MODULE, "finish", finish)?;
     linker.func_wrap(MODULE, "memory_limit", memory_limit)?;
     linker.func_wrap_async(
         MODULE,
@@ -38,15 +38,17 @@ pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// The code has ended. What is said of the interpreter: [`AtRest`].
-fn rest(mut caller: Caller<'_, Host>, unfinished: i32) -> i64 {
+/// The code has ended. What is said of the interpreter: [`Finish`].
+fn finish(mut caller: Caller<'_, Host>, unfinished: i32) -> i64 {
     let host = caller.data_mut();
     host.unfinished = Some(unfinished != 0);
     if !host.lasting {
-        return AtRest::Last.to_guest();
+        return Finish::Last.to_guest();
     }
     let writers = host.files.writers();
-    writers.map_or(AtRest::Nothing, AtRest::Writers).to_guest()
+    writers
+        .map_or(Finish::NoWriters, Finish::Writers)
+        .to_guest()
 }
 
 /// How large the guest's memory may become, as it counts: its collector of cycles looks at that.
@@ -64,7 +66,7 @@ fn deliver(mut caller: Caller<'_, Host>, kind: i32, at: u32, size: u32) {
     let place = match kind {
         Delivery::Result => &mut host.delivered.result,
         Delivery::Value => &mut host.delivered.value,
-        Delivery::Outcome => &mut host.delivered.outcome,
+        Delivery::Report => &mut host.delivered.report,
     };
     // One byte too many is enough to be refused when it is decoded, at the end of the run.
     *place = Some(bytes[..bytes.len().min(MAX_BYTES + 1)].to_vec());

@@ -345,10 +345,10 @@ fn filetype(kind: Kind) -> u8 {
 /// `CHARACTER_DEVICE`, which the standard streams and all of `/dev` are.
 const FILETYPE_STREAM: u8 = 2;
 
-pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
-    streams::link(linker)?;
-    descriptors::link(linker)?;
-    directory::link(linker)?;
-    paths::link(linker)?;
-    locks::link(linker)
+pub(super) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    streams::add_to_linker(linker)?;
+    descriptors::add_to_linker(linker)?;
+    directory::add_to_linker(linker)?;
+    paths::add_to_linker(linker)?;
+    locks::add_to_linker(linker)
 }

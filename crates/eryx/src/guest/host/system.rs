@@ -17,7 +17,7 @@ const CLOCK_RESOLUTION: u64 = 1000;
 #[error("the guest exited with code {0}")]
 pub(crate) struct Exit(pub(crate) i32);
 
-pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.func_wrap(
         WASI,
         "clock_res_get",

@@ -31,7 +31,7 @@ impl Guest {
         config.concurrency_support(false);
         let engine = Engine::new(&config).expect("good settings");
         let mut linker = Linker::new(&engine);
-        link(&mut linker).expect("links");
+        add_to_linker(&mut linker).expect("links");
         let mut store = Store::new(&engine, Host::new(run, Arc::default()));
         let imports = imports(&linker, &mut store);
         let module = wat::parse_str(source(&imports, pages)).expect("good source");
@@ -438,7 +438,7 @@ async fn messages_beyond_their_caps_are_cut_or_ignored() {
         assert!(guest.call("eryx.deliver", &arguments).await.is_ok());
     }
     let delivered = std::mem::take(&mut guest.host().delivered);
-    for bytes in [delivered.result, delivered.value, delivered.outcome] {
+    for bytes in [delivered.result, delivered.value, delivered.report] {
         assert_eq!(bytes.map(|bytes| bytes.len()), Some(MAX_BYTES + 1));
     }
     guest.host().output.collect_trace();

@@ -7,7 +7,7 @@ use crate::caps::MAX_TRACE_MESSAGE;
 use crate::guest::abi::MODULE;
 use crate::output::trace;
 
-pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.func_wrap_async(
         MODULE,
         "trace",

@@ -27,7 +27,7 @@ impl Command {
         config.concurrency_support(false);
         let engine = Engine::new(&config)?;
         let mut linker = Linker::new(&engine);
-        host::link(&mut linker)?;
+        host::add_to_linker(&mut linker)?;
         let program = linker.instantiate_pre(&Module::new(&engine, wasm)?)?;
         Ok(Self { engine, program })
     }

@@ -375,7 +375,7 @@ async fn tampering_with_the_driver() {
         "import _eryx_driver\ndel _eryx_driver._finish",
         "import _eryx_driver\n_eryx_driver._run = None",
         "import _eryx_driver\n_eryx_driver._run.interrupted = 5",
-        "import _eryx_driver\n_eryx_driver._deliver_outcome = None\n1/0",
+        "import _eryx_driver\n_eryx_driver._deliver_report = None\n1/0",
         "import _eryx_driver\n_eryx_driver._finish = lambda error: 'x'",
         "import _eryx_driver\n_eryx_driver._finish = lambda error: 1 << 100",
         "import _eryx_driver\n_eryx_driver._finish = lambda error: -7",

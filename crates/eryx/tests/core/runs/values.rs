@@ -436,6 +436,17 @@ async fn last_expressions() {
 async fn a_long_repr_is_cut() {
     let shown = succeed("'x' * 20_000").await.value_repr.expect("a text");
     assert_eq!(shown.len(), 10_003);
+    // The repr of the whole would not fit.
+    for code in [
+        "bytes(range(256)) * 160_000",
+        "bytearray(range(256)) * 160_000",
+        "'\\0' * 40_960_000",
+    ] {
+        let head = code.replace("160_000", "40").replace("40_960_000", "9999");
+        let expected = succeed(&format!("repr({head})[:10_000] + '...'")).await;
+        let shown = succeed(code).await.value_repr.map(Value::from);
+        assert_eq!(shown, expected.value, "{code}");
+    }
     assert!(shown.ends_with("..."));
 }
 

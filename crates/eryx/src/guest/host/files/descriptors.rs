@@ -16,7 +16,7 @@ const ALL_RIGHTS: u64 = (1 << 29) - 1;
 const ROOT_NAME: &[u8] = b"/";
 
 #[expect(clippy::too_many_lines, reason = "a flat list of imports")]
-pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     import!(linker, "fd_close", |_memory, files, fd: u32| files
         .close(fd));
     import!(

@@ -14,7 +14,7 @@ const HEADER: usize = 24;
 /// Cookies of the entries "." and ".."; those of the file system come after them.
 const DOTS: u64 = 2;
 
-pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.func_wrap(
         WASI,
         "fd_readdir",

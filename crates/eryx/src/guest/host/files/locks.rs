@@ -391,7 +391,7 @@ fn covered(start: u64, size: u64) -> Result<[bool; PLACES.len()], Errno> {
 }
 
 /// `lock(fd, how, start, size)`: 0, or an error number; EAGAIN if another guest's lock is in the way.
-pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.func_wrap(
         MODULE,
         "lock",

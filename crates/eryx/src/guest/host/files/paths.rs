@@ -23,7 +23,7 @@ const RIGHT_READ_DIRECTORY: u64 = 1 << 14;
 type Text = (u32, u32);
 
 #[expect(clippy::too_many_lines, reason = "a flat list of imports")]
-pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     import!(
         linker,
         "path_create_directory",

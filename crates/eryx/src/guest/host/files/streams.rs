@@ -9,7 +9,7 @@ use crate::caps::MAX_IOVECS;
 use crate::guest::memory::GuestMemory;
 use crate::output::Output;
 
-pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.func_wrap(
         WASI,
         "fd_read",
