@@ -42,6 +42,8 @@ pub(crate) struct Interpreter {
     pub(crate) start: Start,
     /// Something is to be done in it before it goes, as the guest says. Open files come on top.
     unfinished: bool,
+    /// It was restored, and none of the user's code ran since: the snapshot still has all of it.
+    untouched: bool,
 }
 
 /// Where an interpreter is.
@@ -111,6 +113,7 @@ impl Interpreter {
             has_storage: storage.is_some(),
             start: Start::FRESH,
             unfinished: false,
+            untouched: false,
         }
     }
 
@@ -228,6 +231,7 @@ impl Interpreter {
         }
         self.start.stdin_used |= stdin_used;
         self.unfinished = unfinished.unwrap_or(self.unfinished);
+        self.untouched = false;
         // Nobody has to wait for this but the next execution.
         done(settled, false);
         self.commit(pool);
@@ -254,7 +258,7 @@ impl Interpreter {
 
     /// Whether something in it is lost if it goes without [`Interpreter::finish`].
     pub(crate) fn is_unfinished(&mut self) -> bool {
-        self.unfinished || self.files().0.writers().is_some()
+        !self.untouched && (self.unfinished || self.files().0.writers().is_some())
     }
 
     /// Has Python do what it does at its end: open files are written and closed. It is of no use afterwards.
@@ -309,6 +313,7 @@ impl Interpreter {
                 has_storage: self.has_storage,
                 start,
                 unfinished: self.unfinished,
+                untouched: self.untouched,
             }
         };
         Ok((0..count).map(fork).collect())
@@ -379,12 +384,13 @@ impl Interpreter {
     ) -> Result<(), Error> {
         let request = request::encode_rebind(&context.config.callbacks)?;
         let limit = context.config.limits.execution_timeout;
-        self.order(context, pool, &request, (limit, cancel))
-            .await
-            .map_err(|error| match error {
-                Error::Cancelled { .. } | Error::Initialization(_) => error,
-                _ => Error::refused_snapshot("the interpreter in it does not run"),
-            })
+        let untouched = self.untouched;
+        let bound = self.order(context, pool, &request, (limit, cancel)).await;
+        self.untouched = untouched;
+        bound.map_err(|error| match error {
+            Error::Cancelled { .. } | Error::Initialization(_) => error,
+            _ => Error::refused_snapshot("the interpreter in it does not run"),
+        })
     }
 
     /// Has the driver do something. None of the user's code runs, unless it took the driver apart: then it is stopped soon.
@@ -509,6 +515,7 @@ impl Restored {
                 stdin_used: true,
             },
             unfinished: !self.kept.fresh,
+            untouched: true,
         }
     }
 }

@@ -12,7 +12,7 @@ use wasmtime::{
 };
 
 use super::system::Exit;
-use super::{Calls, Errno, Host, RunState, link};
+use super::{Calls, Errno, Host, RunState, add_to_linker};
 use crate::CancelHandle;
 use crate::guest::interrupt::Interrupt;
 use crate::output::Output;

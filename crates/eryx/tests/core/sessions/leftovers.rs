@@ -68,3 +68,25 @@ async fn a_session_at_rest_has_nothing_to_wait_for() {
     session.rested().await;
     assert_eq!(value(&session, "x").await, 1.into());
 }
+
+/// The snapshot still has all of it, and others restore it too.
+#[tokio::test]
+async fn a_restored_state_in_which_nothing_ran_is_not_finished() {
+    let first = with(&Storage::new(1 << 20));
+    execute(&first, OPEN).await;
+    let bytes = first.snapshot().await.expect("a snapshot");
+    let storage = Storage::new(1 << 20);
+    storage.write_file("a.gz", b"").expect("written");
+    let session = with(&storage);
+    for _ in 0..2 {
+        session.restore(bytes.clone()).await.expect("restored");
+    }
+    session.close();
+    session.rested().await;
+    assert_eq!(storage.read_file("a.gz").expect("there"), b"");
+    let session = with(&storage);
+    session.restore(bytes.clone()).await.expect("restored");
+    execute(&session, "1").await;
+    session.restore(bytes.clone()).await.expect("restored");
+    assert_ne!(storage.read_file("a.gz").expect("there"), b"");
+}
