@@ -37,8 +37,17 @@ pub(crate) fn asked_for_meanwhile<T>(act: impl FnOnce() -> T) -> T {
                 std::thread::sleep(Duration::from_millis(20));
             }
         });
-        let acted = act();
-        done.store(true, Ordering::Relaxed);
-        acted
+        // Also if it panics: the scope waits for the thread.
+        let _done = Done(&done);
+        act()
     })
+}
+
+/// Says so when it is dropped.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
