@@ -37,7 +37,7 @@ step "ruff format" "$checks/bin/ruff" format --check
 step "clang-format" check_c
 step "cargo clippy" cargo clippy --release --workspace --all-targets -- -D warnings
 # As others depend on it.
-step "cargo clippy, without internals" cargo clippy --release -p eryx -- -D warnings
+step "cargo clippy, without internals" cargo clippy --release -p eryx -p eryx-node -- -D warnings
 step "cargo test" cargo test --release --workspace
 # A workspace of its own, in the same target directory.
 step "oracle: cargo fmt" in_oracle cargo fmt --check

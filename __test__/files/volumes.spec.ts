@@ -245,7 +245,7 @@ os.rename("/v/d/g", "/v/g")`);
       ],
       [
         [volume("/a"), volume("/a/b")],
-        'volumes[1].guestPath: "/a/b" overlaps "/a", which is the place of volumes[0].guestPath',
+        'volumes[1].guestPath: "/a/b" overlaps "/a", which is the place of volumes[0]',
       ],
       [
         [volume("/usr/lib")],
@@ -253,7 +253,7 @@ os.rename("/v/d/g", "/v/g")`);
       ],
       [
         [volume("/data")],
-        'volumes[0].guestPath: "/data" overlaps "/data", which is the place of vfsMountPath',
+        'volumes[0].guestPath: "/data" overlaps "/data", which is the place of the working directory',
       ],
     ];
     for (const [volumes, message] of cases) {

@@ -318,7 +318,7 @@ describe("env", () => {
       { "a\0": "1" },
       String.raw`env: "a\0" is not a name of an environment variable`,
     ],
-    [{ a: "\0" }, "env.a: the value contains a NUL character"],
+    [{ a: "\0" }, 'env: the value of "a" contains a NUL character'],
     [
       { a: "\ud800" },
       "env.a: expected well-formed text, got a string with a lone surrogate",

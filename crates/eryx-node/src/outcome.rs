@@ -243,12 +243,10 @@ impl From<Error> for ErrorObject {
 
 /// The core's text, with options named as JavaScript has them.
 fn message(error: &Error) -> String {
+    if let Some((argument, problem)) = error.argument() {
+        return format!("{}: {problem}", option(argument));
+    }
     match error {
-        Error::InvalidArgument { argument, problem } => format!("{}: {problem}", option(argument)),
-        Error::MemoryLimit { .. } => {
-            let text = error.to_string();
-            text.replacen("max_memory_bytes", &option("max_memory_bytes"), 1)
-        }
         Error::ResourceLimit(limit) => {
             format!("execution went over the limit {}", option(limit.field()))
         }
@@ -261,8 +259,6 @@ fn option(core: &str) -> String {
     match core {
         "mount_path" => "vfsMountPath".to_owned(),
         "results" | "errors" => format!("options.{core}"),
-        // The name of a variable is the user's.
-        variable if variable.starts_with("env.") => variable.to_owned(),
         core => camel_case(core),
     }
 }
@@ -304,4 +300,29 @@ impl From<eryx::PythonFrame> for FrameObject {
 pub(crate) fn thrown(error: &Error) -> napi::Error {
     let object = ErrorObject::from(error.clone());
     napi::Error::from_reason(format!("{} {}", object.code, object.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_have_javascripts_names() {
+        for (core, name) in [
+            ("code", "code"),
+            ("result_variable", "resultVariable"),
+            ("mount_path", "vfsMountPath"),
+            ("volumes[12].guest_path", "volumes[12].guestPath"),
+            ("max_memory_bytes", "maxMemoryBytes"),
+            ("results", "options.results"),
+        ] {
+            assert_eq!(option(core), name);
+        }
+        let error = Error::MemoryLimit { limit: 1, floor: 2 };
+        let expected =
+            "maxMemoryBytes: 1 bytes are less than the 2 that the interpreter itself takes";
+        assert_eq!(message(&error), expected);
+        let error = Error::ResourceLimit(eryx::Limit::Fuel);
+        assert_eq!(message(&error), "execution went over the limit maxFuel");
+    }
 }

@@ -10,6 +10,8 @@ mod count;
 mod profile;
 mod ways;
 
+use std::collections::HashSet;
+
 use anyhow::Result;
 use wasm_encoder::{BranchHint, BranchHints, Module as Encoder, RawSection};
 use wasmparser::{Parser, Payload};
@@ -27,6 +29,8 @@ pub struct Hinted {
     pub wasm: Vec<u8>,
     /// How many of its functions have hints.
     pub functions: usize,
+    /// How many lines of the profile they have them from.
+    pub lines: usize,
     /// How many branches have one.
     pub branches: usize,
 }
@@ -37,17 +41,19 @@ pub struct Hinted {
 /// Not a module.
 pub fn add(wasm: &[u8], profile: &Profile) -> Result<Hinted> {
     let mut section = BranchHints::new();
-    let mut branches = 0;
+    let (mut branches, mut lines) = (0, HashSet::new());
     for function in branches::functions(wasm)? {
         let hints = hints(&function, profile.of(&function.shape));
         if !hints.is_empty() {
             branches += hints.len();
+            lines.insert(function.shape);
             section.function_hints(function.index, hints);
         }
     }
     Ok(Hinted {
         wasm: with_section(wasm, &section)?,
         functions: usize::try_from(section.len())?,
+        lines: lines.len(),
         branches,
     })
 }

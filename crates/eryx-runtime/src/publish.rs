@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use eryx::internals::manifest::{FORMAT, Manifest, file};
 use eryx_vfs::ArchiveFs;
 
@@ -25,6 +25,8 @@ const HINTS: [(&str, &[u8]); 3] = [
     ("branches.rs", include_bytes!("hint/branches.rs")),
     ("profile.rs", include_bytes!("hint/profile.rs")),
 ];
+/// A profile of whose lines fewer in a hundred are of some function is stale.
+const MIN_LINES: usize = 95;
 /// How hard `python.wasm.zst` is packed: it is read only when a variant is compiled.
 const ZSTD_LEVEL: i32 = 19;
 
@@ -130,12 +132,15 @@ fn hinted(layout: &Layout, wasm: &[u8], progress: &mut dyn Progress) -> Result<V
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let profile = Profile::parse(&text)?;
     let hinted = hint::add(wasm, &profile)?;
+    let (lines, all) = (hinted.lines, profile.functions());
     progress.line(&format!(
-        "hints for {} branches of {} functions; the profile has {}",
-        hinted.branches,
-        hinted.functions,
-        profile.functions()
+        "hints for {} branches of {} functions, from {lines} of {all} lines of the profile",
+        hinted.branches, hinted.functions
     ));
+    ensure!(
+        lines * 100 >= all * MIN_LINES,
+        "the profile of branches is stale: make it anew by `eryx-runtime train`"
+    );
     Ok(hinted.wasm)
 }
 

@@ -7,7 +7,7 @@ use crate::{ExecutionOutput, Limit, Value};
 
 /// Why an execution, or the set-up of one, did not succeed.
 ///
-/// No message names a host path, a wasm frame or a Rust type.
+/// No message names a wasm frame, a Rust type, or a host path other than those of the caller's own options.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -47,7 +47,7 @@ pub enum Error {
     /// An argument or option that cannot be used; nothing was started.
     #[error("{argument}: {problem}")]
     InvalidArgument {
-        /// Its name in this crate, perhaps with the entry: `mount_path`, `volumes[0].guest_path`, `env.HOME`.
+        /// Its name in this crate, perhaps with the entry: `mount_path`, `volumes[0].guest_path`.
         argument: Cow<'static, str>,
         /// What came, and what is expected.
         problem: String,
@@ -69,6 +69,20 @@ pub enum Error {
 }
 
 impl Error {
+    /// For an error that says first which argument or option it is about: its name in this crate, and the rest of the message.
+    /// Bindings that have other names say it in theirs.
+    #[must_use]
+    pub fn argument(&self) -> Option<(&str, String)> {
+        let argument: &str = match self {
+            Self::InvalidArgument { argument, .. } => argument,
+            Self::MemoryLimit { .. } => "max_memory_bytes",
+            _ => return None,
+        };
+        let text = self.to_string();
+        let problem = text.strip_prefix(argument)?.strip_prefix(": ")?;
+        Some((argument, problem.to_owned()))
+    }
+
     /// Of an argument that cannot be used.
     pub(crate) fn invalid(
         argument: impl Into<Cow<'static, str>>,

@@ -172,11 +172,8 @@ fn check_variable(name: &str, value: &str) -> Result<(), Error> {
         return Err(Error::invalid("env", problem));
     }
     if value.contains('\0') {
-        let argument = format!("env.{name}");
-        return Err(Error::invalid(
-            argument,
-            "the value contains a NUL character",
-        ));
+        let problem = format!("the value of {} contains a NUL character", quoted(name));
+        return Err(Error::invalid("env", problem));
     }
     Ok(())
 }

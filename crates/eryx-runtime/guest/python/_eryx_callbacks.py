@@ -436,7 +436,7 @@ def rebind(table, names):
         first, *rest = name.split(".")
         first = identifier(first)
         # A variable of the user's stays.
-        if isinstance(names.get(first, callback), Namespace):
+        if issubclass(type(names.get(first, callback)), Namespace):
             _place([first, *rest], callback, names)
 
 
@@ -449,13 +449,13 @@ def _place(path, callback, members):
     """Puts a callback below its namespaces, which are made as needed."""
     for depth, part in enumerate(path[:-1], 1):
         space = members.get(part)
-        if not isinstance(space, Namespace):
+        if not issubclass(type(space), Namespace):
             space = members[part] = Namespace(".".join(path[:depth]))
         if space.__members__ is None:
             space.__members__ = {}
         members = space.__members__
     before = members.get(path[-1])
-    if isinstance(before, Namespace):
+    if issubclass(type(before), Namespace):
         callback.__members__ = before.__members__
     members[path[-1]] = callback
 

@@ -455,7 +455,7 @@ def _finish(error):
         _owed[:] = _run.owed
     if error is not None and not _run.interrupted:
         _report_error(error, report)
-    rest = _eryx_files.end_code(_context)
+    answer = _eryx_files.end_code(_context)
     if type(_names.get(_VALUE)) is types.CoroutineType or _eryx_callbacks.made != _eryx_callbacks.begun:
         _warn_of_missing_awaits()
     flush()
@@ -464,7 +464,7 @@ def _finish(error):
     was_set = not _run.watched or _eryx.unwatch()
     if not report and not _run.interrupted:
         _deliver_values(value, was_set, report)
-    if rest and _eryx_files.leave(_context, rest):
+    if answer and _eryx_files.leave(_context, answer):
         flush()
     if _never_awaited:
         report["never_awaited"] = [[message, callback] for message, callback in _never_awaited.items()]
@@ -507,11 +507,18 @@ def _deliver_values(value, was_set, report):
         return
     report.update(_deliver(KIND_VALUE, value, "value", "value_error"))
     failed = f"<{_eryx_report.type_name(type(value))}: repr failed with {{}}>"
-    # Their repr takes up to ten times their size, and would be cut.
-    if type(value) in (str, bytes, bytearray) and len(value) > _MAX_REPR:
-        value = value[: _MAX_REPR + 1]
-    text = _eryx_report.text_of(repr, value, failed)
+    text = _eryx_report.text_of(_repr, value, failed)
     report["value_repr"] = _eryx_report.clean(text if len(text) <= _MAX_REPR else text[:_MAX_REPR] + "...")
+
+
+def _repr(value):
+    """Of a large text no more than is shown: all of it would take up to ten times its size."""
+    kind = type(value)
+    if not (kind is str or kind is bytes or kind is bytearray) or len(value) <= _MAX_REPR:
+        return repr(value)
+    # What quotes are in it decides which are around it.
+    quotes = ("'", '"') if kind is str else (b"'", b'"')
+    return repr(value[: _MAX_REPR + 1] + kind().join(quote for quote in quotes if quote in value))
 
 
 def _warn_of_missing_awaits():

@@ -22,7 +22,7 @@ import _eryx_loop
 
 # Answers of _eryx.finish(). Any other number: files are open for writing; it changes when one more was opened.
 _LAST = -1
-_NOTHING = 0
+_NO_WRITERS = 0
 
 _BUFFERED = (io.BufferedWriter, io.BufferedRandom, io.BufferedRWPair)
 _references = sys.getrefcount
@@ -34,7 +34,7 @@ _finalizers = weakref.finalize._registry
 _defines_finalizers = False
 # What had been opened when the objects were searched last, and the writers among them: a weak reference, and how many references
 # there were. One more may be another writer around it.
-_stamp = _NOTHING
+_stamp = _NO_WRITERS
 _writers = []
 
 
@@ -43,7 +43,7 @@ def end_code(context):
     answer = _eryx.finish(_defines_finalizers)
     if answer == _LAST:
         _guarded(_run_exit_functions, context)
-    elif answer == _NOTHING and _writers:
+    elif answer == _NO_WRITERS and _writers:
         _writers.clear()
     return answer
 
@@ -71,7 +71,7 @@ def note_source(source):
 def forget():
     """The interpreter was restored: what is open now was opened by others."""
     global _stamp
-    _stamp = _NOTHING
+    _stamp = _NO_WRITERS
 
 
 def rehearsed():
@@ -163,7 +163,8 @@ def _innermost_first(thing):
 def _inner(thing):
     kind = type(thing)
     inner = thing.gi_yieldfrom if kind is types.GeneratorType else thing.cr_await if kind is types.CoroutineType else None
-    return inner if type(inner) in (types.GeneratorType, types.CoroutineType) else None
+    kind = type(inner)
+    return inner if kind is types.GeneratorType or kind is types.CoroutineType else None
 
 
 def _close_database(connection):

@@ -18,7 +18,7 @@ _MAX_FRAMES = 1000
 _MAX_ENTRIES = 20_000
 # Of type.__flags__: a class that was not made in C.
 _HEAP_TYPE = 1 << 9
-_PLAIN = {str, bytes, int, float, bool, type(None)}
+_PLAIN = (str, bytes, int, float, bool, type(None))
 
 _module_of = type.__dict__["__module__"].__get__
 _flags_of = type.__dict__["__flags__"].__get__
@@ -42,6 +42,11 @@ def text_of(function, value, otherwise):
         return otherwise.format(type_name(type(error)))
 
 
+def is_one_of(kind, kinds):
+    """Whether the class is one of these. `in` would ask its metaclass, which may be the user's."""
+    return any(kind is other for other in kinds)
+
+
 def type_name(kind):
     """The class as the last line of a traceback shows it."""
     name = _name_of(kind)
@@ -60,20 +65,20 @@ def message(error):
     return clean(f"{name}: {text}" if text else name)
 
 
-def describe(error, outcome):
-    """Adds the description of `error` to `outcome`."""
-    outcome["type"] = clean(type_name(type(error)))
-    outcome["message"] = message(error)
+def describe(error, report):
+    """Adds the description of `error` to `report`."""
+    report["type"] = clean(type_name(type(error)))
+    report["message"] = message(error)
     call = _call if _is_plain(error) else _eryx.as_user
     try:
         shown = call(_shown, error)
-        outcome["traceback"] = clean("".join(shown.format()).rstrip("\n"))
-        outcome["frames"] = _frames(shown, error)
+        report["traceback"] = clean("".join(shown.format()).rstrip("\n"))
+        report["frames"] = _frames(shown, error)
     except _eryx.SandboxInterrupt:
         raise
     except BaseException:  # a class whose attributes fail, or no memory left
-        outcome["traceback"] = outcome["message"]
-        outcome["frames"] = []
+        report["traceback"] = report["message"]
+        report["frames"] = []
 
 
 def _call(function, value):
@@ -93,7 +98,7 @@ def _is_plain(error):
             continue
         if _flags_of(type(error)) & _HEAP_TYPE or type(error) is BaseExceptionGroup:
             return False
-        if not all(type(argument) in _PLAIN for argument in error.args):
+        if not all(is_one_of(type(argument), _PLAIN) for argument in error.args):
             return False
         seen.add(id(error))
         todo += error.__cause__, error.__context__

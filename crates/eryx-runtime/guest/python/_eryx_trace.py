@@ -103,7 +103,7 @@ def _on_raise(code, offset, error):
 
 def _ends_iteration(code, offset, error):
     """Whether a loop or an await just ends: Python has raised nothing that the code sees."""
-    if type(error) not in (StopIteration, StopAsyncIteration):
+    if not _eryx_report.is_one_of(type(error), (StopIteration, StopAsyncIteration)):
         return False
     instructions = code.co_code
     while offset > 0 and instructions[offset] == _CACHE:  # behind the instruction itself

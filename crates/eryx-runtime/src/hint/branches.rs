@@ -1,20 +1,24 @@
 //! The conditional branches of a module, function by function.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use wasmparser::{FunctionBody, Operator, Parser, Payload};
 
 use crate::digest;
 use crate::module::Module;
 
-/// Hexadecimal digits of a shape: two of a module's ten thousand functions hardly ever share one.
+/// Hexadecimal digits of a shape: those of ten thousand functions hardly ever collide.
 const DIGITS: usize = 12;
+
+/// Opcodes from this one on are prefixes: a number follows, in LEB128.
+const FIRST_PREFIX: u8 = 0xfb;
 
 /// A function that has a body.
 pub(super) struct Function<'a> {
     pub(super) index: u32,
     pub(super) body: FunctionBody<'a>,
-    /// A hash of its code without what depends on other functions: their indices, and the addresses of data. It says that code
-    /// is the same whatever was added elsewhere, and finds it under any index.
+    /// A hash of its operators, locals and labels, by which it is found under any index. What depends on other functions is left
+    /// out: their indices, constants, the addresses of data. Functions that differ in nothing else share a shape, and their counts
+    /// are added.
     pub(super) shape: String,
     pub(super) branches: Vec<Branch>,
     /// How many labels it has, its own among them.
@@ -74,17 +78,21 @@ impl Labels {
     }
 
     /// Goes on behind `operator`. Returns the number of the label whose branches lead there, if any do.
-    pub(super) fn pass(&mut self, operator: &Operator<'_>) -> Option<usize> {
+    ///
+    /// # Errors
+    /// The operator opens a label of a kind that nothing here knows.
+    pub(super) fn pass(&mut self, operator: &Operator<'_>) -> Result<Option<usize>> {
         match operator {
             Operator::Block { .. } | Operator::If { .. } => self.begin(false),
             Operator::Loop { .. } => self.begin(true),
+            Operator::Try { .. } | Operator::TryTable { .. } => bail!("code with exceptions"),
             Operator::End => {
-                let label = self.open.pop().filter(|label| !label.is_loop)?;
-                return Some(label.number);
+                let label = self.open.pop().filter(|label| !label.is_loop);
+                return Ok(label.map(|label| label.number));
             }
             _ => {}
         }
-        None
+        Ok(None)
     }
 
     /// Where a conditional branch leads. `None`: `operator` is not one.
@@ -127,7 +135,7 @@ fn function<'a>(wasm: &[u8], index: u32, body: FunctionBody<'a>) -> Result<Funct
             let offset = u32::try_from(start - body.range().start)?;
             branches.push(Branch { offset, target });
         }
-        labels.pass(&operator);
+        labels.pass(&operator)?;
     }
     let shape = digest::of_bytes(&code);
     Ok(Function {
@@ -140,7 +148,7 @@ fn function<'a>(wasm: &[u8], index: u32, body: FunctionBody<'a>) -> Result<Funct
 }
 
 /// The bytes of an operator that stay if other functions change. Constants may be addresses, and so may the offsets of loads and
-/// stores: of most operators it is the opcode.
+/// stores: of most operators it is the opcode, which has a second part behind a prefix.
 fn lasting<'b>(operator: &Operator<'_>, bytes: &'b [u8]) -> &'b [u8] {
     match operator {
         Operator::LocalGet { .. }
@@ -149,6 +157,10 @@ fn lasting<'b>(operator: &Operator<'_>, bytes: &'b [u8]) -> &'b [u8] {
         | Operator::Br { .. }
         | Operator::BrIf { .. }
         | Operator::BrTable { .. } => bytes,
+        _ if bytes[0] >= FIRST_PREFIX => {
+            let last = bytes[1..].iter().position(|byte| byte & 0x80 == 0);
+            &bytes[..2 + last.unwrap_or(0)]
+        }
         _ => &bytes[..1],
     }
 }

@@ -128,7 +128,7 @@ fn counted(
             branch += 2;
         }
         new.raw(wasm[start..operators.original_position()].iter().copied());
-        if let Some(label) = labels.pass(&operator) {
+        if let Some(label) = labels.pass(&operator)? {
             new.raw(counting.arrival(u32::try_from(label)?));
         }
     }

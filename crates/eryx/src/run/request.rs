@@ -173,7 +173,7 @@ pub(crate) fn encode_compile(libraries: &[(String, String)]) -> Result<Vec<u8>, 
 fn encode_order(name: &'static str, argument: Value) -> Result<Vec<u8>, Error> {
     Value::List(vec![Value::Null, name.into(), argument])
         .to_bytes()
-        .map_err(|error| Error::invalid(name, error.to_string()))
+        .map_err(|error| Error::Internal(format!("{name}: {error}")))
 }
 
 /// A list that is written item by item.

@@ -42,7 +42,7 @@ pub(crate) struct Interpreter {
     pub(crate) start: Start,
     /// Something is to be done in it before it goes, as the guest says. Open files come on top.
     unfinished: bool,
-    /// It was restored, and none of the user's code ran since: the snapshot still has all of it.
+    /// It was restored, and no run has ended in order since: the snapshot still has all of it.
     untouched: bool,
 }
 

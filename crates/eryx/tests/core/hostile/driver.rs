@@ -367,6 +367,35 @@ sys.stdout = W()";
     crate::support::assert_timed_out(outcome, started, limit);
 }
 
+/// Classes are looked at by the driver, and their metaclass is the code's.
+#[tokio::test]
+async fn metaclasses_are_not_asked() {
+    for method in [
+        "__eq__ = lambda self, other: True",
+        "__eq__ = lambda self, other: 1 / 0",
+        "def __eq__(self, other): raise SystemExit(3)",
+        "def __hash__(self): raise SystemExit(3)",
+        "__instancecheck__ = __subclasscheck__ = lambda self, other: 1 / 0",
+        "__getattribute__ = lambda self, name: 1 / 0",
+    ] {
+        let class = format!(
+            "class M(type):\n    {method}\nclass A(metaclass=M):\n    __len__ = lambda self: 1 << 20\n    __getitem__ = lambda self, key: 'other'\n    __repr__ = lambda self: 'mine'\n"
+        );
+        let result = succeed(&format!("{class}A()")).await;
+        assert_eq!(result.value_repr.as_deref(), Some("mine"), "{method}");
+        let error = raised(&format!("{class}raise ValueError(A())")).await;
+        assert_eq!(error.message, "ValueError: mine", "{method}");
+        let code =
+            format!("{class}class E(Exception, metaclass=type('N', (M,), {{}})): pass\nraise E(1)");
+        let error = raised(&code).await;
+        assert!(!error.interpreter_lost, "{method}: {error:?}");
+        let open = format!(
+            "{class}    __await__ = lambda self: iter(self, 1)\nasync def f(): await A()\nc = f()"
+        );
+        succeed(&open).await;
+    }
+}
+
 /// The code ruins its own interpreter: what it gets is an exception of that interpreter.
 #[tokio::test]
 async fn tampering_with_the_driver() {

@@ -77,7 +77,11 @@ fn variables_that_cannot_be() {
             "x",
             "env: \"a\\0\" is not a name of an environment variable",
         ),
-        ("a", "x\0", "env.a: the value contains a NUL character"),
+        (
+            "a",
+            "x\0",
+            "env: the value of \"a\" contains a NUL character",
+        ),
     ] {
         let error = with_env(&[(name, value)]).expect_err("refused");
         assert_eq!(invalid(&error), message);

@@ -436,6 +436,20 @@ async fn last_expressions() {
 async fn a_long_repr_is_cut() {
     let shown = succeed("'x' * 20_000").await.value_repr.expect("a text");
     assert_eq!(shown.len(), 10_003);
+    assert!(shown.ends_with("..."));
+    // What comes late decides about the quotes.
+    for end in ["'", "\"", "'\""] {
+        let code =
+            format!("x = 'x' * 20_000 + {end:?}\n[repr(x)[:10_000], repr(x.encode())[:10_000]]");
+        let Some(Value::List(expected)) = succeed(&code).await.value else {
+            panic!("no list");
+        };
+        for (last, expected) in ["x", "x.encode()"].into_iter().zip(expected) {
+            let shown = succeed(&format!("{code}\n{last}")).await.value_repr;
+            let shown = shown.map(|shown| shown.trim_end_matches("...").into());
+            assert_eq!(shown, Some(expected), "{end} {last}");
+        }
+    }
     // The repr of the whole would not fit.
     for code in [
         "bytes(range(256)) * 160_000",
@@ -447,7 +461,6 @@ async fn a_long_repr_is_cut() {
         let shown = succeed(code).await.value_repr.map(Value::from);
         assert_eq!(shown, expected.value, "{code}");
     }
-    assert!(shown.ends_with("..."));
 }
 
 #[tokio::test]
