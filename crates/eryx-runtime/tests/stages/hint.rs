@@ -138,6 +138,35 @@ fn branches_that_go_one_way_are_hinted() {
     assert_eq!((hinted.functions, hinted.branches), (2, 3));
 }
 
+/// As long as the compiler is told to look at them.
+#[test]
+fn hints_change_what_is_compiled() {
+    let profile = trained(&[5; 100]);
+    let other = profile
+        .text()
+        .lines()
+        .map(|line| match line.split_once(' ') {
+            Some((shape, signs)) if !line.starts_with('#') => {
+                let turned = signs.chars().map(|sign| match sign {
+                    '+' => '-',
+                    '-' => '+',
+                    other => other,
+                });
+                format!("{shape} {}\n", turned.collect::<String>())
+            }
+            _ => format!("{line}\n"),
+        })
+        .collect::<String>();
+    let other = Profile::parse(&other).expect("a profile");
+    let compiled = |profile| {
+        let hinted = hinted(TEXT, profile);
+        eryx::internals::builder::compile(&hinted.wasm).expect("it compiles")
+    };
+    let (one, two) = (compiled(&profile), compiled(&other));
+    assert_eq!(one, compiled(&profile));
+    assert_ne!(one, two);
+}
+
 #[test]
 fn two_times_in_a_hundred_are_rare_and_three_are_not() {
     let mut arguments = [5; 100];

@@ -40,10 +40,19 @@ pub(crate) struct Interpreter {
     has_storage: bool,
     /// What the next request must bring with it.
     pub(crate) start: Start,
-    /// Something is to be done in it before it goes, as the guest says. Open files come on top.
-    unfinished: bool,
+    /// What is to be done in it before it goes.
+    leftovers: Leftovers,
+}
+
+/// What runs have left behind to be finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leftovers {
+    /// Nothing but open files, if there are any.
+    None,
+    /// Something, as the guest says.
+    Some,
     /// It was restored, and no run has ended in order since: the snapshot still has all of it.
-    untouched: bool,
+    InSnapshot,
 }
 
 /// Where an interpreter is.
@@ -112,8 +121,7 @@ impl Interpreter {
             root,
             has_storage: storage.is_some(),
             start: Start::FRESH,
-            unfinished: false,
-            untouched: false,
+            leftovers: Leftovers::None,
         }
     }
 
@@ -230,8 +238,11 @@ impl Interpreter {
             self.start.given();
         }
         self.start.stdin_used |= stdin_used;
-        self.unfinished = unfinished.unwrap_or(self.unfinished);
-        self.untouched = false;
+        self.leftovers = match (unfinished, self.leftovers) {
+            (Some(true), _) | (None, Leftovers::InSnapshot) => Leftovers::Some,
+            (Some(false), _) => Leftovers::None,
+            (None, leftovers) => leftovers,
+        };
         // Nobody has to wait for this but the next execution.
         done(settled, false);
         self.commit(pool);
@@ -258,12 +269,16 @@ impl Interpreter {
 
     /// Whether something in it is lost if it goes without [`Interpreter::finish`].
     pub(crate) fn is_unfinished(&mut self) -> bool {
-        !self.untouched && (self.unfinished || self.files().0.writers().is_some())
+        match self.leftovers {
+            Leftovers::None => self.files().0.writers().is_some(),
+            Leftovers::Some => true,
+            Leftovers::InSnapshot => false,
+        }
     }
 
     /// Has Python do what it does at its end: open files are written and closed. It is of no use afterwards.
     pub(crate) async fn finish(&mut self, context: &Context, pool: &Pool, limit: Option<Duration>) {
-        self.unfinished = false;
+        self.leftovers = Leftovers::None;
         if let Ok(request) = request::encode_end() {
             let cancel = CancelHandle::new();
             // Nobody can be told of what goes wrong.
@@ -312,8 +327,7 @@ impl Interpreter {
                 root,
                 has_storage: self.has_storage,
                 start,
-                unfinished: self.unfinished,
-                untouched: self.untouched,
+                leftovers: self.leftovers,
             }
         };
         Ok((0..count).map(fork).collect())
@@ -384,9 +398,9 @@ impl Interpreter {
     ) -> Result<(), Error> {
         let request = request::encode_rebind(&context.config.callbacks)?;
         let limit = context.config.limits.execution_timeout;
-        let untouched = self.untouched;
+        let leftovers = self.leftovers;
         let bound = self.order(context, pool, &request, (limit, cancel)).await;
-        self.untouched = untouched;
+        self.leftovers = leftovers;
         bound.map_err(|error| match error {
             Error::Cancelled { .. } | Error::Initialization(_) => error,
             _ => Error::refused_snapshot("the interpreter in it does not run"),
@@ -514,8 +528,7 @@ impl Restored {
                 reseed: true,
                 stdin_used: true,
             },
-            unfinished: !self.kept.fresh,
-            untouched: true,
+            leftovers: Leftovers::InSnapshot,
         }
     }
 }

@@ -81,9 +81,17 @@ async fn a_restored_state_in_which_nothing_ran_is_not_finished() {
     for _ in 0..2 {
         session.restore(bytes.clone()).await.expect("restored");
     }
+    let forks = session.fork(2).await.expect("forks");
     session.close();
     session.rested().await;
+    forks[0].close();
+    forks[0].rested().await;
     assert_eq!(storage.read_file("a.gz").expect("there"), b"");
+    execute(&forks[1], "1").await;
+    forks[1].close();
+    forks[1].rested().await;
+    assert_ne!(storage.read_file("a.gz").expect("there"), b"");
+    storage.write_file("a.gz", b"").expect("written");
     let session = with(&storage);
     session.restore(bytes.clone()).await.expect("restored");
     execute(&session, "1").await;
