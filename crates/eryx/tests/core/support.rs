@@ -86,7 +86,10 @@ pub(crate) fn strategies() -> Vec<RestoreStrategy> {
     }
 }
 
-/// A sandbox with defaults, short of a deadline that lets a hanging test end soon.
+/// Runs that are to end by themselves may take so long, on a machine that is busy with other things too.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
+
+/// A sandbox with defaults, but for its deadline.
 pub(crate) fn sandbox() -> Sandbox {
     sandbox_with(|_| {})
 }
@@ -94,6 +97,7 @@ pub(crate) fn sandbox() -> Sandbox {
 /// The same with some limits changed.
 pub(crate) fn sandbox_with(change: impl FnOnce(&mut ResourceLimits)) -> Sandbox {
     let mut options = SandboxOptions::default();
+    options.limits.execution_timeout = Some(PATIENCE);
     change(&mut options.limits);
     compile_for(&options);
     Sandbox::new(runtime(), options).expect("the options are good")

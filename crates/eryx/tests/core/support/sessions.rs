@@ -10,7 +10,7 @@ use eryx::{
 use eryx_test::runtime_directory;
 
 use crate::support::callbacks::{options_with, raised, succeeded};
-use crate::support::{compile_for, strategies};
+use crate::support::{PATIENCE, compile_for, strategies};
 
 /// Ends by the deadline, in an orderly way.
 pub(crate) const FOREVER: &str = "while True: pass";
@@ -49,6 +49,7 @@ pub(crate) fn session(runtime: &Runtime) -> Session {
 /// A session with options of its own.
 pub(crate) fn session_of(runtime: &Runtime, change: impl FnOnce(&mut SandboxOptions)) -> Session {
     let mut options = SandboxOptions::default();
+    options.limits.execution_timeout = Some(PATIENCE);
     change(&mut options);
     compile_for(&options);
     Session::new(runtime, options).expect("the options are good")
