@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { makeSignature } from "../../js/parameters.js";
-import { tryUntilPrompt } from "../helpers.js";
+import { tryUntilCheap } from "../helpers.js";
 
 const PATH = "options.callbacks.f";
 
@@ -451,7 +451,7 @@ describe("schemas without end", () => {
         },
       ]),
     );
-    const text = await tryUntilPrompt(500, () =>
+    const text = await tryUntilCheap(500, () =>
       annotation({ $ref: "#/$defs/d0" }, { $defs }),
     );
     expect(text.length).toBeLessThan(5000);
@@ -462,7 +462,7 @@ describe("schemas without end", () => {
     const properties = Object.fromEntries(
       many.map((schema, index) => [`p${index}`, schema]),
     );
-    await tryUntilPrompt(2000, () => {
+    await tryUntilCheap(2000, () => {
       expect(annotation({ anyOf: many })).toBe("Any");
       expect(signature({ properties }).parameters).toHaveLength(100_000);
     });

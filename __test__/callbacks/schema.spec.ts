@@ -8,7 +8,7 @@ import * as mini from "zod/mini";
 import * as z3 from "zod/v3";
 import { makeValidator, toJsonSchema } from "../../js/schema.js";
 import type { Verdict } from "../../js/types.js";
-import { tryUntilPrompt } from "../helpers.js";
+import { tryUntilCheap } from "../helpers.js";
 
 const PATH = "options.callbacks.f.schema";
 const DRAFT_2020 = "https://json-schema.org/draft/2020-12/schema";
@@ -427,7 +427,7 @@ describe("values that JSON does not have", () => {
   it("does not walk through large bytes", async () => {
     const schema = x({ additionalProperties: { type: "number" } });
     const bytes = new Uint8Array(2 ** 25);
-    expect(await tryUntilPrompt(500, () => issue(schema, { x: bytes }))).toBe(
+    expect(await tryUntilCheap(500, () => issue(schema, { x: bytes }))).toBe(
       "ok",
     );
   });

@@ -5,7 +5,7 @@ import {
   catchArgumentError,
   makeHollowArrays,
   run,
-  tryUntilPrompt,
+  tryUntilCheap,
 } from "../helpers.js";
 
 const create = (options: unknown) => () =>
@@ -103,7 +103,7 @@ describe("code", () => {
   it("refuses 100 MB at once", async () => {
     const code = "#".repeat(100_000_000);
     expect(
-      await tryUntilPrompt(500, () => catchArgumentError(() => run(code))),
+      await tryUntilCheap(500, () => catchArgumentError(() => run(code))),
     ).toBe("code: expected at most 16777216 bytes, got 100000000 characters");
   });
 

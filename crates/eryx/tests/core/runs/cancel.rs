@@ -116,7 +116,7 @@ async fn one_handle_for_several_runs() {
     );
     for outcome in [outcomes.0, outcomes.1, outcomes.2] {
         let error = outcome.expect_err("it was cancelled").error;
-        assert_eq!(error, Error::Cancelled { hard: false });
+        assert!(matches!(error, Error::Cancelled { .. }), "{error:?}");
     }
 }
 

@@ -309,7 +309,7 @@ async fn one_that_is_cancelled_in_the_queue_does_not_run() {
     });
     slow.expect("runs");
     let error = queued.expect_err("cancelled").error;
-    assert_eq!(error, Error::Cancelled { hard: false });
+    assert!(matches!(error, Error::Cancelled { .. }), "{error:?}");
     assert_eq!(value(&session, "x").await, 1.into());
 }
 
